@@ -1,0 +1,1 @@
+"""What happened, what was known when, and what it means as numbers."""

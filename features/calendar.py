@@ -1,0 +1,429 @@
+"""Wall clocks, opening hours and public holidays, as pure functions of time.
+
+Moments are epoch seconds (int64, UTC); intervals are left-closed and named by their start.
+Local wall time is derived from the queue's IANA zone, so a day has 23, 24 or 25 hours and a
+profile by hour of week follows the clock on the wall.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import holidays
+import numpy as np
+import numpy.typing as npt
+
+from features.contracts import INTERVAL_MINUTES, WEEKDAYS
+from features.errors import InputError
+
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+DAY_SECONDS = 86_400
+DAY_MINUTES = 1_440
+GRID_SECONDS = 900
+"""Every zone's offset, and every interval's start, is a multiple of this."""
+
+Spans = tuple[tuple[int, int], ...]
+"""Opening of one day: minutes of the local day, left-closed, sorted, apart."""
+
+ALWAYS: tuple[Spans, ...] = (((0, DAY_MINUTES),),) * 7
+
+
+@dataclass(frozen=True)
+class Queue:
+    """One queue's clock, opening hours and goals.
+
+    Attributes:
+        queue: Its name in every table.
+        channel: How its contacts come.
+        time_zone: IANA zone.
+        name: A name for people.
+        opening: Spans of each weekday from Monday; None where not stated.
+        opening_source: ``stated``, ``learnt`` or ``assumed`` (no statement and no evidence).
+        country: Code of its public holidays, with a subdivision as in ``DE-BY``.
+        open_on_holidays: Whether it opens on them.
+        interval_minutes: 15, 30 or 60.
+        goal_seconds: Service goal: answered within.
+        goal_share: Service goal: share answered within it, in [0, 1].
+        default_aht_seconds: AHT where no history says.
+        patience_seconds: Mean patience.
+        concurrency: Contacts an agent holds at once.
+    """
+
+    queue: str
+    channel: str = "voice"
+    time_zone: str = "UTC"
+    name: str | None = None
+    opening: tuple[Spans | None, ...] = (None,) * 7
+    opening_source: str = "assumed"
+    country: str | None = None
+    open_on_holidays: bool = True
+    interval_minutes: int = 60
+    goal_seconds: float = 20.0
+    goal_share: float = 0.8
+    default_aht_seconds: float = 300.0
+    patience_seconds: float | None = None
+    concurrency: int = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """One known-ahead event.
+
+    Attributes:
+        event_id: Its id.
+        kind: Its kind, such as ``promotion``.
+        starts_at: First moment, epoch seconds.
+        ends_at: One past the last, epoch seconds.
+        known_at: When it was known, epoch seconds.
+        queues: Queues it touches; empty for all.
+        size: Its size in the business's own measure.
+    """
+
+    event_id: str
+    kind: str
+    starts_at: int
+    ends_at: int
+    known_at: int
+    queues: tuple[str, ...] = ()
+    size: float | None = None
+
+
+@dataclass(frozen=True)
+class LocalTimes:
+    """The wall clock at each of n moments.
+
+    Attributes:
+        seconds: Local seconds since 1970-01-01 00:00 on the wall, int64[n].
+        offset_seconds: Local minus UTC, int64[n].
+    """
+
+    seconds: Int64
+    offset_seconds: Int64
+
+    @property
+    def day(self) -> Int64:
+        """Local days since 1970-01-01, int64[n]."""
+        return self.seconds // DAY_SECONDS
+
+    @property
+    def weekday(self) -> Int64:
+        """0 for Monday to 6 for Sunday, int64[n]."""
+        return (self.day + 3) % 7
+
+    @property
+    def minute_of_day(self) -> Int64:
+        """0 to 1439, int64[n]."""
+        return self.seconds % DAY_SECONDS // 60
+
+    @property
+    def minute_of_week(self) -> Int64:
+        """0 at Monday 00:00 to 10079, int64[n]."""
+        return self.weekday * DAY_MINUTES + self.minute_of_day
+
+
+def epoch(moment: datetime) -> int:
+    """Return a moment's epoch seconds.
+
+    Raises:
+        InputError: The moment has no time zone.
+
+    >>> epoch(datetime(1970, 1, 2, tzinfo=UTC))
+    86400
+    """
+    if moment.tzinfo is None:
+        raise InputError(
+            f"time {moment.isoformat()}",
+            got="no time zone",
+            expected="an aware time",
+            remedy="add Z",
+        )
+    return math.floor(moment.timestamp())
+
+
+def moment(epoch_seconds: int) -> datetime:
+    """Return the aware UTC time of epoch seconds."""
+    return datetime.fromtimestamp(int(epoch_seconds), tz=UTC)
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return an IANA time zone.
+
+    Raises:
+        InputError: There is no zone of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputError(
+            f"time zone {name!r}",
+            got="no such zone",
+            expected="an IANA name such as `Europe/Berlin` or `UTC`",
+            field="time_zone",
+        ) from None
+
+
+@lru_cache(maxsize=512)
+def _offsets(time_zone: str, first_day: int, last_day: int) -> tuple[Int64, Int64]:
+    """Return the moments from which each UTC offset holds, and the offsets, over whole UTC days."""
+    tz = zone(time_zone)
+
+    def offset_at(second: int) -> int:
+        delta = datetime.fromtimestamp(second, tz=tz).utcoffset()
+        return int((delta or timedelta()).total_seconds())
+
+    starts, offsets = [first_day * DAY_SECONDS], [offset_at(first_day * DAY_SECONDS)]
+    for day in range(first_day, last_day):
+        low, high = day * DAY_SECONDS, (day + 1) * DAY_SECONDS
+        after = offset_at(high)
+        if after != offsets[-1]:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if offset_at(middle) == after else (middle, high)
+            starts.append(high)
+            offsets.append(after)
+    return np.array(starts, dtype=np.int64), np.array(offsets, dtype=np.int64)
+
+
+def local_times(moments: Int64, time_zone: str) -> LocalTimes:
+    """Return the wall clock at each moment.
+
+    Args:
+        moments: Epoch seconds, int64[n], in any order.
+        time_zone: IANA zone.
+
+    >>> t = local_times(np.array([1774746000, 1774749600]), "Europe/Berlin")
+    >>> (t.minute_of_day // 60).tolist()  # the night the clock jumps from 2 to 3
+    [3, 4]
+    """
+    if len(moments) == 0:
+        empty = np.empty(0, dtype=np.int64)
+        return LocalTimes(empty, empty)
+    first, last = int(moments.min()) // DAY_SECONDS, int(moments.max()) // DAY_SECONDS
+    # Whole years, so that neighbouring calls share one cached table.
+    starts, offsets = _offsets(time_zone, first // 366 * 366, (last // 366 + 1) * 366)
+    offset = offsets[np.searchsorted(starts, moments, side="right") - 1]
+    return LocalTimes(moments + offset, offset)
+
+
+def local_midnight(day: int, time_zone: str) -> int:
+    """Return the epoch second at which a local day begins.
+
+    Args:
+        day: Local days since 1970-01-01.
+        time_zone: IANA zone.
+    """
+    local = datetime.fromordinal(date(1970, 1, 1).toordinal() + day)
+    return math.floor(local.replace(tzinfo=zone(time_zone)).timestamp())
+
+
+def interval_starts(first: int, end: int, minutes: int, time_zone: str) -> Int64:
+    """Return the starts of all intervals that begin in [first, end), on the wall clock's grid.
+
+    Args:
+        first: Epoch seconds.
+        end: Epoch seconds, excluded.
+        minutes: 15, 30 or 60.
+        time_zone: IANA zone.
+
+    >>> day = local_midnight(20541, "Europe/Berlin")  # 2026-03-29 has 23 hours
+    >>> len(interval_starts(day, local_midnight(20542, "Europe/Berlin"), 60, "Europe/Berlin"))
+    23
+    """
+    if minutes not in INTERVAL_MINUTES:
+        raise InputError(
+            "interval", got=f"{minutes} minutes", expected=f"one of {INTERVAL_MINUTES}"
+        )
+    grid = np.arange(-(-first // GRID_SECONDS), -(-end // GRID_SECONDS), dtype=np.int64)
+    grid *= GRID_SECONDS
+    on_grid: Int64 = grid[local_times(grid, time_zone).seconds % (minutes * 60) == 0]
+    return on_grid
+
+
+def interval_of(moments: Int64, minutes: int, time_zone: str) -> Int64:
+    """Return the start of the interval that each moment falls into, int64[n]."""
+    return moments - local_times(moments, time_zone).seconds % (minutes * 60)
+
+
+def parse_opening(text: str | None, *, field: str = "opening") -> Spans | None:
+    """Read one day's opening hours.
+
+    Args:
+        text: ``08:00-18:00``, several joined by ``,``; ``closed``; None or empty: not stated.
+        field: Name for the error.
+
+    Returns:
+        Spans in minutes of the day; empty when closed; None when not stated.
+
+    Raises:
+        InputError: The text is malformed, or spans overlap or end before they start.
+
+    >>> parse_opening("08:00-12:00,13:30-24:00")
+    ((480, 720), (810, 1440))
+    """
+    if text is None or not text.strip():
+        return None
+    if text.strip().lower() == "closed":
+        return ()
+    spans = []
+    for part in text.split(","):
+        ends = [_minutes(clock) for clock in part.strip().split("-")]
+        if len(ends) != 2 or None in ends:
+            raise _opening_error(field, text)
+        start, end = ends
+        if start is None or end is None or not 0 <= start < end <= DAY_MINUTES:
+            raise _opening_error(field, text)
+        spans.append((start, end))
+    spans.sort()
+    if any(a[1] > b[0] for a, b in itertools.pairwise(spans)):
+        raise InputError(
+            f"`{field}`",
+            got=f"{text!r}, which overlaps itself",
+            expected="spans apart",
+            field=field,
+        )
+    return tuple(spans)
+
+
+def _minutes(clock: str) -> int | None:
+    hours, colon, minutes = clock.strip().partition(":")
+    if not (colon and hours.isdigit() and minutes.isdigit() and int(minutes) < 60):
+        return None
+    return int(hours) * 60 + int(minutes)
+
+
+def _opening_error(field: str, text: str) -> InputError:
+    return InputError(
+        f"`{field}`",
+        got=repr(text),
+        expected="`08:00-18:00`, several joined by `,`, or `closed`",
+        remedy="write hours past midnight as two spans, one on each day",
+        field=field,
+    )
+
+
+@lru_cache(maxsize=256)
+def public_holidays(country: str, first_year: int, last_year: int) -> Mapping[int, str]:
+    """Return public holidays by local day (days since 1970-01-01), over whole years.
+
+    Args:
+        country: ISO 3166 code, with a subdivision as in ``DE-BY``.
+        first_year: First year.
+        last_year: Last year, included.
+
+    Raises:
+        InputError: The country or subdivision is unknown.
+
+    >>> public_holidays("US", 2026, 2026)[20638]  # 2026-07-04
+    'Independence Day'
+    """
+    code, _, subdivision = country.partition("-")
+    try:
+        found = holidays.country_holidays(
+            code, subdiv=subdivision or None, years=range(first_year, last_year + 1)
+        )
+    except (NotImplementedError, KeyError):
+        raise InputError(
+            f"country {country!r}",
+            got="no public holidays known for it",
+            expected="an ISO 3166 code such as `DE` or `DE-BY`",
+            field="country",
+        ) from None
+    origin = date(1970, 1, 1).toordinal()
+    return {day.toordinal() - origin: name for day, name in found.items()}
+
+
+def holidays_on(days: Int64, country: str | None) -> Bool:
+    """Return whether each local day (days since 1970-01-01) is a public holiday, bool[n]."""
+    if country is None or len(days) == 0:
+        return np.zeros(len(days), dtype=bool)
+    years = [moment(int(d) * DAY_SECONDS).year for d in (days.min(), days.max())]
+    known = public_holidays(country, years[0], years[1])
+    return np.isin(days, np.fromiter(known, dtype=np.int64, count=len(known)))
+
+
+def is_open(queue: Queue, starts: Int64) -> Bool:
+    """Return whether the queue is open in any part of each interval, bool[n].
+
+    A weekday whose opening is neither stated nor learnt counts as open.
+
+    Args:
+        queue: The queue.
+        starts: Interval starts, epoch seconds, int64[n].
+    """
+    local = local_times(starts, queue.time_zone)
+    step = queue.interval_minutes
+    week = np.ones((7, DAY_MINUTES), dtype=bool)
+    for weekday, spans in enumerate(queue.opening):
+        if spans is not None:
+            week[weekday] = False
+            for start, end in spans:
+                week[weekday, start:end] = True
+    cells = week.reshape(7, DAY_MINUTES // step, step).any(axis=2)
+    opened: Bool = cells[local.weekday, local.minute_of_day // step]
+    if not queue.open_on_holidays:
+        opened = opened & ~holidays_on(local.day, queue.country)
+    return opened
+
+
+def learn_opening(queue: Queue, starts: Int64, offered: Float64) -> Queue:
+    """Fill the weekdays whose opening is not stated from the history.
+
+    A cell of the week counts as closed when not one contact came in it in the last 26 weeks,
+    although at the queue's mean rate at least 7 would have been expected (a chance of 1 in 1,000
+    were it open and average). Stated weekdays stay as they are.
+
+    Args:
+        queue: The queue.
+        starts: Interval starts, epoch seconds, int64[n], ascending.
+        offered: Contacts in each, float64[n]; NaN where not observed.
+
+    Returns:
+        The queue with every weekday filled; unchanged where nothing could be learnt.
+    """
+    if all(spans is not None for spans in queue.opening) or len(starts) == 0:
+        return queue
+    recent = (starts >= starts[-1] - 26 * 7 * DAY_SECONDS) & ~np.isnan(offered)
+    step = queue.interval_minutes
+    slots = local_times(starts[recent], queue.time_zone).minute_of_week // step
+    size = 7 * DAY_MINUTES // step
+    total = np.bincount(slots, weights=offered[recent], minlength=size)
+    seen = np.bincount(slots, minlength=size)
+    rate = total.sum() / max(seen.sum(), 1)
+    closed: Bool = np.logical_and(total == 0, seen * rate >= 7).reshape(7, -1)
+    if not closed.any():
+        return queue
+    opening = tuple(
+        stated if stated is not None else _runs(~closed[weekday], step)
+        for weekday, stated in enumerate(queue.opening)
+    )
+    return replace(queue, opening=opening, opening_source="learnt")
+
+
+def _runs(flags: Bool, step: int) -> Spans:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return tuple((int(a) * step, int(b) * step) for a, b in edges.reshape(-1, 2))
+
+
+def opening_text(queue: Queue) -> dict[str, str | None]:
+    """Return the opening of each weekday as ``parse_opening`` reads it.
+
+    >>> opening_text(Queue("q", opening=ALWAYS))["mon"]
+    '00:00-24:00'
+    """
+
+    def text(spans: Spans | None) -> str | None:
+        if spans is None:
+            return None
+        clock = "{:02d}:{:02d}-{:02d}:{:02d}"
+        return ",".join(clock.format(*divmod(a, 60), *divmod(b, 60)) for a, b in spans) or "closed"
+
+    return {day: text(spans) for day, spans in zip(WEEKDAYS, queue.opening, strict=True)}

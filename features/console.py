@@ -1,0 +1,61 @@
+"""What the three commands share: one way to end, one way to print for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from features.errors import (
+    ArtefactError,
+    ConfigError,
+    EbbflowError,
+    InputError,
+    PromotionRefusedError,
+)
+
+EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 wrong input, mapping or setting; 3 refused by a \
+gate; 4 something that must be published first is missing or unfit."""
+
+HomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home",
+        envvar="EBBFLOW_HOME",
+        help="Folder that holds the lake, snapshots, bundles and published sets.",
+        show_default=True,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for a machine.")]
+
+DEFAULT_HOME = Path(".ebbflow")
+
+
+def exit_code(error: EbbflowError) -> int:
+    """Return the process exit code for an error.
+
+    >>> exit_code(InputError("file `a.csv`", got="nothing"))
+    2
+    """
+    if isinstance(error, InputError | ConfigError):
+        return 2
+    if isinstance(error, PromotionRefusedError):
+        return 3
+    return 4 if isinstance(error, ArtefactError) else 1
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command; an expected error ends it with one clear message and its exit code."""
+    try:
+        app()
+    except EbbflowError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(exit_code(error)) from None
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")

@@ -1,0 +1,267 @@
+"""The tables that everything is built from: columns, units, keys, ranges.
+
+Pure data, no library: the checks are made from it in ``checks.py``, the docs and the
+examples read it, and serving imports it for its vocabulary. Every timestamp is aware UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from features.errors import UnknownNameError
+
+CONTRACT_VERSION = 1
+"""Raised when a table, a feature or an artefact changes in a way readers must know."""
+
+Kind = Literal["string", "timestamp", "float", "integer", "boolean", "json"]
+
+CHANNELS = ("voice", "chat", "email", "message", "social", "visit", "other")
+OUTCOMES = ("answered", "abandoned", "resolved", "transferred", "open")
+PURCHASE_KINDS = ("purchase", "return", "renewal", "cancellation")
+ARMS = ("treat", "control")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+INTERVAL_MINUTES = (15, 30, 60)
+QUANTILE_LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
+"""The published quantiles of a forecast: 0.05, 0.10 … 0.95."""
+LEAD_BUCKETS = ((0, 24, "1-24 h"), (24, 168, "2-7 d"), (168, 336, "8-14 d"), (336, 672, "15-28 d"))
+"""Leads in hours, left-closed: first, one past the last, label."""
+
+MAX_ID_LENGTH = 512
+"""Characters in an id; a longer one goes to quarantine."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: Our name, with the unit in it.
+        kind: The type of a value; ``json`` is text that parses as a JSON object.
+        doc: One sentence for the docs.
+        nullable: Whether a row may leave it empty.
+        minimum: Least value allowed, inclusive.
+        maximum: Greatest value allowed, inclusive.
+        values: The allowed words, for a closed vocabulary.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the store.
+
+    Attributes:
+        name: The table's name.
+        key: Columns that name a row; the same key with other content is a new version of it.
+        event_time: The column that says when it happened; None where nothing happens at a time.
+        columns: All columns, in order, the key's among them and ``available_at`` last.
+        doc: One sentence for the docs.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    event_time: str | None
+    columns: tuple[Column, ...]
+    doc: str
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name.
+
+        Raises:
+            UnknownNameError: The table has no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise UnknownNameError(f"column of `{self.name}`", name, self.column_names)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of all columns, in order."""
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns every row must fill; ``available_at`` has a default and is not among them."""
+        return tuple(c.name for c in self.columns if not c.nullable and c.name != "available_at")
+
+
+def _id(name: str, doc: str, *, nullable: bool = False) -> Column:
+    return Column(name, "string", doc, nullable=nullable)
+
+
+_AVAILABLE_AT = Column(
+    "available_at", "timestamp", "When we learnt it; by default the moment of ingest."
+)
+
+INTERACTIONS = Table(
+    "interactions",
+    ("interaction_id",),
+    "started_at",
+    (
+        _id("interaction_id", "The contact's id in its source."),
+        _id("customer_id", "Who contacted us, where known.", nullable=True),
+        Column("queue", "string", "The queue it was offered to."),
+        Column("channel", "string", "How it came.", values=CHANNELS),
+        Column("topic", "string", "What it was about.", nullable=True),
+        Column("started_at", "timestamp", "When it was offered to the queue."),
+        Column("wait_seconds", "float", "Wait until answered or abandoned.", True, 0, 30 * 86400),
+        Column("handle_seconds", "float", "Talk, hold and after-work.", True, 0, 30 * 86400),
+        Column("outcome", "string", "How it ended.", values=OUTCOMES),
+        Column("transfers", "integer", "Times it was handed on.", True, 0, 1000),
+        Column("resolved", "boolean", "Whether the matter was settled.", True),
+        Column("csat", "integer", "Satisfaction from a survey, 1 to 5.", True, 1, 5),
+        Column("nps", "integer", "Recommendation from a survey, 0 to 10.", True, 0, 10),
+        Column("sentiment", "float", "Sentiment of the text, -1 to 1.", True, -1, 1),
+        _id("agent_id", "Who handled it.", nullable=True),
+        _id("order_id", "The purchase it was about.", nullable=True),
+        _AVAILABLE_AT,
+    ),
+    "One contact of a customer with the centre.",
+)
+
+INTERVALS = Table(
+    "intervals",
+    ("queue", "interval_start"),
+    "interval_start",
+    (
+        Column("queue", "string", "The queue."),
+        Column("interval_start", "timestamp", "Start of the interval, which is left-closed."),
+        Column("interval_minutes", "integer", "Length of the interval.", False, 1, 1440),
+        Column("offered", "integer", "Contacts offered.", False, 0, 10_000_000),
+        Column("answered", "integer", "Contacts answered.", True, 0, 10_000_000),
+        Column("abandoned", "integer", "Contacts abandoned.", True, 0, 10_000_000),
+        Column("aht_seconds", "float", "Average handle time.", True, 0.001, 30 * 86400),
+        _AVAILABLE_AT,
+    ),
+    "Counts per queue and interval, for a centre that keeps no single contacts.",
+)
+
+PURCHASES = Table(
+    "purchases",
+    ("purchase_id",),
+    "purchased_at",
+    (
+        _id("purchase_id", "The order's, return's or renewal's id in its source."),
+        _id("customer_id", "Who bought."),
+        Column("purchased_at", "timestamp", "When it was placed."),
+        Column("kind", "string", "What it was.", values=PURCHASE_KINDS),
+        Column("amount_minor", "integer", "Money in minor units; negative for a return."),
+        Column("currency", "string", "ISO 4217 code."),
+        Column("items", "integer", "Pieces.", True, 0, 10_000_000),
+        Column("category", "string", "Main category.", True),
+        Column("confirmed_at", "timestamp", "When it was confirmed.", True),
+        Column("shipped_at", "timestamp", "When it left.", True),
+        Column("completed_at", "timestamp", "When it arrived or ended.", True),
+        _AVAILABLE_AT,
+    ),
+    "One order, return, renewal or cancellation.",
+)
+
+CUSTOMERS = Table(
+    "customers",
+    ("customer_id",),
+    None,
+    (
+        _id("customer_id", "The customer's id."),
+        Column("joined_at", "timestamp", "When the customer joined.", True),
+        Column("segment", "string", "The business's own segment.", True),
+        Column("region", "string", "Region.", True),
+        Column("attributes", "json", "Anything else, as a JSON object.", True),
+        _AVAILABLE_AT,
+    ),
+    "What is known of a customer beside events.",
+)
+
+QUEUES = Table(
+    "queues",
+    ("queue",),
+    None,
+    (
+        Column("queue", "string", "The queue's name in every other table."),
+        Column("name", "string", "A name for people.", True),
+        Column("channel", "string", "How its contacts come.", values=CHANNELS),
+        Column("time_zone", "string", "IANA zone of its wall clock, such as Europe/Berlin."),
+        *(
+            Column(
+                f"open_{day}",
+                "string",
+                "Opening on that weekday, local: `08:00-18:00`, several joined by `,`, `closed`; "
+                "empty: not stated, learnt from the history.",
+                True,
+            )
+            for day in WEEKDAYS
+        ),
+        Column("country", "string", "ISO 3166 code of its public holidays.", True),
+        Column("open_on_holidays", "boolean", "Whether it opens on public holidays.", True),
+        Column("interval_minutes", "integer", "15, 30 or 60; 60 by default.", True, 15, 60),
+        Column("goal_seconds", "float", "Service goal: answered within.", True, 0, 30 * 86400),
+        Column("goal_share", "float", "Service goal: share answered within it.", True, 0, 1),
+        Column("default_aht_seconds", "float", "AHT where no history says.", True, 1, 30 * 86400),
+        Column("patience_seconds", "float", "Mean patience before hanging up.", True, 1, 86400),
+        Column("concurrency", "integer", "Contacts an agent holds at once.", True, 1, 20),
+        _AVAILABLE_AT,
+    ),
+    "One queue: its clock, opening hours and service goal.",
+)
+
+CALENDAR = Table(
+    "calendar",
+    ("event_id",),
+    "starts_at",
+    (
+        _id("event_id", "The event's id."),
+        Column("kind", "string", "holiday, promotion, billing, launch, outage or another word."),
+        Column("starts_at", "timestamp", "First moment."),
+        Column("ends_at", "timestamp", "One past the last moment."),
+        Column("queues", "string", "Queues it touches, joined by `,`; empty: all.", True),
+        Column("size", "float", "How large, in the business's own measure.", True),
+        Column("known_at", "timestamp", "When it was known that it would come."),
+        _AVAILABLE_AT,
+    ),
+    "What was known ahead: holidays, promotions, billing runs, launches, outages.",
+)
+
+OUTREACH = Table(
+    "outreach",
+    ("outreach_id",),
+    "decided_at",
+    (
+        _id("outreach_id", "The decision's id."),
+        _id("customer_id", "Whom it was about."),
+        Column("experiment", "string", "The experiment it belongs to."),
+        Column("arm", "string", "Whether the customer was contacted.", values=ARMS),
+        Column("action", "string", "What was done."),
+        Column("decided_at", "timestamp", "When it was decided."),
+        _AVAILABLE_AT,
+    ),
+    "One decision to contact a customer, or not to, in an experiment.",
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (INTERACTIONS, INTERVALS, PURCHASES, CUSTOMERS, QUEUES, CALENDAR, OUTREACH)
+}
+
+
+def table(name: str) -> Table:
+    """Return the table of that name.
+
+    Raises:
+        UnknownNameError: There is no such table; the message suggests near names.
+
+    >>> table("purchases").key
+    ('purchase_id',)
+    """
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise UnknownNameError("table", name, TABLES) from None

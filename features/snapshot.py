@@ -1,0 +1,223 @@
+"""The feature snapshot: an immutable folder that serving and training read.
+
+``customers.arrow`` is Arrow IPC, uncompressed and sorted by id, and is mapped into memory: a
+look-up is a binary search that touches a few pages and copies one row.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.artefact import Artefact, open_artefact, open_current
+from features.calendar import Bool, Event, Float64, Int64, Queue, epoch
+
+SNAPSHOT_KIND = "snapshot"
+SNAPSHOT_SCHEMA = 1
+VOLUME_FILE = "volume.arrow"
+CUSTOMERS_FILE = "customers.arrow"
+QUEUES_FILE = "queues.json"
+EVENTS_FILE = "events.json"
+
+
+@dataclass(frozen=True)
+class QueueHistory:
+    """What is known of one queue's volume, interval by interval, without a hole in the grid.
+
+    Attributes:
+        queue: The queue.
+        starts: Interval starts, epoch seconds, int64[n], ascending.
+        offered: Contacts offered, float64[n]; NaN where not observed, 0 where closed.
+        aht_seconds: Average handle time, float64[n]; NaN where nothing was handled.
+        handled: Contacts that the AHT is the mean of, float64[n].
+    """
+
+    queue: Queue
+    starts: Int64
+    offered: Float64
+    aht_seconds: Float64
+    handled: Float64
+
+    @property
+    def observed(self) -> Bool:
+        """Whether each interval was observed, bool[n]."""
+        return ~np.isnan(self.offered)
+
+    def before(self, moment: datetime) -> QueueHistory:
+        """Return the intervals that had ended by a moment."""
+        ends = epoch(moment) - self.queue.interval_minutes * 60
+        n = int(np.searchsorted(self.starts, ends, side="right"))
+        return replace(
+            self,
+            starts=self.starts[:n],
+            offered=self.offered[:n],
+            aht_seconds=self.aht_seconds[:n],
+            handled=self.handled[:n],
+        )
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Customer features in memory order of their ids.
+
+    Attributes:
+        ids: Customer ids, sorted by their UTF-8 bytes.
+        names: Feature names, in column order.
+        columns: One Arrow column a feature, float64 with null where undefined.
+    """
+
+    ids: pa.Array
+    names: tuple[str, ...]
+    columns: tuple[pa.Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def find(self, customer_id: str) -> int | None:
+        """Return the row of a customer, or None."""
+        key = customer_id.encode()
+        row = bisect.bisect_left(
+            range(len(self.ids)), key, key=lambda i: str(self.ids[i].as_py()).encode()
+        )
+        return row if row < len(self.ids) and self.ids[row].as_py() == customer_id else None
+
+    def matrix(self, names: Sequence[str], start: int = 0, stop: int | None = None) -> Float64:
+        """Return some features of rows [start, stop) as float64[rows, features], null as NaN.
+
+        Raises:
+            KeyError: The table has no feature of that name.
+        """
+        where = {name: i for i, name in enumerate(self.names)}
+        length = (len(self.ids) if stop is None else stop) - start
+        out = np.empty((length, len(names)), dtype=np.float64)
+        for j, name in enumerate(names):
+            out[:, j] = (
+                self.columns[where[name]].slice(start, length).to_numpy(zero_copy_only=False)
+            )
+        return out
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One published snapshot.
+
+    Attributes:
+        artefact: The verified folder.
+        as_of: The moment its features look back from.
+        histories: Volume by queue name.
+        events: Calendar events known at ``as_of``.
+        customers: Customer features at ``as_of``.
+    """
+
+    artefact: Artefact
+    as_of: datetime
+    histories: Mapping[str, QueueHistory]
+    events: tuple[Event, ...]
+    customers: FeatureTable
+
+
+def read_arrow(path: Path) -> pa.Table:
+    """Map an Arrow IPC file into memory and return it as a table that copies nothing."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def write_arrow(path: Path, table: pa.Table) -> None:
+    """Write an Arrow IPC file in one uncompressed batch, so that readers can map it."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+def queue_to_json(queue: Queue) -> dict[str, Any]:
+    """Return a queue as JSON-ready values."""
+    return asdict(queue)
+
+
+def queue_from_json(document: Mapping[str, Any]) -> Queue:
+    """Return the queue that ``queue_to_json`` wrote."""
+    opening = tuple(
+        None if spans is None else tuple((int(a), int(b)) for a, b in spans)
+        for spans in document["opening"]
+    )
+    return Queue(**{**document, "opening": opening})
+
+
+def event_from_json(document: Mapping[str, Any]) -> Event:
+    """Return the event that ``dataclasses.asdict`` turned into JSON."""
+    return Event(**{**document, "queues": tuple(document["queues"])})
+
+
+def open_snapshot(path: Path) -> Snapshot:
+    """Verify and read one snapshot folder.
+
+    Raises:
+        ArtefactError: It is damaged or of another contract.
+    """
+    return _read(open_artefact(path, kind=SNAPSHOT_KIND, schema=SNAPSHOT_SCHEMA))
+
+
+def open_current_snapshot(root: Path) -> Snapshot:
+    """Verify and read the snapshot that ``CURRENT`` names.
+
+    Raises:
+        NotPublishedError: None was published.
+        ArtefactError: It is damaged or of another contract.
+    """
+    return _read(open_current(root, kind=SNAPSHOT_KIND, schema=SNAPSHOT_SCHEMA))
+
+
+def _read(artefact: Artefact) -> Snapshot:
+    queues = [queue_from_json(q) for q in artefact.json(QUEUES_FILE)]
+    customers = read_arrow(artefact.file(CUSTOMERS_FILE))
+    names = tuple(n for n in customers.column_names if n != "customer_id")
+    return Snapshot(
+        artefact=artefact,
+        as_of=datetime.fromisoformat(artefact.meta["as_of"]),
+        histories=_histories(read_arrow(artefact.file(VOLUME_FILE)), queues),
+        events=tuple(event_from_json(e) for e in artefact.json(EVENTS_FILE)),
+        customers=FeatureTable(
+            ids=_one(customers.column("customer_id")),
+            names=names,
+            columns=tuple(_one(customers.column(n)) for n in names),
+        ),
+    )
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _histories(volume: pa.Table, queues: Sequence[Queue]) -> dict[str, QueueHistory]:
+    """Cut the volume table (sorted by queue, then start) into one history a queue."""
+    counts = pc.value_counts(volume.column("queue"))
+    stops = dict(
+        zip(
+            counts.field("values").to_pylist(),
+            np.cumsum(counts.field("counts").to_numpy()).tolist(),
+            strict=True,
+        )
+    )
+    lengths = dict(
+        zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
+    )
+    found = {}
+    for queue in queues:
+        stop = stops.get(queue.queue, 0)
+        rows = volume.slice(stop - lengths.get(queue.queue, 0), lengths.get(queue.queue, 0))
+        starts = rows.column("interval_start").to_numpy().astype("datetime64[s]").astype(np.int64)
+        found[queue.queue] = QueueHistory(
+            queue=queue,
+            starts=starts,
+            offered=rows.column("offered").to_numpy(),
+            aht_seconds=rows.column("aht_seconds").to_numpy(),
+            handled=rows.column("handled").to_numpy(),
+        )
+    return found

@@ -1,0 +1,1 @@
+"""What a servable model is, and how it answers."""
