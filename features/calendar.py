@@ -367,7 +367,7 @@ def is_open(queue: Queue, starts: Int64) -> Bool:
             week[weekday] = False
             for start, end in spans:
                 week[weekday, start:end] = True
-    cells = week.reshape(7, DAY_MINUTES // step, step).any(axis=2)
+    cells = np.any(week.reshape(7, DAY_MINUTES // step, step), axis=2)
     opened: Bool = cells[local.weekday, local.minute_of_day // step]
     if not queue.open_on_holidays:
         opened = opened & ~holidays_on(local.day, queue.country)
@@ -398,7 +398,7 @@ def learn_opening(queue: Queue, starts: Int64, offered: Float64) -> Queue:
     total = np.bincount(slots, weights=offered[recent], minlength=size)
     seen = np.bincount(slots, minlength=size)
     rate = total.sum() / max(seen.sum(), 1)
-    closed: Bool = np.logical_and(total == 0, seen * rate >= 7).reshape(7, -1)
+    closed = np.asarray((total == 0) & (seen * rate >= 7)).reshape(7, -1)
     if not closed.any():
         return queue
     opening = tuple(

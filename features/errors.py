@@ -64,7 +64,8 @@ class EbbflowError(Exception):
         text = f"{self.thing}: {'; '.join(facts)}" if facts else self.thing
         if self.remedy:
             remedy = self.remedy[0].upper() + self.remedy[1:]
-            text = f"{text.rstrip('.')}. {remedy.rstrip('.')}."
+            end = "" if remedy.endswith("?") else "."
+            text = f"{text.rstrip('.')}. {remedy.rstrip('.')}{end}"
         return text
 
 

@@ -74,9 +74,9 @@ class FeatureTable:
         columns: One Arrow column a feature, float64 with null where undefined.
     """
 
-    ids: pa.Array
+    ids: pa.ChunkedArray
     names: tuple[str, ...]
-    columns: tuple[pa.Array, ...]
+    columns: tuple[pa.ChunkedArray, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -99,9 +99,7 @@ class FeatureTable:
         length = (len(self.ids) if stop is None else stop) - start
         out = np.empty((length, len(names)), dtype=np.float64)
         for j, name in enumerate(names):
-            out[:, j] = (
-                self.columns[where[name]].slice(start, length).to_numpy(zero_copy_only=False)
-            )
+            out[:, j] = self.columns[where[name]].slice(start, length).to_numpy()
         return out
 
 
@@ -184,15 +182,11 @@ def _read(artefact: Artefact) -> Snapshot:
         histories=_histories(read_arrow(artefact.file(VOLUME_FILE)), queues),
         events=tuple(event_from_json(e) for e in artefact.json(EVENTS_FILE)),
         customers=FeatureTable(
-            ids=_one(customers.column("customer_id")),
+            ids=customers.column("customer_id"),
             names=names,
-            columns=tuple(_one(customers.column(n)) for n in names),
+            columns=tuple(customers.column(n) for n in names),
         ),
     )
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _histories(volume: pa.Table, queues: Sequence[Queue]) -> dict[str, QueueHistory]:

@@ -1,0 +1,194 @@
+"""The verb ``build``: from the lake to a published snapshot, with a summary for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from features.calendar import moment
+from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
+from features.errors import InputError
+from features.home import Home
+from features.snapshot import QueueHistory, Snapshot
+from features.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class QueueReport:
+    """One queue of a snapshot.
+
+    Attributes:
+        queue: Its name.
+        first: Start of its first interval, UTC.
+        end: End of its last interval, UTC.
+        interval_minutes: Length of an interval.
+        contacts_per_hour: Mean over the observed intervals; None where there is none.
+        observed: Share of its intervals that were observed.
+    """
+
+    queue: str
+    first: datetime
+    end: datetime
+    interval_minutes: int
+    contacts_per_hour: float | None
+    observed: float
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build published.
+
+    Attributes:
+        snapshot: Its id.
+        as_of: The moment its features look back from.
+        queues: A report a queue.
+        customers: How many customers it knows.
+        features: How many features each has.
+        events: How many calendar events it holds.
+        tables: Versions of the lake's tables it was made from.
+        warnings: What a person should know.
+    """
+
+    snapshot: str
+    as_of: datetime
+    queues: tuple[QueueReport, ...]
+    customers: int
+    features: int
+    events: int
+    tables: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+def build_snapshot(
+    home: Home,
+    *,
+    now: datetime,
+    as_of: datetime | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> BuildReport:
+    """Publish a snapshot and report what it holds.
+
+    Args:
+        home: Where the lake and the snapshots stand.
+        now: The moment, aware UTC.
+        as_of: The moment to look back from; by default the latest the data allow.
+        progress: Told what is being done.
+
+    Raises:
+        TooLittleDataError: The lake holds no event.
+        HorizonError: ``as_of`` lies in the future.
+    """
+    with FeatureStore(home) as store:
+        at = store.latest(now=now) if as_of is None else as_of
+        snapshot = store.publish(as_of=at, now=now, progress=progress)
+        return _report(snapshot, versions=store.versions, warnings=store.warnings)
+
+
+def _report(
+    snapshot: Snapshot, *, versions: dict[str, int], warnings: tuple[str, ...]
+) -> BuildReport:
+    return BuildReport(
+        snapshot=snapshot.artefact.id,
+        as_of=snapshot.as_of,
+        queues=tuple(_queue_report(history) for history in snapshot.histories.values()),
+        customers=len(snapshot.customers),
+        features=len(snapshot.customers.names),
+        events=len(snapshot.events),
+        tables=versions,
+        warnings=warnings,
+    )
+
+
+def _queue_report(history: QueueHistory) -> QueueReport:
+    minutes = history.queue.interval_minutes
+    observed = history.observed
+    mean = float(np.mean(history.offered[observed])) * 60 / minutes if observed.any() else None
+    return QueueReport(
+        queue=history.queue.queue,
+        first=moment(int(history.starts[0])),
+        end=moment(int(history.starts[-1]) + minutes * 60),
+        interval_minutes=minutes,
+        contacts_per_hour=None if mean is None else round(mean, 2),
+        observed=round(float(observed.mean()), 4),
+    )
+
+
+def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
+    """Add the verb ``build`` to a command.
+
+    Args:
+        app: The command.
+        clock: Gives the time, aware UTC.
+    """
+
+    @app.command(epilog="Example: python -m features build --as-of 2026-03-01T00:00Z")
+    def build(
+        as_of: Annotated[
+            str | None,
+            typer.Option(
+                help="Look back from this time (ISO 8601 with zone); default: latest data."
+            ),
+        ] = None,
+        home: HomeOption = DEFAULT_HOME,
+        json: JsonOption = False,
+    ) -> None:
+        """Build features for both models and publish them as a snapshot."""
+        at = None if as_of is None else parse_as_of(as_of)
+        report = build_snapshot(Home(home), now=clock(), as_of=at, progress=_say)
+        if json:
+            print_json(asdict(report))
+        else:
+            sys.stdout.write(summary(report))
+
+
+def parse_as_of(text: str) -> datetime:
+    """Read a moment.
+
+    Raises:
+        InputError: It is no ISO 8601 time, or has no zone.
+
+    >>> parse_as_of("2026-03-01T01:00+01:00").isoformat()
+    '2026-03-01T00:00:00+00:00'
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise InputError(
+            f"as-of {text!r}",
+            got="no time with a zone",
+            expected="ISO 8601 such as `2026-03-01T00:00Z`",
+            field="as_of",
+        )
+    return at.astimezone(UTC)
+
+
+def summary(report: BuildReport) -> str:
+    """Return a report as text for people."""
+    lines = [
+        f"snapshot   {report.snapshot}",
+        f"as of      {report.as_of:%Y-%m-%d %H:%M} UTC",
+        f"customers  {report.customers:,} with {report.features} features each",
+        f"events     {report.events:,} known ahead",
+        f"queues     {len(report.queues)}",
+    ]
+    for queue in report.queues:
+        rate = queue.contacts_per_hour
+        lines.append(
+            f"  {queue.queue:<20} {queue.first:%Y-%m-%d} to {queue.end:%Y-%m-%d}  "
+            f"{'-' if rate is None else f'{rate:.2f}':>9} contacts/h  "
+            f"{queue.observed:6.1%} observed, {queue.interval_minutes} min"
+        )
+    lines += [f"warning: {text}" for text in report.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"building: {text}\n")

@@ -1,0 +1,171 @@
+"""The engine that runs Ibis expressions: DuckDB, in process, its session in UTC.
+
+The only file that knows which engine it is. Expressions are written elsewhere, as plain
+predicates and aggregates over integers, so that another engine gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from features.contracts import Kind, Table
+
+LAKE_COLUMNS: dict[str, str] = {
+    "superseded_at": "timestamp(6)",
+    "loaded_at": "timestamp(6)",
+    "load_id": "string",
+    "content_hash": "int64",
+}
+"""What the lake adds to each table's own columns, with their Ibis types."""
+
+_TYPES: dict[Kind, str] = {
+    "string": "string",
+    "timestamp": "timestamp(6)",
+    "float": "float64",
+    "integer": "int64",
+    "boolean": "boolean",
+    "json": "string",
+}
+
+
+def schema_of(table: Table) -> ibis.Schema:
+    """Return the Ibis schema of a table as it stands in the lake, its timestamps naive UTC."""
+    own = {column.name: _TYPES[column.kind] for column in table.columns}
+    return ibis.schema({**own, **LAKE_COLUMNS})
+
+
+class Engine:
+    """One DuckDB in process.
+
+    Close it, or use it as a context manager; what ``memory`` and ``scan`` returned lives no longer.
+
+    Args:
+        threads: Threads to use; by default all cores.
+        memory_limit: Most memory to use before spilling, such as ``2GB``.
+        spill: Folder for what does not fit; by default one in the system's temporary folder.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+        spill: Path | None = None,
+    ) -> None:
+        # DuckDB's own default would be a folder in whatever folder the command was started in.
+        folder = spill or Path(tempfile.gettempdir()) / _name("ebbflow")
+        settings: dict[str, str | int] = {"temp_directory": str(folder)}
+        if threads is not None:
+            settings["threads"] = threads
+        if memory_limit is not None:
+            settings["memory_limit"] = memory_limit
+        self._connection = ibis.duckdb.connect(**settings)
+        # Ibis sets the session's zone too; said here because every epoch second rests on it.
+        self._connection.raw_sql("SET TimeZone = 'UTC'")
+        # The order of rows is always asked for where it matters; keeping it costs memory.
+        self._connection.raw_sql("SET preserve_insertion_order = false")
+        self._connection.raw_sql("SET enable_progress_bar = false")
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """End the connection and free its memory."""
+        self._connection.disconnect()
+
+    def scan(self, files: Sequence[str], table: Table) -> ir.Table:
+        """Return a table over the lake's Parquet files, read when the expression runs.
+
+        Args:
+            files: Absolute paths; none gives a table without rows.
+            table: The contract they keep.
+
+        Returns:
+            The contract's columns and the lake's own (``LAKE_COLUMNS``), typed; timestamps are
+            naive and mean UTC.
+        """
+        schema = schema_of(table)
+        if not files:
+            return self.memory(schema.to_pyarrow().empty_table())
+        # DuckDB's own cast of a zoned timestamp goes through a time zone library row by row and
+        # takes longer than reading the file; these functions move the microseconds as they are.
+        columns = ", ".join(
+            f'make_timestamp(epoch_us("{name}")) AS "{name}"'
+            if kind.is_timestamp()
+            else f'"{name}"'
+            for name, kind in schema.items()
+        )
+        paths = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        name = _name(table.name)
+        self._connection.raw_sql(
+            f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet([{paths}])"  # noqa: S608 # columns are our own, paths are quoted
+        )
+        rows: ir.Table = self._connection.table(name)
+        return rows
+
+    def memory(self, arrow: pa.Table) -> ir.Table:
+        """Return a table over rows in memory; nothing is copied."""
+        name = _name("memory")
+        self._connection.con.register(name, arrow)
+        rows: ir.Table = self._connection.table(name)
+        return rows
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        """Run an expression and keep its rows inside the engine, for several readers.
+
+        The rows live until the engine is closed, in memory or spilled.
+        """
+        rows: ir.Table = self._connection.create_table(_name("kept"), expression, temp=True)
+        return rows
+
+    def arrow(self, expression: ir.Table) -> pa.Table:
+        """Run an expression and return its rows."""
+        return _in_utc(self._connection.to_pyarrow(expression))
+
+    def batches(self, expression: ir.Table, *, rows: int = 65_536) -> pa.RecordBatchReader:
+        """Run an expression and return its rows batch by batch.
+
+        Args:
+            expression: What to run.
+            rows: About how many rows a batch holds.
+
+        Returns:
+            A reader; the engine runs nothing else until it is read to its end.
+        """
+        # Not Ibis's `to_pyarrow_batches`, which calls a method that DuckDB 2 took away.
+        relation = self._connection.con.sql(self._connection.compile(expression))
+        return relation.to_arrow_reader(rows)
+
+
+def _in_utc(table: pa.Table) -> pa.Table:
+    """Return the table with time zones spelt ``UTC``, whatever alias the engine writes."""
+    fields = [
+        pa.field(f.name, pa.timestamp(f.type.unit, "UTC"))
+        if pa.types.is_timestamp(f.type) and f.type.tz
+        else f
+        for f in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def _name(prefix: str) -> str:
+    return f"{prefix}_{uuid.uuid4().hex[:12]}"

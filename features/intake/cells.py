@@ -1,0 +1,179 @@
+"""Columns of any type to the types of the contracts, with what did not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Bool = npt.NDArray[np.bool_]
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+_EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A reason and the rows it holds for.
+
+    Attributes:
+        reason: What is wrong and what was expected.
+        rows: bool[n].
+    """
+
+    reason: str
+    rows: Bool
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One column after conversion.
+
+    Attributes:
+        values: Of the contract's type; null where empty or where a problem holds.
+        problems: What did not fit; some may hold for no row.
+    """
+
+    values: pa.Array
+    problems: tuple[Problem, ...]
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """Return a column as text: whole numbers without ``.0``, empty text and NaN as null.
+
+    >>> as_text(pa.array([12.0, 1.5, float("nan")])).to_pylist()
+    ['12', '1.5', None]
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    if pa.types.is_floating(kind):
+        column = _floats_as_text(column)
+    elif pa.types.is_decimal(kind):
+        column = pc.replace_substring_regex(column.cast(pa.string()), r"\.0*$", "")
+    elif pa.types.is_nested(kind) or pa.types.is_null(kind):
+        column = pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+    text = column.cast(pa.string())
+    empty = pc.equal(text, "")
+    return pc.if_else(empty, None, text) if pc.any(empty).as_py() else text
+
+
+def _floats_as_text(column: pa.Array) -> pa.Array:
+    numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    empty = np.isnan(numbers)
+    whole = ~empty & (np.abs(numbers) < _EXACT) & (np.floor(numbers) == numbers)
+    as_whole = pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.string())
+    other = pa.array(np.where(empty, 0, numbers)).cast(pa.string())
+    text = pc.if_else(pa.array(whole), as_whole, other)
+    return pc.if_else(pa.array(empty), None, text)
+
+
+def to_string(column: pa.Array, *, is_id: bool) -> Cells:
+    """Return a column as text; an id that was exported as ``123.0`` is ``123``."""
+    text = as_text(column)
+    if is_id and pc.any(pc.ends_with(text, ".0")).as_py():
+        text = pc.replace_substring_regex(text, r"^(-?\d+)\.0$", r"\1")
+    return Cells(text, ())
+
+
+def to_float(column: pa.Array, name: str, *, decimal: str = ".", scale: float | None) -> Cells:
+    """Return a column as float64, times ``scale``.
+
+    >>> to_float(pa.array(["1,5", "x"]), "wait_seconds", decimal=",", scale=None).values.to_pylist()
+    [1.5, None]
+    """
+    numbers, problems = _numbers(column, name, decimal)
+    return Cells(_float_array(numbers * (1.0 if scale is None else scale)), problems)
+
+
+def to_integer(column: pa.Array, name: str, *, decimal: str = ".", scale: float | None) -> Cells:
+    """Return a column as int64; with a scale the product is rounded to the nearest.
+
+    >>> to_integer(pa.array([19.99]), "amount_minor", scale=100).values.to_pylist()
+    [1999]
+    """
+    if scale is None:
+        try:
+            plain = pc.utf8_trim_whitespace(column) if pa.types.is_string(column.type) else column
+            if not pa.types.is_floating(plain.type):
+                return Cells(plain.cast(pa.int64()), ())
+        except pa.ArrowException:
+            pass
+    numbers, problems = _numbers(column, name, decimal)
+    if scale is not None:
+        numbers = np.rint(numbers * scale)
+    fraction = np.zeros(len(numbers), dtype=bool)
+    known = ~np.isnan(numbers)
+    fraction[known] = np.rint(numbers[known]) != numbers[known]
+    large = known & (np.abs(np.where(known, numbers, 0)) >= _EXACT)
+    whole = np.where(known & ~fraction & ~large, numbers, 0).astype(np.int64)
+    values = pa.array(whole, mask=~known | fraction | large)
+    return Cells(
+        values,
+        (
+            *problems,
+            Problem(f"`{name}`: no whole number; map it with `scale` to round", fraction),
+            Problem(f"`{name}`: a number beyond 2^53", large),
+        ),
+    )
+
+
+def to_boolean(column: pa.Array, name: str) -> Cells:
+    """Return a column as booleans: true, t, yes, y, 1 and their opposites, in any case.
+
+    >>> to_boolean(pa.array(["Yes", "0", None]), "resolved").values.to_pylist()
+    [True, False, None]
+    """
+    if pa.types.is_boolean(column.type):
+        return Cells(column, ())
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(as_text(column))).dictionary_encode()
+    meaning = pa.array([_BOOLEANS.get(word) for word in words.dictionary.to_pylist()], pa.bool_())
+    values = meaning.take(words.indices)
+    bad = _flags(pc.and_(pc.is_valid(words.indices), pc.is_null(values)))
+    return Cells(values, (Problem(f"`{name}`: no yes or no; map it with `values`", bad),))
+
+
+def _numbers(
+    column: pa.Array, name: str, decimal: str
+) -> tuple[npt.NDArray[np.float64], tuple[Problem, ...]]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    unread = np.zeros(len(column), dtype=bool)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        text = pc.utf8_trim_whitespace(column)
+        if decimal == ",":
+            text = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+        try:
+            numbers = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            read = pd.to_numeric(pd.Series(text.to_pandas()), errors="coerce")
+            numbers = read.to_numpy(np.float64)
+            unread = np.isnan(numbers) & _flags(pc.not_equal(text, ""))
+    else:
+        try:
+            numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        except pa.ArrowException:
+            numbers, unread = np.full(len(column), np.nan), _flags(pc.is_valid(column))
+    numbers = np.array(numbers, dtype=np.float64)
+    infinite = np.isinf(numbers)
+    numbers[infinite] = np.nan
+    return numbers, (
+        Problem(f"`{name}`: no number", unread),
+        Problem(f"`{name}`: not a finite number", infinite),
+    )
+
+
+def _float_array(numbers: npt.NDArray[np.float64]) -> pa.Array:
+    return pa.array(numbers, from_pandas=True)
+
+
+def _flags(column: pa.Array) -> Bool:
+    return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False), dtype=bool)

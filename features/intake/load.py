@@ -1,0 +1,338 @@
+"""One load, from the first chunk to the commit and the report."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.artefact import new_id
+from features.checks import Checker
+from features.contracts import Table
+from features.errors import RefusedLoadError
+from features.intake.cells import Problem
+from features.intake.quarantine import Quarantine
+from features.intake.source import Chunk
+from features.intake.sources import Source
+from features.intake.staging import Patch, Stage, Stored, copy_rows, find_stored
+from features.intake.translate import selected, translate
+from features.intake.versions import Placed, place
+from features.lake import (
+    LOADS,
+    LOADS_SCHEMA,
+    QUARANTINE,
+    Change,
+    Lake,
+    lake_schema,
+    small_files,
+    write_parquet,
+)
+
+OLD = timedelta(days=3)
+"""Rows that happened longer ago than this, without a time they were known, earn a warning."""
+
+Progress = Callable[[str, float | None, int], None]
+"""Called with the source, the share of it that is done, and the rows read of all sources."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one load did.
+
+    Attributes:
+        load_id: Its name, which its rows carry.
+        table: The table.
+        loaded_at: Its moment, aware UTC.
+        sources: The files, or ``query``.
+        rows_read: Rows of the sources.
+        kept: Rows stored: new and changed ones.
+        new: Rows whose key was not stored before.
+        changed: Further versions of a key.
+        repeated: Rows that say what was known already.
+        left_out: Rows that the mapping's [rows] leaves out.
+        quarantined: Bad rows, by their first reason.
+        linked: Good rows that name a customer; None for a table that names none.
+        unlinked: Good rows that do not.
+        version: The table's version after the load.
+        warnings: What deserves a look.
+    """
+
+    load_id: str
+    table: str
+    loaded_at: datetime
+    sources: tuple[str, ...]
+    rows_read: int
+    kept: int
+    new: int
+    changed: int
+    repeated: int
+    left_out: int
+    quarantined: dict[str, int]
+    linked: int | None
+    unlinked: int | None
+    version: int | None
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values."""
+        return {**asdict(self), "loaded_at": self.loaded_at.isoformat()}
+
+
+@dataclass
+class _Counts:
+    read: int = 0
+    left_out: int = 0
+    linked: int = 0
+    unlinked: int = 0
+    old: int = 0
+    dated: int = 0
+    queues: set[str] = field(default_factory=set)
+
+
+class Load:
+    """One load from the first chunk to the report.
+
+    Args:
+        lake: The lake.
+        contract: The table.
+        staging: An empty folder, held by ``Lake.writing``.
+        now: The moment of the load, aware UTC.
+        progress: Told after each chunk.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        contract: Table,
+        staging: Path,
+        *,
+        now: datetime,
+        progress: Progress | None,
+    ) -> None:
+        self._lake, self._contract, self._staging = lake, contract, staging
+        self._now, self._progress = now, progress
+        self._id = new_id(now)
+        self._stage = Stage(staging, contract, load_id=self._id, now=now)
+        self._quarantine = Quarantine(
+            staging / "quarantine.parquet", contract.name, load_id=self._id, now=now
+        )
+        self._counts = _Counts()
+        self._sources: list[str] = []
+        self._warnings: dict[str, None] = {}
+        self._checker: Checker | None = None
+
+    def read(self, source: Source) -> None:
+        """Stage the good rows of a source and set the bad ones aside."""
+        self._sources.append(source.name)
+        self._warnings.update(dict.fromkeys(source.warnings))
+        for chunk in source.chunks:
+            self._counts.read += chunk.rows.num_rows + len(chunk.broken)
+            self._quarantine.add_broken(chunk.broken, source=source.name)
+            self._take(chunk, source)
+            if self._progress is not None:
+                self._progress(source.name, chunk.done, self._counts.read)
+
+    def _take(self, chunk: Chunk, source: Source) -> None:
+        rows, numbers = chunk.rows, chunk.numbers
+        keep = selected(rows, source.mapping)
+        if not keep.all():
+            self._counts.left_out += int((~keep).sum())
+            rows, numbers = rows.filter(pa.array(keep)), numbers[keep]
+        if rows.num_rows == 0:
+            return
+        found = translate(rows, mapping=source.mapping, contract=self._contract, now=self._now)
+        if self._checker is None:
+            self._checker = Checker(
+                self._contract, now=self._now, currency=self._currency(found.rows)
+            )
+        unread = np.zeros(rows.num_rows, dtype=bool)
+        for problem in found.problems:
+            unread |= problem.rows
+        problems = [*found.problems, *self._checker.problems(found.rows, known_bad=unread)]
+        bad = self._quarantine.add(rows, problems, source=source.name, numbers=numbers)
+        good = found.rows.filter(pa.array(~bad)) if bad.any() else found.rows
+        self._count(good, dated="available_at" in source.mapping.columns)
+        self._stage.add(good)
+
+    def _count(self, rows: pa.Table, *, dated: bool) -> None:
+        n, counts = rows.num_rows, self._counts
+        if "customer_id" in self._contract.column_names:
+            empty = rows.column("customer_id").null_count
+            counts.linked += n - empty
+            counts.unlinked += empty
+        if self._contract.name in ("interactions", "intervals"):
+            counts.queues.update(pc.unique(rows.column("queue")).to_pylist())
+        if self._contract.event_time and not dated and self._contract.name != "calendar":
+            limit = pa.scalar(self._now - OLD, pa.timestamp("us", "UTC"))
+            counts.dated += n
+            counts.old += (
+                pc.sum(pc.less(rows.column(self._contract.event_time), limit)).as_py() or 0
+            )
+
+    def _currency(self, rows: pa.Table) -> str | None:
+        """Return the table's currency: the stored one, else the most frequent of the first rows."""
+        if "currency" not in self._contract.column_names:
+            return None
+        for file in self._lake.files(self._contract.name):
+            with pq.ParquetFile(file) as parquet:
+                for batch in parquet.iter_batches(batch_size=1, columns=["currency"]):
+                    return str(batch.column(0)[0].as_py())
+        words = pc.value_counts(rows.column("currency").drop_null())
+        counted = [(entry["counts"], entry["values"]) for entry in words.to_pylist()]
+        return max(counted, key=lambda pair: pair[0])[1] if counted else None
+
+    def refuse_if_bad(self, max_bad_share: float) -> None:
+        """Stop a load of which too large a share is bad.
+
+        Raises:
+            RefusedLoadError: With counts by reason and the first row of each.
+        """
+        judged = self._counts.read - self._counts.left_out
+        bad = self._quarantine.total
+        if judged == 0 or bad / judged <= max_bad_share:
+            return
+        lines = []
+        for reason, count in self._quarantine.counts.most_common(5):
+            example = self._quarantine.examples[reason]
+            lines.append(
+                f"\n  {count:,} × {reason}\n    first: {example.source}, row {example.number}: "
+                f"{example.row}"
+            )
+        raise RefusedLoadError(
+            f"load into `{self._contract.name}` refused, nothing was kept",
+            got=f"{bad:,} bad of {judged:,} rows{''.join(lines)}\n",
+            expected=f"a share of at most {max_bad_share:g}",
+            remedy="correct the mapping or the source; or allow more with --max-bad-share",
+        )
+
+    def finish(self, max_bad_share: float) -> Report:
+        """Place the staged rows among the stored ones, commit, and return the report."""
+        incoming = self._stage.rows()
+        files = self._lake.files(self._contract.name)
+        stored = find_stored(files, self._contract, incoming.key[0])
+        placed = place(
+            incoming,
+            stored=stored.rows,
+            stored_superseded=stored.superseded,
+            contradictions=self._contract.name == "intervals",
+        )
+        self._set_contradictions_aside(placed)
+        self._quarantine.close()
+        self.refuse_if_bad(max_bad_share)
+        bad = self._quarantine.unseen(self._lake)
+        if bad.num_rows:
+            self._lake.append(QUARANTINE, bad, staging=self._staging, now=self._now)
+        change = self._change(files, stored, placed)
+        if change is not None:
+            self._lake.commit(change, now=self._now)
+        report = self._report(placed)
+        row = {
+            "load_id": report.load_id,
+            "table": report.table,
+            "loaded_at": report.loaded_at,
+            "report": orjson.dumps(report.to_json()).decode(),
+        }
+        rows = pa.Table.from_pylist([row], schema=LOADS_SCHEMA)
+        self._lake.append(LOADS, rows, staging=self._staging, now=self._now)
+        return report
+
+    def _set_contradictions_aside(self, placed: Placed) -> None:
+        if not placed.contradictory.any():
+            return
+        rows = self._stage.pick(placed.contradictory).select(self._contract.column_names)
+        keys = " and ".join(f"`{name}`" for name in self._contract.key)
+        reason = f"two rows for one interval: equal {keys}, other content; keep one"
+        everywhere = np.ones(rows.num_rows, dtype=bool)
+        # The file's own row is gone by now: they are numbered by their place in the load.
+        numbers = np.flatnonzero(placed.contradictory) + 1
+        self._quarantine.add(
+            rows,
+            [Problem(reason, everywhere)],
+            source=", ".join(self._sources),
+            numbers=numbers,
+        )
+
+    def _change(self, files: list[str], stored: Stored, placed: Placed) -> Change | None:
+        """Write what the commit needs beside the staged files; None where nothing changes."""
+        changed = np.flatnonzero(placed.stored_superseded != stored.superseded)
+        if not placed.keep.any() and len(changed) == 0:
+            return None
+        touched = {files[number] for number in np.unique(stored.file[changed])}
+        leaving = [file for file in files if file in touched | set(small_files(files))]
+        add = self._stage.files(placed)
+        schema = lake_schema(self._contract)
+        if leaving:
+            copied = self._staging / "copied.parquet"
+            with write_parquet(copied, schema) as writer:
+                for file in leaving:
+                    rows = changed[stored.file[changed] == files.index(file)]
+                    rows = rows[np.argsort(stored.position[rows])]
+                    nothing = np.empty(0, dtype=np.int64)
+                    patch = Patch(stored.position[rows], placed.stored_superseded[rows], nothing)
+                    copy_rows(file, writer, patch)
+            add.insert(0, copied)
+        return Change(self._contract.name, schema, tuple(add), tuple(leaving))
+
+    def _report(self, placed: Placed) -> Report:
+        counts = self._counts
+        kept, new = int(placed.keep.sum()), int((placed.keep & placed.new).sum())
+        has_customer = "customer_id" in self._contract.column_names
+        return Report(
+            load_id=self._id,
+            table=self._contract.name,
+            loaded_at=self._now,
+            sources=tuple(self._sources),
+            rows_read=counts.read,
+            kept=kept,
+            new=new,
+            changed=kept - new,
+            repeated=len(placed.keep) - kept - int(placed.contradictory.sum()),
+            left_out=counts.left_out,
+            quarantined=dict(self._quarantine.counts.most_common()),
+            linked=counts.linked if has_customer else None,
+            unlinked=counts.unlinked if has_customer else None,
+            version=self._lake.version(self._contract.name),
+            warnings=(*self._warnings, *self._late_warnings(kept)),
+        )
+
+    def _late_warnings(self, kept: int) -> list[str]:
+        counts, found = self._counts, []
+        if counts.read == counts.left_out:
+            found.append("no row was read; check the source, and [rows] in the mapping")
+        if counts.old and kept:
+            found.append(
+                f"{counts.old:,} of {counts.dated:,} rows happened more than {OLD.days} days ago "
+                "and do not say when they were known, so they count as known from now on and "
+                "no earlier as-of sees them. Map `available_at`, or say that it was known at once: "
+                f'`available_at = {{ after = "{self._contract.event_time}", seconds = 0 }}`, '
+                "and load again"
+            )
+        return [*found, *self._unknown_queues()]
+
+    def _unknown_queues(self) -> list[str]:
+        known = _described_queues(self._lake)
+        if not known:
+            return []
+        found = []
+        for queue in sorted(self._counts.queues - known):
+            near = difflib.get_close_matches(queue, known, n=2, cutoff=0.6)
+            hint = f"; near: {', '.join(f'`{name}`' for name in near)}" if near else ""
+            found.append(f"queue {queue[:80]!r} is not in table `queues`{hint}")
+        return found
+
+
+def _described_queues(lake: Lake) -> set[str]:
+    return {
+        name
+        for file in lake.files("queues")
+        for name in pq.read_table(file, columns=["queue"]).column(0).to_pylist()
+    }

@@ -1,0 +1,104 @@
+"""What a load reads: each source with its mapping and its chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from features.contracts import Table
+from features.intake.loose import read_query
+from features.intake.reading import columns_of, find_files, format_of, read_file
+from features.intake.source import Chunk, check_columns
+from features.mapping import FileOptions, Mapping, own_names
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query to a database.
+
+    Attributes:
+        url: A SQLAlchemy URL.
+        sql: The SQL to run.
+    """
+
+    url: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file, or one query.
+
+    Attributes:
+        name: The file's path, or ``query``.
+        mapping: What turns its columns into ours.
+        chunks: Its rows.
+        warnings: What deserves a look.
+    """
+
+    name: str
+    mapping: Mapping
+    chunks: Iterator[Chunk]
+    warnings: tuple[str, ...] = ()
+
+
+def open_sources(
+    contract: Table,
+    files: Sequence[str | Path],
+    query: Query | None,
+    mapping: Mapping | None,
+) -> Iterator[Source]:
+    """Yield every source of a load.
+
+    Args:
+        contract: The table they are for.
+        files: Names and globs.
+        query: A query to a database instead.
+        mapping: What turns their columns into ours; None where they are named as ours.
+
+    Raises:
+        UnreadableFileError: A file is missing or unreadable.
+        ContractError: Without a mapping, a required column is missing.
+    """
+    if query is not None:
+        yield _query_source(contract, query, mapping)
+        return
+    options = mapping.file if mapping else FileOptions()
+    for path in find_files([str(file) for file in files]):
+        names: list[str] = []
+        # NDJSON would be read once more for the names alone.
+        if mapping is None or format_of(path, options) != "ndjson":
+            names = columns_of(path, options)
+        found = mapping or _by_name(contract, f"file `{path}`", names)
+        chunks = read_file(path, columns=found.theirs, options=options)
+        yield Source(str(path), found, chunks, _overlooked(contract, found, names))
+
+
+def _query_source(contract: Table, query: Query, mapping: Mapping | None) -> Source:
+    chunks = read_query(query.url, query.sql, columns=mapping.theirs if mapping else None)
+    if mapping is None:
+        first = next(chunks, None)
+        names = list(first.rows.schema.names) if first else list(contract.required)
+        mapping = _by_name(contract, "query", names)
+        chunks = chain([first] if first else [], chunks)
+    return Source("query", mapping, chunks)
+
+
+def _by_name(contract: Table, what: str, names: Sequence[str]) -> Mapping:
+    if not set(contract.required) <= set(names):
+        check_columns(what, names, contract.required)
+    return own_names(contract, names)
+
+
+def _overlooked(contract: Table, mapping: Mapping, names: Sequence[str]) -> tuple[str, ...]:
+    left = [
+        name
+        for name in contract.column_names
+        if name in names and name not in mapping.columns and name not in mapping.theirs
+    ]
+    if not left:
+        return ()
+    listed = ", ".join(f"`{name}`" for name in left)
+    return (f"not read, because the mapping does not name them: {listed}",)

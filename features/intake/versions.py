@@ -1,0 +1,259 @@
+"""Which incoming rows are new, changed or repeated, and when each version ends.
+
+The versions of a key form a chain by ``available_at``; among equals the later-loaded one wins. A
+version ends when the next one is available; one that lost to an equal ends the moment it begins,
+so that it is never seen. An incoming row is repeated when it is stored already, or says what was
+known already at its time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+OPEN = np.iinfo(np.int64).max
+"""``superseded_at`` of the newest version of a key."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is compared of n rows.
+
+    Attributes:
+        key: Two unrelated 64-bit hashes of the key, uint64[2, n].
+        available: When each was known, microseconds since 1970, int64[n].
+        content: Hash of all columns but ``available_at``, int64[n].
+    """
+
+    key: npt.NDArray[np.uint64]
+    available: Int64
+    content: Int64
+
+    def __len__(self) -> int:
+        return len(self.available)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Rows:
+        """Return some rows, in the order asked for."""
+        return Rows(self.key[:, rows], self.available[rows], self.content[rows])
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where n incoming rows belong among m stored ones.
+
+    Attributes:
+        keep: Whether an incoming row is to be stored, bool[n]; the others are repeated or
+            contradictory.
+        new: Whether it is the first of its key, bool[n].
+        contradictory: Whether another row of the load says otherwise of the same key and moment,
+            bool[n]; looked for only when asked.
+        superseded: When each incoming row ends, microseconds, int64[n]; ``OPEN`` for the newest.
+        stored_superseded: When each stored row ends from now on, int64[m].
+    """
+
+    keep: Bool
+    new: Bool
+    contradictory: Bool
+    superseded: Int64
+    stored_superseded: Int64
+
+
+def place(
+    incoming: Rows, *, stored: Rows, stored_superseded: Int64, contradictions: bool = False
+) -> Placed:
+    """Place incoming rows, in file order, among the stored versions of their keys.
+
+    Args:
+        incoming: The load's rows.
+        stored: All stored versions of the keys among them; more do no harm.
+        stored_superseded: When each stored version ends, int64[m].
+        contradictions: Whether two rows of one key and moment that differ are both to be refused.
+
+    >>> rows = Rows(np.array([[1, 1], [1, 1]], np.uint64), np.array([10, 20]), np.array([5, 6]))
+    >>> nothing = Rows(np.empty((2, 0), np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
+    >>> place(rows, stored=nothing, stored_superseded=np.empty(0, np.int64)).superseded[0]
+    np.int64(20)
+    """
+    n = len(incoming)
+    result = Placed(
+        keep=np.ones(n, dtype=bool),
+        new=np.ones(n, dtype=bool),
+        contradictory=np.zeros(n, dtype=bool),
+        superseded=np.full(n, OPEN, dtype=np.int64),
+        stored_superseded=stored_superseded.copy(),
+    )
+    chosen = np.flatnonzero(_met_again(incoming.key[0], stored.key[0]))
+    if len(chosen):
+        _place_chosen(incoming, chosen, stored, result, contradictions=contradictions)
+    return result
+
+
+def _met_again(keys: npt.NDArray[np.uint64], stored: npt.NDArray[np.uint64]) -> Bool:
+    """Return which keys come more than once or are stored: all others are plainly new."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    again = np.zeros(len(keys), dtype=bool)
+    again[order[1:]] |= same
+    again[order[:-1]] |= same
+    return again | among(keys, np.sort(stored))
+
+
+def among(values: npt.NDArray[np.uint64], ordered: npt.NDArray[np.uint64]) -> Bool:
+    """Return which values stand in an ascending array, bool[n].
+
+    >>> among(np.array([3, 4], np.uint64), np.array([1, 3], np.uint64)).tolist()
+    [True, False]
+    """
+    if len(ordered) == 0:
+        return np.zeros(len(values), dtype=bool)
+    where = np.searchsorted(ordered, values)
+    where[where == len(ordered)] = 0
+    return np.asarray(ordered[where] == values)
+
+
+def _place_chosen(
+    incoming: Rows,
+    chosen: npt.NDArray[np.intp],
+    stored: Rows,
+    result: Placed,
+    *,
+    contradictions: bool,
+) -> None:
+    m = len(stored)
+    some = incoming.take(chosen)
+    rows = Rows(
+        np.concatenate([stored.key, some.key], axis=1),
+        np.concatenate([stored.available, some.available]),
+        np.concatenate([stored.content, some.content]),
+    )
+    is_stored = np.arange(len(rows)) < m
+    # Stored losers, then the stored winner of a moment, then the load in file order.
+    visible = result.stored_superseded != stored.available
+    rank = np.concatenate([visible.astype(np.int64), 2 + np.arange(len(some))])
+
+    alive = is_stored | ~_said_before(rows, is_stored, rank)
+    if contradictions:
+        clash = _clashes(rows, alive & ~is_stored)
+        result.contradictory[chosen] = clash[m:]
+        alive &= ~clash
+    rank[_behind(rows, is_stored, rank, alive)] -= len(rank) + 2
+    known_content = _content_is_stored(rows, is_stored)
+    kept, ends, first = _chain(rows, is_stored, rank, alive, known_content)
+    result.keep[chosen] = kept[m:]
+    result.new[chosen] = first[m:]
+    result.superseded[chosen] = ends[m:]
+    result.stored_superseded[:] = ends[:m]
+
+
+def _starts(*columns: npt.NDArray[np.generic]) -> Bool:
+    """Return where a group of equal neighbours starts."""
+    start = np.zeros(len(columns[0]), dtype=bool)
+    start[:1] = True
+    for column in columns:
+        start[1:] |= column[1:] != column[:-1]
+    return start
+
+
+def _any_in_group(start: Bool, flags: Bool) -> Bool:
+    """Return for each row whether any row of its group is flagged."""
+    group = np.cumsum(start) - 1
+    return np.asarray(np.bincount(group, weights=flags)[group] > 0)
+
+
+def _said_before(rows: Rows, is_stored: Bool, rank: Int64) -> Bool:
+    """Return incoming rows that are stored, or come again later, with equal content and moment."""
+    order = np.lexsort((rank, rows.content, rows.available, rows.key[1], rows.key[0]))
+    sorted_ = rows.take(order)
+    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.available, sorted_.content)
+    last = np.append(start[1:], True)
+    said = _any_in_group(start, is_stored[order]) | ~last
+    found = np.zeros(len(rows), dtype=bool)
+    found[order] = said & ~is_stored[order]
+    return found
+
+
+def _behind(rows: Rows, is_stored: Bool, rank: Int64, alive: Bool) -> Bool:
+    """Return incoming rows of moments whose last word in the load is stored already.
+
+    They were overruled when that word was stored, and stay so.
+    """
+    order = np.lexsort((rank, rows.available, rows.key[1], rows.key[0]))
+    sorted_ = rows.take(order)
+    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.available)
+    last = np.append(start[1:], True)
+    settled = _any_in_group(start, last & ~is_stored[order] & ~alive[order])
+    behind = np.zeros(len(rows), dtype=bool)
+    behind[order] = settled & ~is_stored[order]
+    return behind
+
+
+def _clashes(rows: Rows, candidates: Bool) -> Bool:
+    """Return candidates of which another one has the same key and moment."""
+    index = np.flatnonzero(candidates)
+    some = rows.take(index)
+    order = np.lexsort((some.available, some.key[1], some.key[0]))
+    sorted_ = some.take(order)
+    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.available)
+    clash = np.zeros(len(rows), dtype=bool)
+    if len(index):
+        clash[index[order]] = _any_in_group(start, ~start)
+    return clash
+
+
+def _content_is_stored(rows: Rows, is_stored: Bool) -> Bool:
+    order = np.lexsort((rows.content, rows.key[1], rows.key[0]))
+    sorted_ = rows.take(order)
+    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.content)
+    found = np.zeros(len(rows), dtype=bool)
+    found[order] = _any_in_group(start, is_stored[order])
+    return found
+
+
+def _chain(
+    rows: Rows, is_stored: Bool, rank: Int64, alive: Bool, known_content: Bool
+) -> tuple[Bool, Int64, Bool]:
+    """Return which rows stay, when each ends, and which is the first of a new key."""
+    kept = np.zeros(len(rows), dtype=bool)
+    first = np.zeros(len(rows), dtype=bool)
+    all_ends = np.full(len(rows), OPEN, dtype=np.int64)
+    index = np.flatnonzero(alive)
+    if len(index) == 0:
+        return kept, all_ends, first
+    order = index[
+        np.lexsort((rank[index], rows.available[index], rows.key[1][index], rows.key[0][index]))
+    ]
+    chain = rows.take(order)
+    held = is_stored[order]
+    starts_key = _starts(chain.key[0], chain.key[1])
+    starts_moment = starts_key | _starts(chain.available)
+    wins = np.append(starts_moment[1:], True)
+
+    winner = np.flatnonzero(wins)
+    follows = ~starts_key[np.flatnonzero(starts_moment)]
+    follows[1:] &= chain.content[winner][1:] == chain.content[winner][:-1]
+    says_nothing_new = np.zeros(len(order), dtype=bool)
+    says_nothing_new[winner] = follows
+    loser_stays = ~wins & (held | ~known_content[order])
+    # Where another version of the same moment is stored, it says which of them holds.
+    says_nothing_new &= ~_any_in_group(starts_moment, held | loser_stays)
+    stays = held | loser_stays | (wins & ~says_nothing_new)
+
+    ends = chain.available.copy()
+    lasting = np.flatnonzero(wins & stays)
+    group = np.cumsum(starts_key)[lasting]
+    following = np.full(len(lasting), OPEN, dtype=np.int64)
+    same_key = group[1:] == group[:-1]
+    following[:-1][same_key] = chain.available[lasting][1:][same_key]
+    ends[lasting] = following
+
+    kept[order] = stays
+    all_ends[order] = ends
+    stayed = np.flatnonzero(stays)
+    opens = _starts(chain.key[0][stayed], chain.key[1][stayed])
+    first[order[stayed]] = opens & ~_any_in_group(starts_key, held)[stayed]
+    return kept, all_ends, first

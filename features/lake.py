@@ -1,0 +1,251 @@
+"""The lake: one Delta table a folder, each change of a table one commit.
+
+A data table holds all columns of its contract and, beside them, ``superseded_at`` (null while a
+row is the newest version of its key), ``loaded_at``, ``load_id`` and ``content_hash``. The version
+of a key that was known at T is the row with ``available_at <= T`` and ``superseded_at`` null or
+later than T. ``_quarantine`` holds the rows that could not be kept, ``_loads`` a report a load.
+
+Files are written beside the tables first and become part of one by a commit, so a crash leaves
+the last good state. One process writes at a time; readers are never held up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable
+from deltalake.transaction import AddAction, RemoveAction
+
+from features.contracts import TABLES, Table
+from features.errors import InputError, UnknownNameError
+from features.intake.translate import arrow_schema
+
+QUARANTINE = "_quarantine"
+LOADS = "_loads"
+_UTC = pa.timestamp("us", "UTC")
+
+LAKE_FIELDS = pa.schema(
+    [
+        ("superseded_at", _UTC),
+        ("loaded_at", _UTC),
+        ("load_id", pa.string()),
+        ("content_hash", pa.int64()),
+    ]
+)
+"""What the lake adds to the columns of a contract."""
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        ("table", pa.string()),
+        ("load_id", pa.string()),
+        ("loaded_at", _UTC),
+        ("source", pa.string()),
+        ("row_number", pa.int64()),
+        ("reason", pa.string()),
+        ("row", pa.string()),
+        ("content_hash", pa.int64()),
+    ]
+)
+LOADS_SCHEMA = pa.schema(
+    [
+        ("load_id", pa.string()),
+        ("table", pa.string()),
+        ("loaded_at", _UTC),
+        ("report", pa.string()),
+    ]
+)
+SMALL_BYTES = 16 << 20
+"""A file below this size is small; many small ones are joined by the next load."""
+MANY_SMALL = 16
+
+
+def lake_schema(contract: Table) -> pa.Schema:
+    """Return the Arrow schema of a data table in the lake."""
+    return pa.schema([*arrow_schema(contract), *LAKE_FIELDS])
+
+
+def write_parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Return a writer of one of the lake's files."""
+    # A dictionary only pays for words that come back; ids and numbers would try in vain.
+    words = [
+        field.name
+        for field in schema
+        if pa.types.is_string(field.type) and not field.name.endswith("_id")
+    ]
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=words)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One commit to one table.
+
+    Attributes:
+        table: The table's name.
+        schema: Its schema.
+        add: Staged files that become part of it.
+        remove: Absolute paths of files that leave it.
+        operation: What was done, for the table's history.
+    """
+
+    table: str
+    schema: pa.Schema
+    add: tuple[Path, ...]
+    remove: tuple[str, ...] = ()
+    operation: str = "load"
+
+
+class Lake:
+    """The tables under one folder.
+
+    Args:
+        root: The folder; made by the first load.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def version(self, table: str) -> int | None:
+        """Return the number of a table's newest commit; None where nothing was loaded."""
+        path = self._path(table)
+        return DeltaTable(path).version() if DeltaTable.is_deltatable(str(path)) else None
+
+    def versions(self) -> dict[str, int]:
+        """Return the newest commit of every data table that was loaded."""
+        found = {name: self.version(name) for name in TABLES}
+        return {name: version for name, version in found.items() if version is not None}
+
+    def files(self, table: str, version: int | None = None) -> list[str]:
+        """Return the absolute paths of a table's Parquet files.
+
+        A reader that keeps them reads the same rows whatever is loaded meanwhile.
+
+        Args:
+            table: The table's name.
+            version: A commit's number; the newest by default.
+
+        Returns:
+            Oldest commit first; empty where nothing was loaded.
+        """
+        path = self._path(table)
+        if not DeltaTable.is_deltatable(str(path)):
+            return []
+        # Not `file_uris`, which escapes blanks and umlauts of the folder.
+        names = pa.table(DeltaTable(path, version=version).get_add_actions()).column("path")
+        return [str(path / name) for name in sorted(names.to_pylist())]
+
+    def read(self, table: str) -> pa.Table:
+        """Return all rows of a small table, such as ``_quarantine`` or ``_loads``."""
+        schema = self.schema(table)
+        parts = [pq.read_table(file, schema=schema) for file in self.files(table)]
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def schema(self, table: str) -> pa.Schema:
+        """Return the Arrow schema of a table.
+
+        Raises:
+            UnknownNameError: There is no such table.
+        """
+        own = {QUARANTINE: QUARANTINE_SCHEMA, LOADS: LOADS_SCHEMA}
+        if table in own:
+            return own[table]
+        if table not in TABLES:
+            raise UnknownNameError("table", table, (*TABLES, *own))
+        return lake_schema(TABLES[table])
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Path]:
+        """Hold the lake for one load, and give an empty folder for its files.
+
+        A second load waits for the first. What is still in the folder at the end is deleted.
+
+        Raises:
+            InputError: The lake's folder cannot be written.
+        """
+        staging = self.root / "_staging"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / ".lock").open("w")
+        except OSError as error:
+            raise InputError(
+                f"lake `{self.root}`", got=error.strerror, expected="a folder"
+            ) from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # What a load that was killed left behind belongs to no commit.
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir()
+            try:
+                yield staging
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+
+    def commit(self, change: Change, *, now: datetime) -> int:
+        """Make staged files part of a table, and take others out of it, in one commit.
+
+        Call it within ``writing``.
+
+        Args:
+            change: What to do.
+            now: The moment, aware UTC.
+
+        Returns:
+            The table's new version.
+        """
+        path = self._path(change.table)
+        if not DeltaTable.is_deltatable(str(path)):
+            DeltaTable.create(path, schema=change.schema, name=change.table.lstrip("_"))
+        delta = DeltaTable(path)
+        stamp = int(now.timestamp() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            RemoveAction(
+                Path(file).name, True, stamp, size=Path(file).stat().st_size, partition_values={}
+            )
+            for file in change.remove
+        ]
+        for staged in change.add:
+            # The next commit's number leads, so that names sort by age.
+            name = f"{delta.version() + 1:010d}-{len(actions):05d}-{uuid.uuid4().hex}.parquet"
+            rows = pq.read_metadata(staged).num_rows
+            os.replace(staged, path / name)
+            size = (path / name).stat().st_size
+            stats = json.dumps({"numRecords": rows})
+            actions.append(AddAction(name, size, {}, stamp, True, stats))
+        delta.create_write_transaction(
+            actions,
+            "append",
+            change.schema,
+            commit_properties=CommitProperties(custom_metadata={"ebbflow": change.operation}),
+        )
+        delta.update_incremental()
+        return int(delta.version())
+
+    def append(self, table: str, rows: pa.Table, *, staging: Path, now: datetime) -> None:
+        """Add rows to a small table in one commit, joining its files when there are many."""
+        schema = self.schema(table)
+        old = self.files(table)
+        joins = len(old) >= MANY_SMALL
+        parts = [pq.read_table(f, schema=schema) for f in old] if joins else []
+        staged = staging / f"{table}.parquet"
+        with write_parquet(staged, schema) as writer:
+            writer.write_table(pa.concat_tables([*parts, rows.cast(schema)]))
+        self.commit(Change(table, schema, (staged,), tuple(old) if joins else ()), now=now)
+
+    def _path(self, table: str) -> Path:
+        return (self.root / table).absolute()
+
+
+def small_files(files: Sequence[str]) -> list[str]:
+    """Return the files to join, once there are many small ones; else none."""
+    small = [file for file in files if Path(file).stat().st_size < SMALL_BYTES]
+    return small if len(small) >= MANY_SMALL else []

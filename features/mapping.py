@@ -1,0 +1,300 @@
+"""The mapping: a small TOML file that turns a user's columns into ours."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from features.calendar import zone as zone_of
+from features.contracts import Table, table
+from features.errors import InputError, MappingError, UnknownNameError
+
+Scalar = str | int | float | bool
+Ambiguous = Literal["earlier", "later", "quarantine"]
+EPOCH_FORMATS = ("epoch_seconds", "epoch_milliseconds")
+"""Formats of times that are numbers since 1970-01-01 UTC."""
+
+_SOURCES = ("column", "value", "sum", "hash", "after")
+_NUMBERS = ("integer", "float")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known_zone(name: str | None) -> str | None:
+    if name is not None:
+        try:
+            zone_of(name)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+    return name
+
+
+class FileOptions(_Strict):
+    """How a file is to be read."""
+
+    format: Literal["csv", "parquet", "ndjson"] | None = Field(
+        None, description="By default from the file's ending."
+    )
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Between fields of CSV.")
+    encoding: str = Field("utf-8", description="Encoding of CSV and NDJSON.")
+    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers written as text.")
+    null_values: tuple[str, ...] = Field(
+        (), description="Texts that mean an empty field, beside the empty text."
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_exists(cls, name: str) -> str:
+        try:
+            "".encode(name)
+        except LookupError:
+            raise ValueError(f"there is no encoding {name!r}") from None
+        return name
+
+
+class TimeOptions(_Strict):
+    """How times are to be read where a column does not say otherwise."""
+
+    zone: str | None = Field(None, description="IANA zone of times that state none.")
+    format: str | None = Field(
+        None,
+        description="A `strptime` format, `epoch_seconds` or `epoch_milliseconds`; by default "
+        "ISO 8601.",
+    )
+    ambiguous: Ambiguous = Field(
+        "quarantine", description="What the hour is that a clock change repeats."
+    )
+
+    _zone_exists = field_validator("zone")(_known_zone)
+
+
+class ColumnSource(_Strict):
+    """Where one of our columns comes from: exactly one of the first five, and options."""
+
+    column: str | None = Field(None, description="Their column.")
+    value: Scalar | None = Field(None, description="A constant.")
+    sum: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Their columns, added; empty where one is empty."
+    )
+    hash: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Their columns, from whose text an id is made."
+    )
+    after: str | None = Field(None, description="One of our time columns, to add `seconds` to.")
+    seconds: float = Field(0.0, description="Seconds after that time.")
+    scale: float | None = Field(None, description="Factor to our unit; whole columns are rounded.")
+    values: dict[str, Scalar] | None = Field(None, description="Their words to ours.")
+    default: Scalar | None = Field(None, description="For words that `values` does not hold.")
+    zone: str | None = Field(None, description="As in [time], for this column.")
+    format: str | None = Field(None, description="As in [time], for this column.")
+    ambiguous: Ambiguous | None = Field(None, description="As in [time], for this column.")
+
+    _zone_exists = field_validator("zone")(_known_zone)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in _SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of {', '.join(_SOURCES)} says where a column comes from; "
+                f"got {', '.join(given) or 'none'}"
+            )
+        if self.seconds and self.after is None:
+            raise ValueError("`seconds` goes with `after`")
+        if self.default is not None and self.values is None:
+            raise ValueError("`default` goes with `values`")
+        return self
+
+    @property
+    def theirs(self) -> tuple[str, ...]:
+        """The columns of the source that it reads."""
+        if self.column is not None:
+            return (self.column,)
+        return self.sum or self.hash or ()
+
+
+class RowOptions(_Strict):
+    """Which rows are left out, and counted, before anything is checked."""
+
+    drop_if_null: tuple[str, ...] = Field((), description="Their columns that must be filled.")
+    where: dict[str, tuple[Scalar, ...]] = Field(
+        default_factory=dict, description="Their columns, and the values to keep."
+    )
+
+
+class Mapping(_Strict):
+    """One mapping, read and checked against its table."""
+
+    table: str = Field(description="The table it fills.")
+    file: FileOptions = FileOptions()
+    time: TimeOptions = TimeOptions()
+    columns: dict[str, ColumnSource] = Field(description="Our columns, and where each comes from.")
+    rows: RowOptions = RowOptions()
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _names_to_sources(cls, columns: Any) -> Any:
+        if not isinstance(columns, dict):
+            return columns
+        return {
+            ours: {"column": source} if isinstance(source, str) else source
+            for ours, source in columns.items()
+        }
+
+    @property
+    def theirs(self) -> tuple[str, ...]:
+        """Every column of the source that it reads, once, in order."""
+        names = [name for source in self.columns.values() for name in source.theirs]
+        names += [*self.rows.drop_if_null, *self.rows.where]
+        return tuple(dict.fromkeys(names))
+
+    def times_of(self, ours: str) -> TimeOptions:
+        """Return how times of one of our columns are to be read."""
+        source = self.columns[ours]
+        return TimeOptions(
+            zone=source.zone or self.time.zone,
+            format=source.format or self.time.format,
+            ambiguous=source.ambiguous or self.time.ambiguous,
+        )
+
+
+def own_names(contract: Table, names: Iterable[str]) -> Mapping:
+    """Return the mapping of a source that uses our column names.
+
+    >>> own_names(table("queues"), ["queue", "channel", "x"]).theirs
+    ('queue', 'channel')
+    """
+    given = set(names)
+    sources = {n: ColumnSource(column=n) for n in contract.column_names if n in given}
+    return Mapping(table=contract.name, columns=sources)
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping file and check it against its table.
+
+    Raises:
+        MappingError: The file is missing or no TOML, a key is unknown, a value is of the wrong
+            type, the table does not exist, or one of its required columns is not mapped.
+    """
+    what = f"mapping `{path}`"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MappingError(what, got=error.strerror or str(error), expected="a file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingError(what, got=f"no TOML ({error})", remedy="see docs/data.md") from error
+    return parse_mapping(document, what=what)
+
+
+def parse_mapping(document: dict[str, Any], *, what: str = "mapping") -> Mapping:
+    """Check a mapping's document against its table.
+
+    Args:
+        document: What the TOML file holds.
+        what: How errors name it.
+
+    Raises:
+        MappingError: See ``load_mapping``.
+    """
+    try:
+        mapping = Mapping.model_validate(document)
+    except ValidationError as error:
+        raise _explained(error, what) from None
+    try:
+        contract = table(mapping.table)
+    except UnknownNameError as error:
+        raise MappingError(f"{what}, `table`", got=str(error), field="table") from None
+    _check_columns(mapping, contract, what)
+    return mapping
+
+
+def _check_columns(mapping: Mapping, contract: Table, what: str) -> None:
+    for ours in mapping.columns:
+        if ours not in contract.column_names:
+            raise _unknown_key(what, f"columns.{ours}", ours, contract.column_names)
+        _check_source(what, ours, mapping, contract)
+    missing = [n for n in contract.required if n not in mapping.columns]
+    if missing:
+        raise MappingError(
+            f"{what}, [columns]",
+            got=f"no {', '.join(f'`{n}`' for n in missing)}",
+            expected=f"every required column of `{contract.name}`: {', '.join(contract.required)}",
+            remedy=f"map {'it' if len(missing) == 1 else 'them'}, "
+            'or give a constant with `{ value = "…" }`',
+            field=f"columns.{missing[0]}",
+        )
+
+
+def _check_source(what: str, ours: str, mapping: Mapping, contract: Table) -> None:
+    source = mapping.columns[ours]
+    kind = contract.column(ours).kind
+    wrong = {
+        "`after`": source.after is not None and kind != "timestamp",
+        "`sum`": source.sum is not None and kind not in _NUMBERS,
+        "`scale`": source.scale is not None and kind not in _NUMBERS,
+        "`hash`": source.hash is not None and kind != "string",
+        "`zone`, `format` and `ambiguous`": kind != "timestamp"
+        and any(option is not None for option in (source.zone, source.format, source.ambiguous)),
+    }
+    for option, is_wrong in wrong.items():
+        if is_wrong:
+            raise MappingError(
+                f"{what}, `columns.{ours}`",
+                got=f"{option} on a column of kind {kind}",
+                field=f"columns.{ours}",
+            )
+    if source.after is not None:
+        times = [c.name for c in contract.columns if c.kind == "timestamp" and c.name != ours]
+        if source.after not in times:
+            raise _unknown_key(what, f"columns.{ours}.after", source.after, times)
+        if (target := mapping.columns.get(source.after)) is not None and target.after is not None:
+            raise MappingError(
+                f"{what}, `columns.{ours}.after`",
+                got=f"`{source.after}`, which itself follows another column",
+                expected="a column that is read from the source",
+                field=f"columns.{ours}",
+            )
+
+
+def _unknown_key(what: str, where: str, key: str, known: Iterable[str]) -> MappingError:
+    names = list(known)
+    near = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
+    remedy = (
+        "did you mean " + " or ".join(f"`{n}`" for n in near) + "?"
+        if near
+        else f"known: {', '.join(names)}"
+    )
+    return MappingError(f"{what}, unknown key `{where}`", remedy=remedy, field=where)
+
+
+def _explained(error: ValidationError, what: str) -> MappingError:
+    # A key that is unknown explains another one that is missing.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    path = [str(part) for part in first["loc"]]
+    where = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(what, where, path[-1], _keys_beside(path))
+    return MappingError(
+        f"{what}, `{where}`" if where else what,
+        got=repr(first.get("input")) if first["type"] != "missing" else "nothing",
+        expected=str(first["msg"]).removeprefix("Value error, "),
+        remedy="see docs/data.md",
+        field=where,
+    )
+
+
+def _keys_beside(path: list[str]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "file": FileOptions,
+        "time": TimeOptions,
+        "rows": RowOptions,
+        "columns": ColumnSource,
+    }
+    model = sections.get(path[0], Mapping) if len(path) > 1 else Mapping
+    return list(model.model_fields)

@@ -1,0 +1,86 @@
+"""Writing a feature snapshot: the folder that ``snapshot.py`` reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from features.artefact import point_to, writing
+from features.calendar import Event
+from features.panel import Panel, panel_table
+from features.snapshot import (
+    CUSTOMERS_FILE,
+    EVENTS_FILE,
+    QUEUES_FILE,
+    SNAPSHOT_KIND,
+    SNAPSHOT_SCHEMA,
+    VOLUME_FILE,
+    Snapshot,
+    open_snapshot,
+    queue_to_json,
+    write_arrow,
+)
+
+
+def publish_snapshot(
+    root: Path,
+    *,
+    panel: Panel,
+    customers: pa.RecordBatchReader,
+    events: Sequence[Event],
+    as_of: datetime,
+    now: datetime,
+    lineage: Mapping[str, Any],
+    warnings: Sequence[str],
+) -> Snapshot:
+    """Write one snapshot and point ``CURRENT`` at it.
+
+    Args:
+        root: Folder of all snapshots.
+        panel: The volume.
+        customers: ``customer_id`` and features, sorted by the id's bytes; read batch by batch.
+        events: Calendar events known at ``as_of``.
+        as_of: The moment the features look back from.
+        now: The moment of writing.
+        lineage: What it was made from.
+        warnings: Sentences for people, kept in the manifest.
+
+    Returns:
+        The snapshot, opened and verified.
+    """
+    meta: dict[str, Any] = {"as_of": as_of.isoformat(), "warnings": list(warnings)}
+    with writing(
+        root,
+        kind=SNAPSHOT_KIND,
+        schema=SNAPSHOT_SCHEMA,
+        created_at=now,
+        lineage=lineage,
+        meta=meta,
+    ) as folder:
+        write_arrow(folder / VOLUME_FILE, panel_table(panel))
+        meta["queues"] = len(panel.queues)
+        meta["customers"] = _write_customers(folder / CUSTOMERS_FILE, customers)
+        meta["features"] = [name for name in customers.schema.names if name != "customer_id"]
+        queues = [queue_to_json(q.history.queue) for q in panel.queues.values()]
+        (folder / QUEUES_FILE).write_text(json.dumps(queues, ensure_ascii=False), encoding="utf-8")
+        (folder / EVENTS_FILE).write_text(
+            json.dumps([asdict(e) for e in events], ensure_ascii=False), encoding="utf-8"
+        )
+        id = folder.name.removeprefix(".writing-")
+    point_to(root, id)
+    return open_snapshot(root / id)
+
+
+def _write_customers(path: Path, batches: pa.RecordBatchReader) -> int:
+    rows = 0
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return rows

@@ -1,0 +1,93 @@
+"""The verb ``simulate`` of ``python -m features``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.console import JsonOption, print_json
+from features.errors import ConfigError
+from features.simulate.config import SimulationConfig
+from features.simulate.files import TRUTH, Written, write
+from features.simulate.mappings import SOURCES
+
+
+def simulate(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder for the files.")],
+    customers: Annotated[int, typer.Option("--customers", help="Customers in all.")] = 5_000,
+    days: Annotated[int, typer.Option("--days", help="Days of history.")] = 400,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")] = 1,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            help="Last day of the history (UTC), as 2026-03-31; by default yesterday.",
+            metavar="DATE",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the files of a simulated contact centre whose truth is known.
+
+    One folder a source, with its mapping.toml, and truth/ beside them. The same arguments and
+    seed give the same bytes.
+    """
+    now = context.find_object(datetime)
+    config = SimulationConfig(until=_end(until, now), customers=customers, days=days)
+    written = write(config, seed=seed, out=out, progress=None if as_json else _show)
+    if as_json:
+        print_json(
+            {
+                "out": str(written.out),
+                "until": config.until.isoformat(),
+                "contacts": asdict(written.contacts),
+                "sources": [
+                    {
+                        "table": source.table,
+                        "glob": str(written.out / source.name / source.files),
+                        "mapping": str(written.out / source.name / "mapping.toml"),
+                        **asdict(written.sources[source.name]),
+                    }
+                    for source in SOURCES
+                ],
+            }
+        )
+    else:
+        sys.stdout.write(_summary(written))
+
+
+def _end(until: str | None, now: datetime | None) -> datetime:
+    if until is None:
+        if now is None:
+            raise ConfigError("end of the simulation", got="nothing", expected="--until DATE")
+        return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        last = datetime.strptime(until, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise ConfigError(
+            "`--until`", got=repr(until), expected="a day such as 2026-03-31", field="until"
+        ) from None
+    return last + timedelta(days=1)
+
+
+def _show(word: str, share: float) -> None:
+    sys.stderr.write(f"\r{word} {share:4.0%}" + ("\n" if share >= 1 else ""))
+    sys.stderr.flush()
+
+
+def _summary(written: Written) -> str:
+    lines = [f"{'source':<10} {'files':>6} {'rows':>10}  to ingest it"]
+    for source in SOURCES:
+        counts, folder = written.sources[source.name], written.out / source.name
+        lines.append(
+            f"{source.name:<10} {counts.files:>6} {counts.rows:>10}  python -m features ingest "
+            f"{source.table} '{folder / source.files}' --mapping {folder / 'mapping.toml'}"
+        )
+    lines.append(f"the truth stands in {written.out / TRUTH}")
+    return "\n".join(lines) + "\n"

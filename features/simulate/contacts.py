@@ -1,0 +1,116 @@
+"""What becomes of each contact: when it comes, how long it waits, how it is handled and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from features.calendar import Bool, Float64, Int64
+from features.simulate.arrivals import Arrivals
+from features.simulate.world import HOUR, World
+
+Int8 = npt.NDArray[np.int8]
+
+BADNESS_ABANDONED = 0.6
+BADNESS_UNRESOLVED = 0.5
+BADNESS_TRANSFERRED = 0.2
+BADNESS_LONG_WAIT = 0.3
+LONG_WAIT = 3.0
+"""A wait is long that exceeds so many times the queue's mean wait."""
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Contacts of a span, by start, arrays of n.
+
+    Attributes:
+        queue: Index of the queue, int8[n].
+        started_at: Epoch seconds, int64[n].
+        wait_seconds: Wait until answered or given up, float64[n], whole seconds.
+        handle_seconds: Handle time, float64[n], whole seconds; NaN where abandoned.
+        abandoned: Given up while waiting, bool[n].
+        transferred: Handed on, bool[n].
+        resolved: The matter was settled, bool[n]; False where abandoned.
+        badness: How much it spoils the customer's mood, float64[n], 0 where all went well.
+    """
+
+    queue: Int8
+    started_at: Int64
+    wait_seconds: Float64
+    handle_seconds: Float64
+    abandoned: Bool
+    transferred: Bool
+    resolved: Bool
+    badness: Float64
+
+    def __len__(self) -> int:
+        return len(self.queue)
+
+
+def draw_contacts(
+    world: World, arrivals: Arrivals, *, first: int, last: int, rng: np.random.Generator
+) -> Contacts:
+    """Draw the contacts of the hours [first, last) of the world.
+
+    Within an hour they are uniform; a hurried hour makes people wait longer and hang up more.
+
+    Args:
+        world: The centre.
+        arrivals: Its volume.
+        first: Index of the first hour.
+        last: Index one past the last hour.
+        rng: Source of times, waits and outcomes.
+    """
+    counts = arrivals.counts[:, first:last]
+    queue = np.repeat(np.arange(len(counts), dtype=np.int8), counts.sum(axis=1))
+    hour = np.concatenate([np.repeat(np.arange(first, last), row) for row in counts])
+    second = rng.integers(0, HOUR, size=len(hour))
+    order = np.lexsort((queue, world.hours[hour] + second))
+    queue, hour, second = queue[order], hour[order], second[order]
+    planned = arrivals.planned[queue, hour]
+    load = arrivals.rate[queue, hour] * arrivals.day_factor[queue, hour] / planned
+    wait, abandoned = _waits(world, queue, load, rng)
+    handled = ~abandoned
+    transferred = handled & (rng.random(len(queue)) < _per_queue(world, "transferred_share")[queue])
+    resolved = handled & (rng.random(len(queue)) < _per_queue(world, "resolved_share")[queue])
+    medians = _per_queue(world, "handle_median_seconds")[queue]
+    sigmas = _per_queue(world, "handle_sigma")[queue]
+    handle = np.rint(medians * np.exp(sigmas * rng.standard_normal(len(queue)))).clip(5, 14_400)
+    long = wait > LONG_WAIT * _per_queue(world, "wait_mean_seconds")[queue]
+    badness = (
+        BADNESS_ABANDONED * abandoned
+        + BADNESS_UNRESOLVED * (handled & ~resolved)
+        + BADNESS_TRANSFERRED * transferred
+        + BADNESS_LONG_WAIT * long
+    )
+    return Contacts(
+        queue=queue,
+        started_at=world.hours[hour] + second,
+        wait_seconds=wait,
+        handle_seconds=np.where(abandoned, np.nan, handle),
+        abandoned=abandoned,
+        transferred=transferred,
+        resolved=resolved,
+        badness=badness.astype(np.float64),
+    )
+
+
+def _waits(
+    world: World, queue: Int8, load: Float64, rng: np.random.Generator
+) -> tuple[Float64, Bool]:
+    mean = _per_queue(world, "wait_mean_seconds")[queue] * load**2
+    waits_at_all = rng.random(len(queue)) < np.clip(0.35 * load**3, 0.05, 0.95)
+    wait = np.where(waits_at_all, rng.exponential(mean), rng.uniform(0, 8, len(queue)))
+    patience_mean = np.array([m.patience_seconds or np.inf for m in world.models])[queue]
+    # Mail is not held in a line: everyone waits, and nobody gives up.
+    mail = np.isinf(patience_mean)
+    wait = np.where(mail, mean * rng.lognormal(-0.3, 0.8, len(queue)), wait)
+    patience = rng.standard_exponential(len(queue)) * np.where(mail, 1.0, patience_mean)
+    abandoned = ~mail & (wait > patience)
+    return np.rint(np.where(abandoned, patience, wait)), abandoned
+
+
+def _per_queue(world: World, name: str) -> Float64:
+    return np.array([getattr(model, name) for model in world.models], dtype=np.float64)

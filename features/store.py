@@ -1,0 +1,311 @@
+"""The feature store: what was known at a moment, for both models, from one lake.
+
+A store is pinned to the tables' versions at its opening: a load meanwhile changes nothing that
+it returns. Every answer is a function of those versions and the as-of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from features import labels as churn
+from features import volume
+from features.calendar import Event, Queue, epoch, parse_opening
+from features.contracts import INTERVAL_MINUTES, TABLES, WEEKDAYS
+from features.customers import customer_features
+from features.engine import Engine
+from features.errors import HorizonError, InputError, TooLittleDataError
+from features.facts import Histories, contact_rows, people_rows, purchase_rows
+from features.grid import Passes
+from features.home import Home
+from features.lake import Lake
+from features.panel import Panel, build_panel
+from features.publish import publish_snapshot
+from features.snapshot import QueueHistory, Snapshot
+from features.windows import known, literal, second_of
+
+EVENT_TABLES = ("interactions", "intervals", "purchases")
+_HOUR = timedelta(hours=1)
+
+
+class FeatureStore:
+    """Features of one home's lake, as of any moment.
+
+    Use it as a context manager, or close it.
+
+    Args:
+        home: Where the lake stands.
+        threads: Threads of the engine; by default all cores.
+
+    Attributes:
+        versions: The lake's table versions that all answers come from.
+    """
+
+    def __init__(self, home: Home, *, threads: int | None = None) -> None:
+        self.home = home
+        lake = Lake(home.lake)
+        self.versions: dict[str, int] = lake.versions()
+        self._engine = Engine(threads=threads)
+        self._tables: dict[str, ir.Table] = {
+            name: self._engine.scan(lake.files(name, self.versions.get(name)), contract)
+            for name, contract in TABLES.items()
+        }
+        self._passes = Passes(
+            self._engine,
+            Histories(
+                contact_rows(self._tables["interactions"]),
+                purchase_rows(self._tables["purchases"]),
+                people_rows(self._tables["customers"]),
+            ),
+        )
+        self._warnings: dict[str, None] = {}
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def close(self) -> None:
+        """Free the engine's memory; the store answers nothing more."""
+        self._engine.close()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the answers so far want a person to know, each once."""
+        return tuple(self._warnings)
+
+    def latest(self, *, now: datetime) -> datetime:
+        """Return the default as-of: the last thing learnt, moved up to a full hour.
+
+        Args:
+            now: The moment, aware; never passed.
+
+        Raises:
+            TooLittleDataError: No event was loaded.
+        """
+        return min(self._horizon(), now.astimezone(UTC).replace(microsecond=0))
+
+    def queues(self, as_of: datetime) -> tuple[Queue, ...]:
+        """Return every queue known at a moment, by name.
+
+        A queue that only its contacts know gets the defaults (UTC, 60 minutes) and a warning.
+
+        Raises:
+            InputError: A queue's opening hours or interval are malformed.
+        """
+        rows = self._tables["queues"]
+        stated = {
+            row["queue"]: _queue(row)
+            for row in self._engine.arrow(rows.filter(known(rows, as_of))).to_pylist()
+        }
+        interactions, intervals = (
+            table.filter(known(table, as_of))
+            for table in (self._tables["interactions"], self._tables["intervals"])
+        )
+        seen = self._engine.arrow(volume.seen_queues(interactions, intervals))
+        for name in sorted(set(seen.column("queue").to_pylist()) - set(stated)):
+            self._warn(
+                f"queue `{name}` is not in the table `queues`: UTC, 60 minutes and no stated "
+                "opening hours are assumed"
+            )
+            stated[name] = Queue(name)
+        return tuple(stated[name] for name in sorted(stated))
+
+    def events(self, as_of: datetime) -> tuple[Event, ...]:
+        """Return the calendar events known at a moment, by start and id; they may lie ahead."""
+        rows = self._tables["calendar"]
+        rows = rows.filter(known(rows, as_of) & (rows.known_at <= literal(as_of)))
+        found = rows.select(
+            "event_id",
+            "kind",
+            "queues",
+            "size",
+            starts_at=second_of(rows.starts_at),
+            ends_at=second_of(rows.ends_at),
+            known_at=second_of(rows.known_at),
+        ).order_by("starts_at", "event_id")
+        return tuple(_event(row) for row in self._engine.arrow(found).to_pylist())
+
+    def panel(self, as_of: datetime) -> Panel:
+        """Return the volume panel as known at a moment, with its warnings."""
+        panel = build_panel(
+            self.queues(as_of),
+            cells=self._engine.arrow(volume.contact_cells(self._tables["interactions"], as_of)),
+            intervals=self._engine.arrow(volume.interval_counts(self._tables["intervals"], as_of)),
+            as_of=epoch(as_of),
+        )
+        for warning in panel.warnings:
+            self._warn(warning)
+        return panel
+
+    def volume(self, as_of: datetime) -> dict[str, QueueHistory]:
+        """Return each queue's history as known at a moment, by name."""
+        return {name: queue.history for name, queue in self.panel(as_of).queues.items()}
+
+    def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
+        """Return the features of everybody known at each as-of.
+
+        Args:
+            as_ofs: Aware, whole seconds.
+
+        Returns:
+            ``customer_id``, ``as_of`` (timestamp[s, UTC]), then ``customers.FEATURE_NAMES``
+            (float64, null where undefined), sorted by as-of and the bytes of the id.
+        """
+        return self._passes.run(customer_features, as_ofs)
+
+    def labels(
+        self, as_ofs: Sequence[datetime], *, horizon_days: int = 90, active_days: int = 180
+    ) -> pa.Table:
+        """Return churn labels of the customers active at each as-of.
+
+        Args:
+            as_ofs: Aware, whole seconds; one whose horizon the data do not reach is left out.
+            horizon_days: Days that the label looks ahead.
+            active_days: Days back in which a purchase or renewal makes a customer active.
+
+        Returns:
+            ``customer_id``, ``as_of`` and ``label_known_at`` (timestamp[s, UTC]), ``churned``
+            (int8: 1 where no purchase or renewal followed), ``value_minor`` (int64: money of
+            those that did), sorted by as-of and the bytes of the id.
+
+        Raises:
+            TooLittleDataError: No event was loaded.
+        """
+        horizon = timedelta(days=horizon_days)
+        end = self._horizon()
+        found = self._passes.run(
+            lambda histories, as_of: churn.churn_labels(
+                histories.purchases, as_of, horizon_days=horizon_days, active_days=active_days
+            ),
+            [as_of for as_of in as_ofs if as_of + horizon <= end],
+        )
+        seconds = found.column("as_of").cast(pa.int64()).to_numpy() + horizon_days * 86_400
+        return pa.table(
+            {
+                "customer_id": found.column("customer_id"),
+                "as_of": found.column("as_of"),
+                "churned": found.column("churned").cast(pa.int8()),
+                "value_minor": found.column("value_minor"),
+                "label_known_at": pa.array(seconds, pa.int64()).cast(pa.timestamp("s", "UTC")),
+            }
+        )
+
+    def publish(
+        self,
+        *,
+        as_of: datetime,
+        now: datetime,
+        progress: Callable[[str], None] | None = None,
+    ) -> Snapshot:
+        """Write a snapshot as of a moment and make it the current one.
+
+        Args:
+            as_of: Aware, whole seconds.
+            now: The moment of writing, aware.
+            progress: Told what is being done.
+
+        Raises:
+            HorizonError: ``as_of`` lies after ``now``, or before anything was known.
+        """
+        if as_of > now:
+            raise HorizonError(
+                f"as-of {as_of.isoformat()}",
+                got="a moment in the future",
+                expected=f"at most {now.isoformat()}",
+                field="as_of",
+            )
+        say = progress or (lambda _: None)
+        say("volume")
+        panel = self.panel(as_of)
+        events = self.events(as_of)
+        say("customers")
+        customers = self._passes.batches(customer_features, as_of)
+        return publish_snapshot(
+            self.home.snapshots,
+            panel=panel,
+            customers=customers,
+            events=events,
+            as_of=as_of,
+            now=now,
+            lineage={"tables": self.versions},
+            warnings=self.warnings,
+        )
+
+    def _horizon(self) -> datetime:
+        moments = [
+            self._engine.arrow(table.aggregate(last=table.available_at.max()))
+            .column("last")[0]
+            .as_py()
+            for table in (self._tables[name] for name in EVENT_TABLES)
+        ]
+        found: list[datetime] = [moment for moment in moments if moment is not None]
+        if not found:
+            raise TooLittleDataError(
+                "the lake holds no interactions, intervals or purchases",
+                remedy="load some with `python -m features ingest`",
+            )
+        last = max(found).replace(tzinfo=UTC)
+        hour = last.replace(minute=0, second=0, microsecond=0)
+        return hour if hour == last else hour + _HOUR
+
+    def _warn(self, text: str) -> None:
+        self._warnings[text] = None
+
+
+def _queue(row: dict[str, Any]) -> Queue:
+    """Return the queue that a row of the table ``queues`` states."""
+    opening = tuple(
+        parse_opening(row[f"open_{day}"], field=f"open_{day} of queue {row['queue']}")
+        for day in WEEKDAYS
+    )
+    given = {
+        name: row[name]
+        for name in (
+            "name",
+            "country",
+            "open_on_holidays",
+            "interval_minutes",
+            "goal_seconds",
+            "goal_share",
+            "default_aht_seconds",
+            "patience_seconds",
+            "concurrency",
+        )
+        if row[name] is not None
+    }
+    if given.get("interval_minutes", 60) not in INTERVAL_MINUTES:
+        raise InputError(
+            f"`interval_minutes` of queue `{row['queue']}`",
+            got=given["interval_minutes"],
+            expected=f"one of {INTERVAL_MINUTES}",
+            remedy="correct the row of `queues` and load it again",
+            field="interval_minutes",
+        )
+    return Queue(
+        queue=row["queue"],
+        channel=row["channel"],
+        time_zone=row["time_zone"],
+        opening=opening,
+        opening_source="stated" if any(o is not None for o in opening) else "assumed",
+        **given,
+    )
+
+
+def _event(row: dict[str, Any]) -> Event:
+    names = (part.strip() for part in (row["queues"] or "").split(","))
+    return Event(**{**row, "queues": tuple(name for name in names if name)})

@@ -1,0 +1,108 @@
+"""What was known at a moment, and in which window it fell: plain predicates on both clocks.
+
+Everything is integers: epoch seconds, thousandths, counts and minor units. A window of W days
+is left-closed: it holds what happened in [as-of - W days, as-of).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import ibis
+import ibis.expr.types as ir
+
+from features.calendar import DAY_SECONDS, epoch
+from features.errors import InputError
+
+WINDOW_DAYS = (7, 30, 90, 180, 365)
+"""Days that windowed features look back."""
+EVER = len(WINDOW_DAYS)
+"""The segment of what is older than the longest window."""
+
+
+def whole_second(as_of: datetime) -> int:
+    """Return an as-of's epoch seconds.
+
+    Raises:
+        InputError: It has no time zone, or a fraction of a second.
+    """
+    if as_of.microsecond:
+        raise InputError(
+            f"as-of {as_of.isoformat()}", got="a fraction of a second", expected="whole seconds"
+        )
+    return epoch(as_of)
+
+
+def second_of(timestamp: ir.TimestampValue) -> ir.IntegerValue:
+    """Return whole epoch seconds, rounded down, int64."""
+    # DuckDB's epoch has a fraction and its cast rounds; Spark's has none.
+    return timestamp.epoch_seconds().floor().cast("int64")
+
+
+def thousandths(value: ir.FloatingValue) -> ir.IntegerValue:
+    """Return a number in thousandths, rounded half up, int64: sums of it are exact."""
+    return (value * 1000 + 0.5).floor().cast("int64")
+
+
+def day_of(ts: ir.IntegerValue) -> ir.IntegerValue:
+    """Return whole UTC days since 1970-01-01, int64."""
+    return (ts // DAY_SECONDS).cast("int64")
+
+
+def literal(moment: datetime) -> ir.TimestampScalar:
+    """Return an aware moment for a comparison with the lake's timestamps, which are naive UTC."""
+    return ibis.literal(moment.astimezone(UTC).replace(tzinfo=None), type="timestamp(6)")
+
+
+def known(rows: ir.Table, as_of: datetime) -> ir.BooleanValue:
+    """Return whether each row is the version of its key that was known at ``as_of``.
+
+    Args:
+        rows: Has ``available_at`` and ``superseded_at``.
+        as_of: The moment, aware.
+    """
+    moment = literal(as_of)
+    until = rows.superseded_at
+    return (rows.available_at <= moment) & (until.isnull() | (until > moment))
+
+
+def happened(rows: ir.Table, as_of: datetime) -> ir.Table:
+    """Keep what had happened before ``as_of`` and was known at it.
+
+    Args:
+        rows: Has ``ts`` (epoch seconds), ``available_at`` and ``superseded_at``.
+        as_of: The moment, whole seconds.
+    """
+    return rows.filter((rows.ts < whole_second(as_of)) & known(rows, as_of))
+
+
+def segment(ts: ir.IntegerValue, as_of: int) -> ir.IntegerValue:
+    """Return the shortest window that holds a moment: its place in ``WINDOW_DAYS``, or ``EVER``."""
+    inside = [(ts >= as_of - days * DAY_SECONDS, i) for i, days in enumerate(WINDOW_DAYS)]
+    return ibis.cases(*inside, else_=EVER).cast("int8")
+
+
+def within(
+    table: ir.Table, columns: Mapping[str, Sequence[int | None]]
+) -> dict[str, ir.IntegerScalar]:
+    """Return sums of segment totals over windows.
+
+    Args:
+        table: Has a column ``segment``, and one row a customer and segment.
+        columns: For each column the windows wanted, in days; None for ever.
+
+    Returns:
+        Aggregates named ``{column}_{days}`` or ``{column}_ever``; 0 where nothing fell inside.
+    """
+    sums = {}
+    for name, windows in columns.items():
+        for days in windows:
+            inside = (
+                table[name]
+                if days is None
+                else (table.segment <= WINDOW_DAYS.index(days)).ifelse(table[name], 0)
+            )
+            label = "ever" if days is None else str(days)
+            sums[f"{name}_{label}"] = inside.sum().coalesce(0).cast("int64")
+    return sums

@@ -1,0 +1,298 @@
+"""Publish: every queue's forecast and every customer's score, from what is in force.
+
+A batch opens the promoted bundle and the current snapshot, replays the bundle's golden requests,
+refuses what does not fit together, writes one immutable set and points ``CURRENT`` at it. What
+was published before stays on disk, and in force until the last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.artefact import current_id, point_to
+from features.errors import (
+    HorizonError,
+    IncompatibleArtefactError,
+    NotPublishedError,
+    TooLittleDataError,
+)
+from features.home import Home, ModelName
+from features.snapshot import FeatureTable, Snapshot, open_current_snapshot
+from serving.models.bundle import open_model
+from serving.models.churn import ChurnModel, ChurnScores, percentile
+from serving.sets.forecast import write_forecast_set
+from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
+
+Progress = Callable[[str, float], None]
+"""Is told what is being done, and the share of it that is done, in [0, 1]."""
+
+CHUNK_ROWS = 100_000
+OLD_SNAPSHOT = timedelta(days=2)
+"""A snapshot that looks back from further than this puts a warning into what is made from it."""
+
+
+@dataclass(frozen=True)
+class PublishedReport:
+    """What a batch published.
+
+    Attributes:
+        kind: ``forecast-set`` or ``score-set``.
+        id: The set's id.
+        path: Its folder.
+        as_of: The moment its snapshot looks back from, aware UTC.
+        snapshot: The snapshot's id.
+        model_version: The bundle's id.
+        counts: How many queues and intervals, or customers and scored ones.
+        warnings: What a reader should know; also in the set.
+    """
+
+    kind: str
+    id: str
+    path: Path
+    as_of: datetime
+    snapshot: str
+    model_version: str
+    counts: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+def publish_forecast(
+    home: Home,
+    *,
+    now: datetime,
+    horizon_days: int | None = None,
+    progress: Progress | None = None,
+) -> PublishedReport:
+    """Forecast every queue of the current snapshot and put the forecast in force.
+
+    Args:
+        home: Where the bundle and the snapshot stand, and the set will.
+        now: The time, aware UTC.
+        horizon_days: Days ahead of the snapshot's as-of; by default all the model was trained for.
+        progress: Is told how far it is.
+
+    Raises:
+        NotPublishedError: No volume model is promoted or no snapshot is published.
+        ArtefactError: One of them is damaged or of another contract.
+        HorizonError: The horizon is longer than the model was trained for, or below one day.
+        TooLittleDataError: The snapshot knows no queue.
+    """
+    say = progress or _silent
+    say("opening the model and the snapshot", 0.0)
+    model = open_model("volume", _bundle(home, "volume"))
+    snapshot = _snapshot(home)
+    if not snapshot.histories:
+        raise _empty(snapshot, "queue", "`python -m features ingest interactions` or `intervals`")
+    days = model.horizon_days if horizon_days is None else horizon_days
+    if not 1 <= days <= model.horizon_days:
+        raise HorizonError(
+            "`horizon_days`",
+            got=days,
+            expected=f"1 to {model.horizon_days}, as trained",
+            remedy="ask for less, or train with a longer `horizon_days`",
+            field="horizon_days",
+        )
+    model.check_golden()
+    say("forecasting", 0.2)
+    forecast = model.forecast(
+        snapshot.histories,
+        events=snapshot.events,
+        made_at=snapshot.as_of,
+        until=snapshot.as_of + timedelta(days=days),
+    )
+    say("writing", 0.9)
+    warnings = _age_warnings(snapshot, now=now)
+    id = write_forecast_set(
+        home.forecasts,
+        forecast=forecast,
+        snapshot=snapshot.artefact.id,
+        model_version=model.artefact.id,
+        warnings=warnings,
+        now=now,
+    )
+    point_to(home.forecasts, id)
+    say("published", 1.0)
+    return PublishedReport(
+        kind="forecast-set",
+        id=id,
+        path=home.forecasts / id,
+        as_of=snapshot.as_of,
+        snapshot=snapshot.artefact.id,
+        model_version=model.artefact.id,
+        counts={
+            "queues": len(forecast.queues),
+            "intervals": sum(len(q.starts) for q in forecast.queues.values()),
+        },
+        warnings=warnings,
+    )
+
+
+def publish_scores(
+    home: Home,
+    *,
+    now: datetime,
+    threads: int = 1,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: Progress | None = None,
+) -> PublishedReport:
+    """Score every customer of the current snapshot and put the scores in force.
+
+    Customers are taken in chunks. Some hundred bytes a customer are kept from the first pass,
+    because a percentile needs everybody's probability; features and records are not.
+
+    Args:
+        home: Where the bundle and the snapshot stand, and the set will.
+        now: The time, aware UTC.
+        threads: Threads that score; the set does not depend on it.
+        chunk_rows: Customers in a chunk; the set does not depend on it.
+        progress: Is told how far it is.
+
+    Raises:
+        NotPublishedError: No churn model is promoted or no snapshot is published.
+        ArtefactError: One of them is damaged, of another contract, or their features differ.
+        TooLittleDataError: The snapshot knows no customer.
+    """
+    say = progress or _silent
+    say("opening the model and the snapshot", 0.0)
+    model = open_model("churn", _bundle(home, "churn"))
+    snapshot = _snapshot(home)
+    customers = snapshot.customers
+    if len(customers) == 0:
+        raise _empty(snapshot, "customer", "`python -m features ingest customers` or `purchases`")
+    _check_features(model, snapshot)
+    model.check_golden()
+    starts = range(0, len(customers), chunk_rows)
+    scores = []
+    for start in starts:
+        say("scoring", 0.6 * start / len(customers))
+        stop = min(start + chunk_rows, len(customers))
+        features = customers.matrix(model.feature_names, start, stop)
+        scores.append(model.score(features, threads=threads))
+    ranks = percentile(np.concatenate([s.probability for s in scores]))
+
+    def chunks() -> Iterator[ScoredCustomers]:
+        for start, part in zip(starts, scores, strict=True):
+            say("writing", 0.6 + 0.4 * start / len(customers))
+            yield _rendered(model, part, ranks[start : start + chunk_rows], customers, start)
+
+    warnings = _age_warnings(snapshot, now=now)
+    id = write_score_set(
+        home.scores,
+        chunks=chunks(),
+        as_of=snapshot.as_of,
+        snapshot=snapshot.artefact.id,
+        model_version=model.artefact.id,
+        tiers=model.tiers,
+        warnings=warnings,
+        now=now,
+    )
+    point_to(home.scores, id)
+    say("published", 1.0)
+    return PublishedReport(
+        kind="score-set",
+        id=id,
+        path=home.scores / id,
+        as_of=snapshot.as_of,
+        snapshot=snapshot.artefact.id,
+        model_version=model.artefact.id,
+        counts={"customers": len(customers), "scored": int((~np.isnan(ranks)).sum())},
+        warnings=warnings,
+    )
+
+
+def _rendered(
+    model: ChurnModel, scores: ChurnScores, ranks: Any, customers: FeatureTable, start: int
+) -> ScoredCustomers:
+    return ScoredCustomers(
+        ids=customers.ids.slice(start, len(ranks)).to_pylist(),
+        probability=scores.probability,
+        percentile=ranks,
+        tier=scores.tier,
+        reasons=_reasons(model, scores),
+        warnings=model.warnings(scores),
+    )
+
+
+def _reasons(model: ChurnModel, scores: ChurnScores) -> list[list[Reason]]:
+    codes = [phrase.code for phrase in model.book.phrases]
+    return [
+        [
+            Reason(codes[phrase], text, _number(value), _number(usual))
+            for phrase, text, value, usual in zip(phrases, texts, values, usuals, strict=False)
+        ]
+        for phrases, texts, values, usuals in zip(
+            scores.reasons.phrase.tolist(),
+            model.texts(scores),
+            scores.reasons.value.tolist(),
+            scores.reasons.usual.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None
+
+
+def _silent(step: str, share: float) -> None:
+    del step, share
+
+
+def _bundle(home: Home, model: ModelName) -> Path:
+    root = home.bundles(model)
+    id = current_id(root)
+    if id is None:
+        raise NotPublishedError(
+            f"no {model} model is promoted",
+            remedy=f"run `python -m training fit {model}` and then "
+            f"`python -m training promote {model}`",
+        )
+    return root / id
+
+
+def _snapshot(home: Home) -> Snapshot:
+    if current_id(home.snapshots) is None:
+        raise NotPublishedError(
+            "no feature snapshot is published", remedy="run `python -m features build`"
+        )
+    return open_current_snapshot(home.snapshots)
+
+
+def _empty(snapshot: Snapshot, what: str, how: str) -> TooLittleDataError:
+    return TooLittleDataError(
+        f"snapshot `{snapshot.artefact.id}`",
+        got=f"no {what}",
+        expected=f"at least one {what}",
+        remedy=f"run {how}, then `python -m features build`",
+    )
+
+
+def _check_features(model: ChurnModel, snapshot: Snapshot) -> None:
+    """Refuse a snapshot that lacks a feature; one that has more is read by name."""
+    missing = _named(set(model.feature_names) - set(snapshot.customers.names))
+    if missing:
+        extra = _named(set(snapshot.customers.names) - set(model.feature_names))
+        raise IncompatibleArtefactError(
+            f"churn bundle `{model.artefact.id}` and snapshot `{snapshot.artefact.id}`",
+            got=f"a snapshot without {missing}" + (f", and with {extra} instead" if extra else ""),
+            expected="every feature that the model was trained on",
+            remedy="run `python -m features build`, or train and promote a new model",
+        )
+
+
+def _named(features: set[str]) -> str:
+    names = [f"`{name}`" for name in sorted(features)]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _age_warnings(snapshot: Snapshot, *, now: datetime) -> tuple[str, ...]:
+    age = now - snapshot.as_of
+    if age <= OLD_SNAPSHOT:
+        return ()
+    return (f"made from data up to {snapshot.as_of:%Y-%m-%d %H:%M} UTC, {age.days} days ago",)

@@ -1,0 +1,221 @@
+"""What every request passes: id, deadline, body limit, security headers, log, counts.
+
+One pure ASGI layer around the routes. Whatever happens inside, the client gets one whole answer:
+an exception that left a mounted application would otherwise hang the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.http import problems
+from serving.http.metrics import Traffic
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNMATCHED = "unmatched"
+CLIENT_LEFT = 499
+
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class TooLargeError(Exception):
+    """The body grew past the limit while it was read."""
+
+
+class _Exchange:
+    """One request and its answer, as the edge sees them."""
+
+    __slots__ = ("id", "left", "limit", "receive", "send", "sent", "status", "waiting")
+
+    def __init__(self, receive: Receive, send: Send, *, id: str, limit: int) -> None:
+        self.receive, self.send, self.id, self.limit = receive, send, id, limit
+        self.status = 0
+        self.sent = 0
+        self.left = self.waiting = False
+
+    async def read(self) -> Message:
+        self.waiting = True
+        message = await self.receive()
+        self.waiting = False
+        if message["type"] == "http.request":
+            self.limit -= len(message.get("body", b""))
+            if self.limit < 0:
+                raise TooLargeError
+        else:
+            self.left = True
+        return message
+
+    async def write(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [
+                *message.get("headers", ()),
+                (b"x-request-id", self.id.encode()),
+                *_SECURITY,
+            ]
+        else:
+            self.sent += len(message.get("body", b""))
+        await self.send(message)
+
+
+class Edge:
+    """The layer; everything inside it answers, or it answers instead.
+
+    Args:
+        app: The routes.
+        traffic: Where answered requests are counted.
+        log: Where each request, and each failure, is written.
+        access_log: Whether to write a line for each request.
+        max_body_bytes: Largest body.
+        timeout_seconds: Time until an answer must have begun.
+        monotonic: A clock that only runs forward, seconds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        traffic: Traffic,
+        log: structlog.typing.FilteringBoundLogger,
+        access_log: bool,
+        max_body_bytes: int,
+        timeout_seconds: float,
+        monotonic: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._app = app
+        self._traffic = traffic
+        self._log = log
+        self._access_log = access_log
+        self._max_body_bytes = max_body_bytes
+        self._timeout_seconds = timeout_seconds
+        self._monotonic = monotonic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; pass what is not HTTP."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = self._monotonic()
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        exchange = _Exchange(receive, send, id=_request_id(headers), limit=self._max_body_bytes)
+        scope["request_id"] = exchange.id
+        length = _content_length(headers)
+        if length is not None and length > self._max_body_bytes:
+            await self._answer(scope, exchange, self._too_large())
+        else:
+            await self._guard(scope, exchange)
+        self._record(scope, exchange, self._monotonic() - began)
+
+    async def _guard(self, scope: Scope, exchange: _Exchange) -> None:
+        """Run the routes; answer for them where they fail, are late or never do."""
+        task = asyncio.current_task()
+        late = asyncio.get_running_loop().call_later(
+            self._timeout_seconds, _cancel_unless_begun, task, exchange
+        )
+        try:
+            await self._app(scope, exchange.read, exchange.write)
+        except asyncio.CancelledError:
+            if exchange.status or late.when() > asyncio.get_running_loop().time():
+                raise
+            if task is not None:
+                task.uncancel()
+            await self._answer(scope, exchange, self._late(exchange))
+        except TooLargeError:
+            await self._answer(scope, exchange, self._too_large())
+        except Exception as error:  # noqa: BLE001 (an exception that got out would hang the client)
+            self._log.error(
+                "request failed",
+                request_id=exchange.id,
+                method=scope["method"],
+                path=scope["path"][: problems.LONGEST_SHOWN],
+                exc_info=error,
+            )
+            await self._answer(scope, exchange, _internal(exchange.id))
+        else:
+            if not exchange.status and not exchange.left:
+                await self._answer(scope, exchange, _internal(exchange.id))
+        finally:
+            late.cancel()
+
+    async def _answer(self, scope: Scope, exchange: _Exchange, problem: problems.Problem) -> None:
+        """Send a problem, or, where an answer has already begun, cut it off."""
+        if exchange.status:
+            return
+        answer = problems.response(problem, instance=scope["path"], request_id=exchange.id)
+        # The rest of the body is not read: the connection cannot be used again.
+        answer.headers["Connection"] = "close"
+        await answer(scope, exchange.read, exchange.write)
+
+    def _too_large(self) -> problems.Problem:
+        return problems.Problem(
+            problems.KINDS["too-large"],
+            f"The body is larger than {self._max_body_bytes} bytes. Ask in several requests.",
+        )
+
+    def _late(self, exchange: _Exchange) -> problems.Problem:
+        seconds = f"{self._timeout_seconds:g} seconds"
+        if exchange.waiting:
+            return problems.Problem(
+                problems.KINDS["too-slow"], f"No whole body within {seconds}. Send it again."
+            )
+        return problems.Problem(
+            problems.KINDS["timeout"], f"No answer within {seconds}. Ask for less at once."
+        )
+
+    def _record(self, scope: Scope, exchange: _Exchange, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None) or UNMATCHED
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        status = exchange.status or CLIENT_LEFT
+        self._traffic.count(
+            route, method=method, status=status, seconds=seconds, sent=exchange.sent
+        )
+        if self._access_log:
+            self._log.info(
+                "request",
+                request_id=exchange.id,
+                method=method,
+                route=route,
+                path=scope["path"][: problems.LONGEST_SHOWN],
+                status=status,
+                bytes=exchange.sent,
+                milliseconds=round(seconds * 1000, 2),
+            )
+
+
+def _cancel_unless_begun(task: asyncio.Task[Any] | None, exchange: _Exchange) -> None:
+    if task is not None and not exchange.status:
+        task.cancel()
+
+
+def _internal(request_id: str) -> problems.Problem:
+    return problems.Problem(
+        problems.KINDS["internal"],
+        f"The request could not be answered. Report request id {request_id}; the log has the rest.",
+    )
+
+
+def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
+    """Return the client's own id where it is short and plain, or a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return value.decode()
+    return uuid.uuid4().hex
+
+
+def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return None

@@ -1,0 +1,193 @@
+"""Examples of requests and answers, for the OpenAPI document and the docs page.
+
+A test holds each against the model that describes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SET = "20260302T040000Z-0a1b2c3d"
+_BUNDLE = "20260301T020000Z-4e5f6a7b"
+_SNAPSHOT = "20260302T035500Z-8c9d0e1f"
+_AT = "2026-03-02T04:00:00Z"
+
+_TIMES = {
+    "start": "2026-03-02T08:00:00Z",
+    "end": "2026-03-02T09:00:00Z",
+    "start_local": "2026-03-02T09:00:00+01:00",
+    "end_local": "2026-03-02T10:00:00+01:00",
+    "is_open": True,
+}
+_ENVELOPE = {
+    "forecast_set": _SET,
+    "made_at": _AT,
+    "as_of": _AT,
+    "model_version": _BUNDLE,
+    "snapshot": _SNAPSHOT,
+    "start": "2026-03-02T08:00:00Z",
+    "end": "2026-03-02T09:00:00Z",
+    "warnings": [],
+}
+_QUEUE = {
+    "queue": "sales",
+    "channel": "voice",
+    "time_zone": "Europe/Berlin",
+    "interval_minutes": 60,
+    "method": "combination",
+    "warnings": [],
+}
+_SCORES = {
+    "score_set": _SET,
+    "as_of": _AT,
+    "model_version": _BUNDLE,
+    "snapshot": _SNAPSHOT,
+    "tiers": ["high", "medium", "low"],
+    "warnings": [],
+}
+_RECORD = {
+    "customer_id": "C000017",
+    "in_population": True,
+    "probability": 0.712345,
+    "percentile": 96.21,
+    "tier": "high",
+    "reasons": [
+        {
+            "code": "recency",
+            "text": "no purchase for 74 days (usual: 31)",
+            "value": 74.0,
+            "usual": 31.0,
+        }
+    ],
+    "warnings": [],
+    "as_of": _AT,
+    "model_version": _BUNDLE,
+    "score_set": _SET,
+}
+_GOAL = {"service_level": 0.8, "threshold_seconds": 20.0}
+
+EXAMPLES: dict[str, Any] = {
+    "forecast-request": {
+        "queues": ["sales"],
+        "start": "2026-03-02T08:00:00Z",
+        "end": "2026-03-02T09:00:00Z",
+        "quantiles": [0.1, 0.5, 0.9],
+    },
+    "forecast": _ENVELOPE
+    | {
+        "method": "combination",
+        "queues": [
+            _QUEUE
+            | {
+                "intervals": [
+                    _TIMES
+                    | {
+                        "volume": {
+                            "mean": 41.7,
+                            "quantiles": {"0.1": 33.0, "0.5": 41.2, "0.9": 51.5},
+                        },
+                        "aht_seconds": 312.4,
+                    }
+                ]
+            }
+        ],
+    },
+    "forecast-csv": "queue,start,end,start_local,end_local,is_open,volume_mean,volume_q0.5,"
+    "aht_seconds\r\nsales,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,2026-03-02T09:00:00+01:00,"
+    "2026-03-02T10:00:00+01:00,true,41.7,41.2,312.4\r\n",
+    "staffing-request": {
+        "queues": ["sales"],
+        "start": "2026-03-02T08:00:00Z",
+        "end": "2026-03-02T09:00:00Z",
+        "goal": {"service_level": 0.8, "threshold_seconds": 20},
+        "model": "erlang_a",
+        "patience_seconds": 180,
+        "shrinkage": 0.3,
+    },
+    "staffing": _ENVELOPE
+    | {
+        "queues": [
+            _QUEUE
+            | {
+                "model": "erlang_a",
+                "goal": _GOAL,
+                "patience_seconds": 180.0,
+                "shrinkage": 0.3,
+                "max_occupancy": None,
+                "intervals": [
+                    _TIMES
+                    | {
+                        "volume": 41.7,
+                        "aht_seconds": 312.4,
+                        "agents_on_phone": 6,
+                        "agents_rostered": 9,
+                        "service_level": 0.8822,
+                        "asa_seconds": 6.0,
+                        "abandonment": 0.0443,
+                        "occupancy": 0.5764,
+                    }
+                ],
+                "days": [
+                    {
+                        "date": "2026-03-02",
+                        "agent_hours_on_phone": 6.0,
+                        "agent_hours_rostered": 9.0,
+                        "peak_agents_on_phone": 6,
+                        "contacts": 41.7,
+                    }
+                ],
+            }
+        ]
+    },
+    "queues": {
+        "forecast_set": _SET,
+        "queues": [
+            {
+                "queue": "sales",
+                "name": "Sales line",
+                "channel": "voice",
+                "time_zone": "Europe/Berlin",
+                "interval_minutes": 60,
+                "opening": {"mon": "08:00-18:00", "sun": "closed"},
+                "opening_source": "stated",
+                "goal": _GOAL,
+                "patience_seconds": 180.0,
+                "method": "combination",
+                "start": _AT,
+                "end": "2026-03-30T04:00:00Z",
+                "warnings": [],
+            }
+        ],
+    },
+    "scores-request": {"customer_ids": ["C000017", "C999999"]},
+    "scores": _SCORES | {"scores": [_RECORD], "unknown": ["C999999"]},
+    "scores-line": _RECORD,
+    "scores-page": _SCORES | {"customers": 100_000, "next": "C000017", "scores": [_RECORD]},
+    "models": {
+        "models": [
+            {
+                "model": "volume",
+                "version": _BUNDLE,
+                "created_at": "2026-03-01T02:00:00Z",
+                "card": {"training_start": "2024-03-01T00:00:00Z", "metrics": {"wape": 0.14}},
+                "serves": _SET,
+            }
+        ]
+    },
+    "readiness": {
+        "ready": True,
+        "version": "0.1.0",
+        "refreshed_seconds_ago": 0.8,
+        "parts": [
+            {
+                "part": "forecast",
+                "id": _SET,
+                "as_of": _AT,
+                "age_seconds": 5400.0,
+                "remedy": None,
+                "refused": None,
+            }
+        ],
+    },
+    "metrics": "# TYPE ebbflow_ready gauge\nebbflow_ready 1.0\n",
+}

@@ -1,0 +1,190 @@
+"""What is served, how old it is and whether that is enough: facts of this worker alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from features.calendar import epoch, moment, opening_text
+from features.home import ModelName
+from serving.http.metrics import Figure
+from serving.published import Note, Part, Published
+from serving.sets.forecast import ForecastSet, PublishedForecast
+from serving.sets.scores import ScoreSet, iso
+
+VERSION = "0.1.0"
+"""The software's version, the same as in pyproject.toml: a Bento holds the source, not a wheel."""
+
+PARTS: tuple[Part, ...] = ("forecast", "scores", "volume", "churn", "snapshot")
+MODELS: tuple[ModelName, ...] = ("volume", "churn")
+REMEDIES: dict[Part, str] = {
+    "forecast": "run `python -m serving forecast`",
+    "scores": "run `python -m serving score`",
+    "volume": "run `python -m training fit volume` and `python -m training promote volume`",
+    "churn": "run `python -m training fit churn` and `python -m training promote churn`",
+    "snapshot": "run `python -m features build`",
+}
+
+
+def queues(forecast: ForecastSet) -> dict[str, Any]:
+    """Return the queues of a forecast set, as ``GET /v1/queues`` answers."""
+    return {
+        "forecast_set": forecast.id,
+        "queues": [_queue(queue) for queue in forecast.queues.values()],
+    }
+
+
+def _queue(forecast: PublishedForecast) -> dict[str, Any]:
+    queue = forecast.queue
+    some = len(forecast.starts) > 0
+    return {
+        "queue": queue.queue,
+        "name": queue.name,
+        "channel": queue.channel,
+        "time_zone": queue.time_zone,
+        "interval_minutes": queue.interval_minutes,
+        "opening": opening_text(queue),
+        "opening_source": queue.opening_source,
+        "goal": {"service_level": queue.goal_share, "threshold_seconds": queue.goal_seconds},
+        "patience_seconds": queue.patience_seconds,
+        "method": forecast.method,
+        "start": iso(moment(forecast.starts[0])) if some else None,
+        "end": iso(moment(forecast.starts[-1] + forecast.interval_seconds)) if some else None,
+        "warnings": list(forecast.warnings),
+    }
+
+
+def models(published: Published) -> dict[str, Any]:
+    """Return the promoted models, as ``GET /v1/models`` answers."""
+    sets: dict[ModelName, ForecastSet | ScoreSet | None] = {
+        "volume": published.forecast,
+        "churn": published.scores,
+    }
+    entries = []
+    for name in MODELS:
+        note = published.cards.get(name)
+        if note is not None:
+            made = sets[name]
+            entries.append(
+                {
+                    "model": name,
+                    "version": note.id,
+                    "created_at": iso(note.created_at),
+                    "card": note.meta.get("card", {}),
+                    "serves": made.id if made and made.model_version == note.id else None,
+                }
+            )
+    return {"models": entries}
+
+
+def is_ready(published: Published) -> bool:
+    """Return whether at least one set, a forecast or scores, can be answered from."""
+    return published.forecast is not None or published.scores is not None
+
+
+def readiness(published: Published, *, now: datetime) -> dict[str, Any]:
+    """Return the state of each published part, as ``GET /readyz`` answers."""
+    seen = published.refreshed_at
+    return {
+        "ready": is_ready(published),
+        "version": VERSION,
+        "refreshed_seconds_ago": None if seen is None else _age(seen, now),
+        "parts": [_part(part, published, now=now) for part in PARTS],
+    }
+
+
+def _served(part: Part, published: Published) -> ForecastSet | ScoreSet | Note | None:
+    if part == "forecast":
+        return published.forecast
+    if part == "scores":
+        return published.scores
+    if part == "snapshot":
+        return published.snapshot
+    return published.cards.get(part)
+
+
+def _part(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
+    served = _served(part, published)
+    refusal = published.refusals.get(part)
+    return {
+        "part": part,
+        "id": None if served is None else served.id,
+        "as_of": _as_of(served),
+        "age_seconds": None if served is None else _age(served.created_at, now),
+        "remedy": REMEDIES[part] if served is None else None,
+        "refused": None if refusal is None else refusal.reason,
+    }
+
+
+def _as_of(served: ForecastSet | ScoreSet | Note | None) -> str | None:
+    if isinstance(served, ForecastSet | ScoreSet):
+        return iso(served.as_of)
+    if served is not None and isinstance(served.meta.get("as_of"), str):
+        return iso(datetime.fromisoformat(served.meta["as_of"]))
+    return None
+
+
+def _age(then: datetime, now: datetime) -> float:
+    return round((now - then).total_seconds(), 3)
+
+
+def figures(published: Published, *, now: datetime) -> list[Figure]:
+    """Return the domain's figures for Prometheus.
+
+    Args:
+        published: What is in force.
+        now: The time, aware UTC.
+    """
+    served = {part: _served(part, published) for part in PARTS}
+    found = [
+        Figure("ready", "1 when at least one set is served.", "", {"": float(is_ready(published))}),
+        Figure(
+            "age_seconds",
+            "Seconds since the part that is served was published.",
+            "part",
+            {p: _age(s.created_at, now) for p, s in served.items() if s is not None},
+        ),
+        Figure(
+            "refused",
+            "1 where a newer folder is refused and the older one goes on serving.",
+            "part",
+            {part: float(part in published.refusals) for part in PARTS},
+        ),
+    ]
+    if published.forecast is not None:
+        found += _forecast_figures(published.forecast, now=now)
+    if published.scores is not None:
+        found += _score_figures(published.scores)
+    return found
+
+
+def _forecast_figures(forecast: ForecastSet, *, now: datetime) -> list[Figure]:
+    left = (forecast.horizon_end - now).total_seconds()
+    first = epoch(now)
+    return [
+        Figure("forecast_horizon_seconds", "Seconds of forecast still ahead.", "", {"": left}),
+        Figure(
+            "forecast_next_24h_contacts",
+            "Expected contacts of the next 24 hours, by queue.",
+            "queue",
+            {
+                name: float(np.sum(queue.mean[queue.rows(first, first + 86_400)]))
+                for name, queue in forecast.queues.items()
+            },
+        ),
+    ]
+
+
+def _score_figures(scores: ScoreSet) -> list[Figure]:
+    found = [
+        Figure("customers", "Customers in the score set.", "", {"": float(len(scores))}),
+        Figure("customers_scored", "Customers in its population.", "", {"": float(scores.scored)}),
+    ]
+    if scores.scored:
+        mean = float(pc.mean(scores.table.column("probability")).as_py())
+        doc = "Mean probability of churn over the population."
+        found.append(Figure("churn_base_rate", doc, "", {"": mean}))
+    return found

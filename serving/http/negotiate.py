@@ -1,0 +1,96 @@
+"""Reads what a client sends and what it can take: bodies and the ``Accept`` header."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from serving.http import problems
+
+Body = TypeVar("Body", bound=BaseModel)
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+
+
+async def read_body(request: Request, model: type[Body]) -> Body:
+    """Return the request's JSON body as a validated value.
+
+    Args:
+        request: The request.
+        model: What the body must be.
+
+    Raises:
+        ProblemError: The body is of another type, is no JSON, or a field is not as it must be.
+    """
+    sent = request.headers.get("content-type")
+    if sent is not None and not _is_json(sent):
+        raise problems.refuse(
+            "media-type",
+            f"The body's type is {problems.shorten(sent)}. Send `Content-Type: {JSON}`.",
+            headers={"Accept": JSON},
+        )
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise problems.ProblemError(
+            problems.of_validation(error.errors(include_url=False))
+        ) from None
+
+
+def _is_json(content_type: str) -> bool:
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charset = next((p[8:].strip('"') for p in parameters if p.startswith("charset=")), "utf-8")
+    return (kind == JSON or kind.endswith("+json")) and charset in ("utf-8", "utf8", "us-ascii")
+
+
+def choose_type(request: Request, offered: Sequence[str]) -> str:
+    """Return the type to answer with: the client's most wanted of those offered.
+
+    Args:
+        request: The request.
+        offered: Media types, the default first.
+
+    Raises:
+        ProblemError: The client takes none of them.
+    """
+    accept = request.headers.get("accept")
+    if not accept or accept == "*/*":
+        return offered[0]
+    wanted = _weights(accept)
+    weights = [_weight(kind, wanted) for kind in offered]
+    best = max(weights)
+    if best <= 0:
+        raise problems.refuse(
+            "not-acceptable",
+            f"`Accept` is {problems.shorten(accept)}. This route gives {' or '.join(offered)}.",
+        )
+    return offered[weights.index(best)]
+
+
+def _weights(accept: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in accept[:2_000].split(","):
+        kind, *parameters = (p.strip().lower() for p in part.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    weight = min(max(float(parameter[2:]), 0.0), 1.0)
+                except ValueError:
+                    weight = 0.0
+        found[kind] = weight
+    return found
+
+
+def _weight(kind: str, wanted: dict[str, float]) -> float:
+    """Return the weight of one type: its own, else its family's, else that of anything."""
+    family = f"{kind.partition('/')[0]}/*"
+    for name in (kind, family, "*/*"):
+        if name in wanted:
+            return wanted[name]
+    return 0.0

@@ -1,0 +1,256 @@
+"""One error shape for every answer that is not a success: RFC 9457 problem details.
+
+Every problem has ``type``, ``title``, ``status``, ``detail``, ``instance``, ``request_id`` and
+``errors``; each entry of ``errors`` names a field of the request and what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from features.errors import (
+    ArtefactError,
+    ConfigError,
+    EbbflowError,
+    HorizonError,
+    InputError,
+    NotPublishedError,
+    TooLittleDataError,
+    UnknownNameError,
+)
+
+PROBLEM_TYPE = "application/problem+json"
+LONGEST_SHOWN = 120
+"""Characters of a request's own value that a message repeats."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of problem.
+
+    Attributes:
+        name: Its short name; ``type`` points at its line on the docs page.
+        status: The HTTP status it is answered with.
+        title: What it is, the same words at each occurrence.
+        doc: What to do about it, one sentence.
+    """
+
+    name: str
+    status: int
+    title: str
+    doc: str
+
+    @property
+    def type(self) -> str:
+        """The URI reference that identifies the kind."""
+        return f"/docs#problem-{self.name}"
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("malformed", 400, "The request cannot be read", "Send one valid JSON document."),
+        Kind("not-found", 404, "There is no such route", "See the routes on this page."),
+        Kind("unknown-name", 404, "A name nobody knows", "Use one of the names suggested."),
+        Kind("method-not-allowed", 405, "Method not allowed", "Use a method named in `Allow`."),
+        Kind("not-acceptable", 406, "No such form of the answer", "Send one of the types named."),
+        Kind("too-slow", 408, "The request did not arrive in time", "Send the body at once."),
+        Kind("not-published", 409, "Nothing is published yet", "Run the command it names."),
+        Kind("set-gone", 410, "That set is no longer here", "Begin again without `set`."),
+        Kind("too-large", 413, "The request is too large", "Ask in several smaller requests."),
+        Kind("media-type", 415, "The body's type is not supported", "Send `application/json`."),
+        Kind("invalid", 422, "A field is not as it must be", "Correct the fields in `errors`."),
+        Kind("horizon", 422, "A time outside what can be answered", "Ask inside the span named."),
+        Kind("internal", 500, "Something went wrong here", "Report the request id."),
+        Kind("unfit", 503, "A published folder is unfit", "Publish it again; see `/readyz`."),
+        Kind("timeout", 504, "The answer took too long", "Ask for less, or again later."),
+    )
+}
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field of a request.
+
+    Attributes:
+        field: Its path, such as ``queues.0`` or ``query.limit``; empty for the whole.
+        message: What was wrong, what was expected, what to do.
+    """
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem, ready to be answered.
+
+    Attributes:
+        kind: Its kind.
+        detail: What happened this time, in a sentence for people.
+        errors: The fields at fault.
+        headers: Headers that belong with it, such as ``Allow``.
+    """
+
+    kind: Kind
+    detail: str
+    errors: Sequence[FieldError] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class ProblemError(Exception):
+    """Carries a problem out of a route."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def refuse(
+    name: str,
+    detail: str,
+    *,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> ProblemError:
+    """Return the exception that answers with one kind of problem.
+
+    Args:
+        name: Name of the kind, a key of ``KINDS``.
+        detail: What happened, what was expected, what to do.
+        field: The request's field at fault, where there is one.
+        headers: Headers to send with it.
+    """
+    errors = () if field is None else (FieldError(field, detail),)
+    return ProblemError(Problem(KINDS[name], detail, errors, headers or {}))
+
+
+def shorten(value: object) -> str:
+    """Return a value as text for a message, cut to a readable length.
+
+    >>> len(shorten("x" * 10_000))
+    120
+    """
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+
+
+def of_error(error: EbbflowError) -> Problem:
+    """Return the problem that one of our own errors is answered with."""
+    errors = () if error.field is None else (FieldError(error.field, str(error)),)
+    return Problem(KINDS[_kind_name(error)], str(error), errors)
+
+
+def _kind_name(error: EbbflowError) -> str:
+    table: tuple[tuple[type[EbbflowError] | tuple[type[EbbflowError], ...], str], ...] = (
+        (HorizonError, "horizon"),
+        (UnknownNameError, "unknown-name"),
+        ((InputError, TooLittleDataError), "invalid"),
+        (NotPublishedError, "not-published"),
+        ((ArtefactError, ConfigError), "unfit"),
+    )
+    return next((name for kind, name in table if isinstance(error, kind)), "internal")
+
+
+def of_status(status: int, detail: str, headers: Mapping[str, str] | None) -> Problem:
+    """Return the problem for a status that the web framework raised by itself."""
+    by_status = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable"}
+    by_status |= {413: "too-large", 415: "media-type", 422: "invalid"}
+    name = by_status.get(status, "malformed" if status < 500 else "internal")
+    return Problem(KINDS[name], detail, (), dict(headers or {}))
+
+
+def of_validation(errors: Sequence[Mapping[str, Any]], *, prefix: str = "") -> Problem:
+    """Return the problem for pydantic's findings.
+
+    Args:
+        errors: What ``ValidationError.errors()`` gave.
+        prefix: Where the fields stand, such as ``query``; empty for the body.
+    """
+    if any(error["type"] == "json_invalid" for error in errors):
+        why = str(errors[0].get("ctx", {}).get("error", errors[0]["msg"]))
+        return Problem(
+            KINDS["malformed"], f"The body is not valid JSON: {why}. Send one JSON object."
+        )
+    found = [
+        FieldError(
+            ".".join(str(part)[:LONGEST_SHOWN] for part in (prefix, *error["loc"]) if part != ""),
+            _message(error),
+        )
+        for error in errors[:20]
+    ]
+    more = f" (and {len(errors) - 20} more)" if len(errors) > 20 else ""
+    listed = "; ".join(f"`{e.field}` {e.message}" if e.field else e.message for e in found[:3])
+    return Problem(KINDS["invalid"], f"{listed}{more}.".replace("..", "."), found)
+
+
+_WORDS: dict[str, str] = {
+    "missing": "is missing: add it",
+    "extra_forbidden": "is not known here: check its spelling against /docs",
+    "timezone_aware": "has no time zone: add `Z` or an offset such as `+02:00`",
+    "string_type": "must be text in quotes",
+    "list_type": "must be a list",
+}
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """Say what is wrong with one field, what it was and what it should be."""
+    kind = str(error["type"])
+    if kind == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    if kind in ("too_long", "too_short"):
+        facts = error["ctx"]
+        limit = facts.get("max_length", facts.get("min_length"))
+        side = "most" if kind == "too_long" else "least"
+        return f"must have at {side} {limit:,} items, got {facts['actual_length']:,}"
+    if kind == "model_type":
+        whose = "" if error["loc"] else "the body "
+        return f"{whose}must be a JSON object; got {shorten(error['input'])}"
+    text = str(error["msg"])
+    words = _WORDS.get(kind, f"{text[:1].lower()}{text[1:]}".replace("input should", "must"))
+    shown = kind not in ("missing", "extra_forbidden") and "input" in error
+    return f"{words}; got {shorten(error['input'])}" if shown else words
+
+
+def response(problem: Problem, *, instance: str, request_id: str) -> Response:
+    """Return the HTTP answer of a problem.
+
+    Args:
+        problem: The problem.
+        instance: Path of the request.
+        request_id: The request's id, as in the access log.
+    """
+    return Response(
+        body(problem, instance=instance, request_id=request_id),
+        status_code=problem.kind.status,
+        media_type=PROBLEM_TYPE,
+        headers=dict(problem.headers) | {"Cache-Control": "no-store"},
+    )
+
+
+def body(problem: Problem, *, instance: str, request_id: str) -> bytes:
+    """Return the JSON document of a problem."""
+    document = {
+        "type": problem.kind.type,
+        "title": problem.kind.title,
+        "status": problem.kind.status,
+        "detail": problem.detail,
+        "instance": instance[:LONGEST_SHOWN],
+        "request_id": request_id,
+        "errors": [{"field": e.field, "message": e.message} for e in problem.errors],
+    }
+    # A lone surrogate in an id is valid JSON escape text but no valid UTF-8.
+    return orjson.dumps(_encodable(document))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {key: _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list) else value

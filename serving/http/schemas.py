@@ -1,0 +1,283 @@
+"""The requests that routes take: validated by pydantic, described for the OpenAPI document."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from features.contracts import QUANTILE_LEVELS
+
+MOST_QUEUES = 200
+MOST_CUSTOMERS = 1_000
+MOST_ROWS = 10_000
+LONGEST_TEXT = 10_000
+"""Characters of one id or name in a request; a longer one cannot exist."""
+
+DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
+LOWEST, HIGHEST = QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]
+
+_LOST_PLUS = re.compile(r"T\d\d(:?\d\d){0,2}(\.\d+)? \d\d:?\d\d$")
+
+
+def _iso_text(value: Any) -> Any:
+    """Let only ISO 8601 text through: numbers would be read as seconds in silence."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or value.strip().lstrip("+-").replace(".", "", 1).isdigit():
+        raise ValueError("must be an ISO 8601 time such as `2026-03-02T00:00:00Z`")
+    if _LOST_PLUS.search(value):
+        raise ValueError("has lost the `+` of its offset: write `%2B` in an address, or use `Z`")
+    return value
+
+
+def _ranged(values: list[float]) -> list[float]:
+    for value in values:
+        if not math.isfinite(value) or not LOWEST <= value <= HIGHEST:
+            raise ValueError(
+                f"must lie in [{LOWEST}, {HIGHEST}], got {value:g}: the published distribution "
+                "says nothing beyond"
+            )
+    return sorted({round(value, 4) for value in values})
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso_text)]
+Name = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+
+
+class Request(BaseModel):
+    """A request: an unknown field is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Span(Request):
+    queues: list[Name] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_QUEUES,
+        description="Names of queues, as `GET /v1/queues` lists them; all where it is left out.",
+        examples=[["sales"]],
+    )
+    start: Moment | None = Field(
+        default=None,
+        description="First moment, ISO 8601 with `Z` or an offset; intervals that begin at or "
+        "after it are given. By default the start of the published span.",
+        examples=["2026-03-02T00:00:00Z"],
+    )
+    end: Moment | None = Field(
+        default=None,
+        description="One past the last moment, ISO 8601 with `Z` or an offset. By default 14 "
+        "days after `start`, or the end of the published span where that is earlier.",
+        examples=["2026-03-16T00:00:00Z"],
+    )
+    interval_minutes: Literal[15, 30, 60] | None = Field(
+        default=None,
+        description="Length of an interval, minutes; must be the queue's own, which is the "
+        "default.",
+        examples=[60],
+    )
+
+    @field_validator("queues")
+    @classmethod
+    def _once_each(cls, queues: list[str] | None) -> list[str] | None:
+        return None if queues is None else list(dict.fromkeys(queues))
+
+    @model_validator(mode="after")
+    def _forward(self) -> _Span:
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError("`end` must lie after `start`")
+        return self
+
+
+class ForecastRequest(_Span):
+    """Which queues, which span, which quantiles."""
+
+    quantiles: list[float] = Field(
+        default=list(DEFAULT_QUANTILES),
+        max_length=19,
+        description=f"Quantiles of the volume, each in [{LOWEST}, {HIGHEST}]; between published "
+        "levels (every 0.05) they are interpolated linearly. An empty list gives the mean alone.",
+        examples=[list(DEFAULT_QUANTILES)],
+    )
+
+    @field_validator("quantiles")
+    @classmethod
+    def _published(cls, quantiles: list[float]) -> list[float]:
+        return _ranged(quantiles)
+
+
+class ForecastQuery(Request):
+    """The same question as query parameters."""
+
+    queue: list[Name] | None = Field(
+        default=None,
+        max_length=MOST_QUEUES,
+        description="Name of a queue; repeat it for several. All queues where it is left out.",
+        examples=[["sales"]],
+    )
+    start: Moment | None = Field(
+        default=None,
+        description="First moment, ISO 8601 with `Z` or an offset (`+` is `%2B` in an address).",
+        examples=["2026-03-02T00:00:00Z"],
+    )
+    end: Moment | None = Field(
+        default=None,
+        description="One past the last moment; by default 14 days after `start`.",
+        examples=["2026-03-16T00:00:00Z"],
+    )
+    quantile: list[float] = Field(
+        default=list(DEFAULT_QUANTILES),
+        max_length=19,
+        description=f"A quantile in [{LOWEST}, {HIGHEST}]; repeat it for several.",
+        examples=[list(DEFAULT_QUANTILES)],
+    )
+    interval_minutes: Literal[15, 30, 60] | None = Field(
+        default=None, description="Length of an interval, minutes: the queue's own.", examples=[60]
+    )
+
+    @field_validator("quantile")
+    @classmethod
+    def _published(cls, quantiles: list[float]) -> list[float]:
+        return _ranged(quantiles)
+
+    @field_validator("interval_minutes", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    def to_request(self) -> ForecastRequest:
+        """Return the same question in the form that the body takes."""
+        return ForecastRequest(
+            queues=self.queue,
+            start=self.start,
+            end=self.end,
+            quantiles=self.quantile,
+            interval_minutes=self.interval_minutes,
+        )
+
+
+class ServiceGoal(Request):
+    """What share of contacts is to be answered within how many seconds."""
+
+    service_level: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of contacts answered within `threshold_seconds`, above 0 and below 1; "
+        "by default the queue's own goal.",
+        examples=[0.8],
+    )
+    threshold_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="Seconds within which a contact is to be answered; by default the queue's "
+        "own goal.",
+        examples=[20],
+    )
+
+
+class StaffingRequest(_Span):
+    """Which queues and span, and what service is to be reached."""
+
+    goal: ServiceGoal = Field(
+        default_factory=ServiceGoal,
+        description="The service goal; by default each queue's own.",
+    )
+    model: Literal["erlang_c", "erlang_a"] | None = Field(
+        default=None,
+        description="`erlang_c`: everyone waits, safe and generous. `erlang_a`: impatient "
+        "contacts leave, which needs a patience. By default `erlang_a` where the queue's patience "
+        "is known or given, else `erlang_c`.",
+        examples=["erlang_a"],
+    )
+    patience_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="Mean time until a waiting contact gives up, seconds; by default the queue's.",
+        examples=[180],
+    )
+    shrinkage: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of paid time away from contacts (breaks, training, absence), from 0 to "
+        "below 1; rostered = on phone / (1 - shrinkage), rounded up.",
+        examples=[0.3],
+    )
+    max_occupancy: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=1,
+        description="Greatest share of time an agent is busy, 0.1 to 1; no limit where it is "
+        "left out.",
+        examples=[0.85],
+    )
+
+    @model_validator(mode="after")
+    def _patience_belongs_to_a(self) -> StaffingRequest:
+        if self.model == "erlang_c" and self.patience_seconds is not None:
+            raise ValueError("`patience_seconds` means nothing to `erlang_c`; use `erlang_a`")
+        return self
+
+
+class ScoresRequest(Request):
+    """Whose scores."""
+
+    customer_ids: list[Name] = Field(
+        min_length=1,
+        max_length=MOST_CUSTOMERS,
+        description="Customer ids as in the customers table, at most 1,000; case and spaces count.",
+        examples=[["C000017", "C000042"]],
+    )
+
+
+class ScoresQuery(Request):
+    """Which page of the published score set."""
+
+    set: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        description="Id of the score set to read, from an earlier page, so that a whole pull "
+        "comes from one set; the current one where it is left out.",
+        examples=["20260302T040000Z-0a1b2c3d"],
+    )
+    after: Name | None = Field(
+        default=None,
+        description="Give customers whose id follows this one, in the order of UTF-8 bytes; from "
+        "the first where it is left out.",
+        examples=["C000042"],
+    )
+    limit: int = Field(
+        default=1_000,
+        ge=1,
+        le=MOST_ROWS,
+        description="Greatest number of customers on the page.",
+        examples=[1_000],
+    )
+    tier: list[Annotated[str, StringConstraints(max_length=64)]] | None = Field(
+        default=None,
+        max_length=20,
+        description="Only customers of this tier; repeat it for several.",
+        examples=[["high"]],
+    )
+    min_probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Only customers with at least this probability of churn, in [0, 1].",
+        examples=[0.5],
+    )

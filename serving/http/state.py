@@ -1,0 +1,75 @@
+"""What the routes of one application share, and how it is kept in step with the folders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from anyio import to_thread
+
+from serving.http.answers import ForecastWriter
+from serving.http.metrics import Traffic
+from serving.published import Published, Watcher
+from serving.sets.scores import ScoreSet
+from serving.settings import Settings
+
+Clock = Callable[[], datetime]
+EARLIER_SETS = 2
+"""Score sets that stay open after they are replaced, so that a pull under way can finish."""
+
+
+@dataclass
+class State:
+    """What one worker answers from.
+
+    Attributes:
+        watcher: What is published.
+        settings: The settings.
+        clock: Gives the time, aware UTC.
+        log: Where requests and changes are written.
+        traffic: What was answered.
+        writer: Forecast answers already written.
+        earlier: Score sets replaced lately, by id, oldest first.
+    """
+
+    watcher: Watcher
+    settings: Settings
+    clock: Clock
+    log: structlog.typing.FilteringBoundLogger
+    traffic: Traffic
+    writer: ForecastWriter = field(default_factory=ForecastWriter)
+    earlier: OrderedDict[str, ScoreSet] = field(default_factory=OrderedDict)
+
+    @property
+    def published(self) -> Published:
+        """What is in force now; a request takes it once."""
+        return self.watcher.published
+
+    async def refresh(self) -> None:
+        """Look once for newly published folders, in a thread; a failure is logged, not raised."""
+        before = self.published
+        try:
+            changed = await to_thread.run_sync(lambda: self.watcher.refresh(now=self.clock()))
+        except Exception as error:
+            self.log.error("refresh failed", exc_info=error)
+            return
+        after = self.published
+        if before.scores is not None and after.scores is not before.scores:
+            self.earlier[before.scores.id] = before.scores
+            while len(self.earlier) > EARLIER_SETS:
+                self.earlier.popitem(last=False)
+        if changed:
+            self.log.info("published", parts=list(changed))
+        for part, refusal in after.refusals.items():
+            if before.refusals.get(part) != refusal:
+                self.log.warning("refused", part=part, id=refusal.id, reason=refusal.reason)
+
+    async def keep_fresh(self) -> None:
+        """Refresh for ever, with the pause that the settings name."""
+        while True:
+            await asyncio.sleep(self.settings.refresh_seconds)
+            await self.refresh()

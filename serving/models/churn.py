@@ -1,0 +1,317 @@
+"""The churn model as it is served: a bundle, and customers' features into scores.
+
+The log-odds of a customer are ``level + slope × (w × linear + (1 − w) × trees)``: a logistic
+regression on log-scaled features blended with boosted trees, calibrated on labels of later
+months than the ones learnt from. ``level`` carries the base rate of the season ahead. Everything
+is numpy over JSON and ``.npz``: answering needs no learning library.
+
+Whom the model may judge is part of it: a customer whose last purchase lies further back than
+``active_days`` gets no probability but a state that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.artefact import Artefact, open_artefact
+from features.calendar import Bool, Float64
+from features.errors import DamagedArtefactError, InputError
+from serving.models.linear import LinearScore
+from serving.models.reasons import ReasonBook, Reasons
+from serving.models.trees import TreeTables
+
+CHURN_BUNDLE_KIND = "churn-bundle"
+CHURN_BUNDLE_SCHEMA = 1
+SCORING_FILE = "scoring.json"
+LINEAR_FILE = "linear.json"
+REASONS_FILE = "reasons.json"
+TREES_FILE = "trees.npz"
+MODEL_FILE = "model.txt"
+GOLDEN_FILE = "golden.npz"
+
+TIERS = ("critical", "high", "medium", "low")
+STATES = ("scored", "lapsed", "never_bought")
+STATE_WARNINGS = (
+    None,
+    "not scored: no purchase in the last {active_days} days",
+    "not scored: no purchase yet",
+)
+
+_CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class ChurnScores:
+    """Scores of n customers in the order they were asked.
+
+    Attributes:
+        probability: Calibrated probability of churn within the horizon, float64[n]; NaN outside
+            the population.
+        tier: Index into ``TIERS``, int8[n]; -1 outside the population.
+        state: Index into ``STATES``, int8[n]: whether and why not a customer is scored.
+        reasons: What raises each customer's risk; none outside the population.
+    """
+
+    probability: Float64
+    tier: Any
+    state: Any
+    reasons: Reasons
+
+    @cached_property
+    def percentile(self) -> Float64:
+        """Share of the scored customers among these with a lower probability, in [0, 100]."""
+        return percentile(self.probability)
+
+
+def percentile(probability: Float64) -> Float64:
+    """Return the share of scored customers with a lower probability, in [0, 100].
+
+    Args:
+        probability: float64[n], NaN for a customer who is not scored.
+
+    >>> percentile(np.array([0.2, 0.9, 0.2, np.nan, 0.5])).tolist()
+    [0.0, 75.0, 0.0, nan, 50.0]
+    """
+    out = np.full(len(probability), np.nan)
+    scored = ~np.isnan(probability)
+    ranked = np.sort(probability[scored])
+    if len(ranked):
+        lower = np.searchsorted(ranked, probability[scored], side="left")
+        out[scored] = 100.0 * lower / len(ranked)
+    return out
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The numbers that turn two raw scores into a probability and a tier.
+
+    Attributes:
+        linear_weight: Share of the linear score in the blend, in [0, 1].
+        slope: Calibration slope on the blend.
+        level: Calibration intercept: the base rate expected over the horizon, in log-odds.
+        recency_feature: Days since the last purchase; missing where there was none.
+        active_days: Greatest recency in days that the model may judge.
+        tier_from: Least probability of each tier but the last, from the highest risk down.
+    """
+
+    linear_weight: float
+    slope: float
+    level: float
+    recency_feature: str
+    active_days: float
+    tier_from: tuple[float, ...]
+
+
+class ChurnModel:
+    """A churn model that answers.
+
+    Args:
+        artefact: The verified bundle.
+        feature_names: The features in the order of a row's values.
+        scoring: Blend, calibration, population and tiers.
+        linear: The logistic regression.
+        trees: The boosted trees.
+        book: Reasons in words.
+    """
+
+    def __init__(
+        self,
+        artefact: Artefact,
+        *,
+        feature_names: Sequence[str],
+        scoring: Scoring,
+        linear: LinearScore,
+        trees: TreeTables,
+        book: ReasonBook,
+    ) -> None:
+        self.artefact = artefact
+        self.feature_names = tuple(feature_names)
+        self.scoring = scoring
+        self.book = book
+        self._linear = linear
+        self._trees = trees
+        self._groups = book.indicator(self.feature_names)
+        self._recency = self.feature_names.index(scoring.recency_feature)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model card."""
+        return dict(self.artefact.meta["card"])
+
+    @property
+    def active_days(self) -> float:
+        """Greatest number of days since the last purchase that the model may judge."""
+        return self.scoring.active_days
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """Tier names from the highest risk down."""
+        return TIERS
+
+    def score(self, features: Float64, *, threads: int = 1) -> ChurnScores:
+        """Score customers; memory beyond the answer does not grow with their number.
+
+        Args:
+            features: float64[n, k] in the order of ``feature_names``, NaN where missing.
+            threads: Threads to use; the answer does not depend on it.
+
+        Raises:
+            InputError: The matrix has another width, or an infinite value.
+        """
+        self._check(features)
+        starts = range(0, max(len(features), 1), _CHUNK)
+        chunks = [features[start : start + _CHUNK] for start in starts]
+        if threads > 1 and len(chunks) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(self._score, chunks))
+        else:
+            parts = [self._score(chunk) for chunk in chunks]
+        return ChurnScores(
+            probability=np.concatenate([p.probability for p in parts]),
+            tier=np.concatenate([p.tier for p in parts]),
+            state=np.concatenate([p.state for p in parts]),
+            reasons=Reasons(
+                **{
+                    field.name: np.concatenate([getattr(p.reasons, field.name) for p in parts])
+                    for field in fields(Reasons)
+                }
+            ),
+        )
+
+    def contributions(self, features: Float64) -> tuple[Float64, Float64]:
+        """Return what each group of features adds to each customer's log-odds.
+
+        Args:
+            features: float64[n, k] in the order of ``feature_names``, NaN where missing.
+
+        Returns:
+            ``(groups, log_odds)``: float64[n, g] and float64[n]; ``log_odds`` less the sum over
+            the groups is the same number for every customer.
+        """
+        self._check(features)
+        share, slope = self.scoring.linear_weight, self.scoring.slope
+        by_tree, raw = self._trees.of(np.ascontiguousarray(features.T))
+        by_line = self._linear.grouped(features, groups=self._groups)
+        groups = slope * (share * by_line + (1 - share) * by_tree)
+        log_odds = self.scoring.level + slope * (share * by_line.sum(axis=1) + (1 - share) * raw)
+        return groups, log_odds
+
+    def texts(self, scores: ChurnScores, *, language: str = "en") -> list[list[str]]:
+        """Return each customer's reasons as sentences, the weightiest first."""
+        return self.book.texts(scores.reasons, language=language)
+
+    def warnings(self, scores: ChurnScores) -> list[tuple[str, ...]]:
+        """Return what a reader should know of each customer."""
+        said = [
+            () if text is None else (text.format(active_days=f"{self.active_days:g}"),)
+            for text in STATE_WARNINGS
+        ]
+        return [said[state] for state in scores.state.tolist()]
+
+    def check_golden(self) -> None:
+        """Score the bundle's golden customers again and compare.
+
+        Raises:
+            DamagedArtefactError: An answer differs from the one stored in training.
+        """
+        with np.load(self.artefact.file(GOLDEN_FILE), allow_pickle=False) as stored:
+            golden = dict(stored)
+        for name, now in golden_answers(self, golden["features"]).items():
+            if not np.allclose(now, golden[name], rtol=1e-9, atol=1e-9, equal_nan=True):
+                raise DamagedArtefactError(
+                    f"{CHURN_BUNDLE_KIND} `{self.artefact.id}`",
+                    got=f"another {name} for its golden customers than in training",
+                    remedy="fit the model again",
+                )
+
+    def _check(self, features: Float64) -> None:
+        if features.ndim != 2 or features.shape[1] != len(self.feature_names):
+            raise InputError(
+                "customer features",
+                got=f"a matrix of shape {features.shape}",
+                expected=f"(customers, {len(self.feature_names)})",
+                remedy="pass one column a name in `feature_names`, in that order",
+            )
+        if np.isinf(features).any():
+            name = self.feature_names[int(np.nonzero(np.isinf(features))[1][0])]
+            raise InputError(
+                f"feature `{name}`", got="an infinite value", expected="a number, or NaN"
+            )
+
+    def _population(self, features: Float64) -> tuple[Any, Bool]:
+        recency = features[:, self._recency]
+        state = np.zeros(len(features), dtype=np.int8)
+        state[recency > self.scoring.active_days] = STATES.index("lapsed")
+        state[np.isnan(recency)] = STATES.index("never_bought")
+        return state, state == 0
+
+    def _score(self, features: Float64) -> ChurnScores:
+        state, scored = self._population(features)
+        groups, log_odds = self.contributions(features)
+        probability = np.where(scored, 1 / (1 + np.exp(-log_odds)), np.nan)
+        limits = -np.array(self.scoring.tier_from)
+        tier = np.searchsorted(limits, -probability, side="left").astype(np.int8)
+        tier[~scored] = -1
+        groups[~scored] = -np.inf
+        return ChurnScores(
+            probability=probability,
+            tier=tier,
+            state=state,
+            reasons=self.book.of(features, groups, names=self.feature_names),
+        )
+
+
+def golden_answers(model: ChurnModel, features: Float64) -> dict[str, Any]:
+    """Return what a model says of some customers, as arrays to store and to compare."""
+    scores = model.score(features)
+    return {
+        "probability": scores.probability,
+        "tier": scores.tier,
+        "state": scores.state,
+        "reason": scores.reasons.phrase,
+        "value": scores.reasons.value,
+        "usual": scores.reasons.usual,
+    }
+
+
+def open_churn_model(path: Path) -> ChurnModel:
+    """Verify a bundle folder and return its model.
+
+    Raises:
+        DamagedArtefactError: A file is missing, differs from its checksum or cannot be read.
+        IncompatibleArtefactError: It is no churn bundle, or of another schema or contract.
+    """
+    return read_churn_model(open_artefact(path, kind=CHURN_BUNDLE_KIND, schema=CHURN_BUNDLE_SCHEMA))
+
+
+def read_churn_model(artefact: Artefact) -> ChurnModel:
+    """Return the model in a folder that was verified already.
+
+    Raises:
+        DamagedArtefactError: Its content does not fit together.
+    """
+    try:
+        scoring = artefact.json(SCORING_FILE)
+        with np.load(artefact.file(TREES_FILE), allow_pickle=False) as stored:
+            trees = TreeTables.from_arrays(stored)
+        return ChurnModel(
+            artefact,
+            feature_names=scoring.pop("feature_names"),
+            scoring=Scoring(**{**scoring, "tier_from": tuple(scoring["tier_from"])}),
+            linear=LinearScore.from_document(artefact.json(LINEAR_FILE)),
+            trees=trees,
+            book=ReasonBook.from_document(artefact.json(REASONS_FILE)),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedArtefactError(
+            f"{CHURN_BUNDLE_KIND} `{artefact.id}`",
+            got=f"content that does not fit together ({error})",
+            remedy="fit the model again",
+        ) from error

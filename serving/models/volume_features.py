@@ -1,0 +1,119 @@
+"""What LightGBM sees of an outlook: ratios to the slow profile, the clock, and the lead.
+
+One model serves all queues and leads: every value is relative to the queue's own scale, and
+each is known at ``made_at`` whatever the lead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.calendar import Float64, Int64
+from serving.models.levels import DayLevels, quotient
+from serving.models.outlook import COMPONENTS, Outlook
+
+NAMES = (
+    "lead_days",
+    "weekday",
+    "hour",
+    "day_of_year",
+    "day_of_month",
+    "log_base",
+    "log_weekly_level",
+    "lag1_ratio",
+    "lag2_ratio",
+    "lag3_ratio",
+    "lag4_ratio",
+    "lags_mean_ratio",
+    "fast_share",
+    "fast_level_ratio",
+    "smoothed_level_ratio",
+    "last_day_ratio",
+    "week1_ratio",
+    "week2_ratio",
+    "weeks4_ratio",
+    "weeks12_ratio",
+    "same_weekday_ratio",
+    "year_ratio",
+    "weeks_seen",
+)
+"""Feature columns, in order."""
+_LEAST_BASE = 1e-6
+
+
+def volume_features(outlook: Outlook) -> Float64:
+    """Return the features of each forecast interval, float64[h, len(NAMES)], NaN where unknown."""
+    base = np.maximum(outlook.base, _LEAST_BASE)
+    h = len(base)
+    slots = outlook.days.total, outlook.levels[1]
+    level = max(slots[1], _LEAST_BASE)
+    lags = outlook.lags / base
+    seen = ~np.isnan(lags)
+    mean_lag = np.where(seen, lags, 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), 1)
+    date = outlook.day.astype("datetime64[D]")
+    smoothed = outlook.parts[:, COMPONENTS.index("smoothing")]
+    interval_hours = outlook.queue.interval_minutes / 60
+    cells_a_day = 24 / interval_hours
+    columns = (
+        outlook.lead_hours / 24,
+        outlook.cell // cells_a_day,
+        outlook.cell % cells_a_day * interval_hours,
+        (date - date.astype("datetime64[Y]")).astype(np.float64),
+        (date - date.astype("datetime64[M]")).astype(np.float64),
+        np.log(base / interval_hours),
+        np.full(h, np.log(level)),
+        *lags,
+        np.where(seen.any(axis=0), mean_lag, np.nan),
+        outlook.fast_share,
+        np.full(h, outlook.levels[0] / level),
+        smoothed / base,
+        *(np.full(h, r / level) for r in _recent_levels(outlook.days)),
+        _same_weekday(outlook) / level,
+        _year_ratio(outlook),
+        np.full(h, outlook.weeks_seen),
+    )
+    return np.column_stack(columns).astype(np.float64)
+
+
+def _recent_levels(days: DayLevels) -> tuple[float, ...]:
+    """Return the level over the last day, week, second-last week, 4 weeks, 12 weeks."""
+    return tuple(
+        _level(days, len(days.total) - back, len(days.total) - until)
+        for back, until in ((1, 0), (7, 0), (14, 7), (28, 0), (84, 0))
+    )
+
+
+def _level(days: DayLevels, first: int, last: int) -> float:
+    span = slice(max(first, 0), max(last, 0))
+    exposure = days.exposure[span].sum()
+    return float(days.total[span].sum() / exposure) if exposure > 0.02 else np.nan
+
+
+def _same_weekday(outlook: Outlook) -> Float64:
+    """Return the level over the last 4 days of each interval's weekday, float64[h]."""
+    total, exposure = outlook.days.total[-35:], outlook.days.exposure[-35:]
+    weekday = (
+        outlook.first_day + len(outlook.days.total) - len(total) + 3 + np.arange(len(total))
+    ) % 7
+    sums = np.bincount(weekday, weights=total, minlength=7).astype(np.float64)
+    seen = np.bincount(weekday, weights=exposure, minlength=7).astype(np.float64)
+    found: Float64 = quotient(sums, seen, where=seen > 0)[(outlook.day + 3) % 7]
+    return found
+
+
+def _year_ratio(outlook: Outlook) -> Float64:
+    """Return how the level moved, a year ago, from this season to the interval's, float64[h].
+
+    The level over the 3 weeks around 364 days before the interval, over that of the 4 weeks that
+    ended 364 days before ``made_at``; NaN where the history is shorter.
+    """
+    days = outlook.days
+    now = len(days.total) - 364
+    before = _level(days, now - 28, now) if now >= 28 else np.nan
+    if not before > 0:
+        return np.full(len(outlook.day), np.nan)
+    at: Int64 = outlook.day - outlook.first_day - 364
+    total, exposure = (np.concatenate(([0.0], np.cumsum(x))) for x in (days.total, days.exposure))
+    low, high = (np.clip(at + shift, 0, len(days.total)) for shift in (-10, 11))
+    seen = exposure[high] - exposure[low]
+    return quotient(total[high] - total[low], seen * before, where=seen > 1)

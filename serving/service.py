@@ -1,0 +1,100 @@
+"""The BentoML service: starts workers, and hands every HTTP request to our one application.
+
+``bentoml serve serving.service:Ebbflow`` and ``python -m serving run`` both start it. BentoML's
+own routes (``/healthz``, ``/readyz``, ``/livez``, ``/schema.json``) stand before any mounted
+application and answer in shapes of their own, as does its 404; so the application is mounted,
+which ties its life to the worker's, and a middleware hands it each request before those routes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+# Before BentoML and LightGBM are imported: both read them once.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from features.home import Home
+from serving.http.api import create_app
+from serving.http.log import json_log
+from serving.published import Watcher
+from serving.settings import find_home, load_settings
+
+# The `bentoml` command may have asked, and kept the answer, before this file was read.
+with contextlib.suppress(ImportError, AttributeError):
+    from bentoml._internal.utils.analytics import usage_stats
+
+    usage_stats.do_not_track.cache_clear()
+
+SETTINGS = load_settings()
+BENTOML_TIMEOUT_SECONDS = 5
+"""Later than ours, so that a late answer is a problem document and never BentoML's own text."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+app = create_app(
+    Watcher(Home(find_home(SETTINGS, source=Path(__file__).resolve().parents[1]))),
+    settings=SETTINGS,
+    clock=_now,
+    log=json_log(sys.stderr.buffer),
+    worker=str(bentoml.server_context.worker_index or 1),
+)
+
+
+class Straight:
+    """Hands HTTP to our application; the rest (start and stop) to BentoML.
+
+    Args:
+        bento: What BentoML would do.
+        ours: Our application.
+    """
+
+    def __init__(self, app: ASGIApp, ours: ASGIApp) -> None:
+        self._bento = app
+        self._ours = ours
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass an event of the server's life on."""
+        await (self._ours if scope["type"] == "http" else self._bento)(scope, receive, send)
+
+
+@bentoml.service(
+    name="ebbflow",
+    workers=SETTINGS.workers,
+    http={"host": SETTINGS.host, "port": SETTINGS.port},
+    traffic={"timeout": BENTOML_TIMEOUT_SECONDS},
+    # Built-in metrics label by raw path, tracing costs a third of the time, and our log and
+    # figures tell more.
+    metrics={"enabled": False},
+    tracing={"excluded_urls": ".*"},
+    logging={"access": {"enabled": False}},
+)
+@bentoml.asgi_app(app, path="/")
+class Ebbflow:
+    """Forecasts of contacts and agents, and churn scores, from published folders."""
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    def settle(self) -> None:
+        """Keep what was imported out of the garbage collector's way."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 100)
+
+
+def _mount(service: Any) -> None:
+    service.add_asgi_middleware(Straight, ours=app)
+
+
+_mount(Ebbflow)

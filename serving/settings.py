@@ -1,0 +1,91 @@
+"""The service's settings: environment variables that begin with ``EBBFLOW_``.
+
+Constructing ``Settings`` reads the environment; only ``serving/service.py`` and the command do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from features.console import DEFAULT_HOME
+from features.errors import ConfigError
+
+ENV_PREFIX = "EBBFLOW_"
+
+
+class Settings(BaseSettings):
+    """How one server runs; every field has a default that is safe on one machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    home: Path | None = Field(
+        default=None,
+        description="Folder that holds the lake, snapshots, bundles and published sets; "
+        "by default `.ebbflow` in the working folder, or the one inside the Bento.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. There is no authentication: keep it behind a proxy.",
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=3000, description="Port to listen on; 0 takes a free one."
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="Processes that answer; each maps the same files."
+    )
+    refresh_seconds: Annotated[float, Field(ge=0.05, le=4)] = Field(
+        default=1.5, description="Pause between two looks for newly published folders, seconds."
+    )
+    max_body_bytes: Annotated[int, Field(ge=1_000, le=100_000_000)] = Field(
+        default=2_000_000, description="Largest request body, bytes; a larger one is answered 413."
+    )
+    request_timeout_seconds: Annotated[float, Field(gt=0, le=4.5)] = Field(
+        default=4.0,
+        description="Time until an answer must have begun, seconds; then 408 or 504.",
+    )
+    access_log: bool = Field(
+        default=True, description="Write one JSON line a request on standard error."
+    )
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigError: A variable holds a value that its setting cannot take.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ENV_PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigError(
+            f"setting `{name}`",
+            got=repr(first["input"]),
+            expected=first["msg"][:1].lower() + first["msg"][1:],
+            remedy="see the settings table in docs/operations.md",
+            field=name,
+        ) from None
+
+
+def find_home(settings: Settings, *, source: Path) -> Path:
+    """Return the folder that the service answers from.
+
+    Inside a Bento this is the folder packed beside the source, so that it serves from an empty
+    machine and from any working folder.
+
+    Args:
+        settings: The settings; a home that is set there wins.
+        source: The folder that holds the package ``serving``.
+    """
+    if settings.home is not None:
+        return settings.home
+    if (source.parent / "bento.yaml").is_file():
+        return source / DEFAULT_HOME
+    return DEFAULT_HOME

@@ -1,0 +1,196 @@
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.calendar import (
+    ALWAYS,
+    Queue,
+    epoch,
+    holidays_on,
+    interval_of,
+    interval_starts,
+    is_open,
+    learn_opening,
+    local_midnight,
+    local_times,
+    moment,
+    opening_text,
+    parse_opening,
+    public_holidays,
+    zone,
+)
+from features.contracts import WEEKDAYS
+from features.errors import InputError
+
+ZONES = st.sampled_from(
+    ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
+)
+SECONDS = st.integers(0, 2_000_000_000)
+
+
+def days(*dates):
+    return np.array([d.toordinal() - date(1970, 1, 1).toordinal() for d in dates], dtype=np.int64)
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=20), ZONES)
+@settings(max_examples=50, deadline=None)
+def test_wall_times_equal_those_of_the_standard_library(seconds, name):
+    found = local_times(np.array(seconds, dtype=np.int64), name)
+    for k, second in enumerate(seconds):
+        local = datetime.fromtimestamp(second, tz=ZoneInfo(name))
+        assert found.offset_seconds[k] == local.utcoffset().total_seconds()
+        assert found.weekday[k] == local.weekday()
+        assert found.minute_of_day[k] == local.hour * 60 + local.minute
+        assert found.day[k] == days(local.date())[0]
+        assert found.minute_of_week[k] == local.weekday() * 1440 + found.minute_of_day[k]
+
+
+@given(SECONDS, ZONES, st.sampled_from([15, 30, 60]))
+@settings(max_examples=50, deadline=None)
+def test_every_moment_falls_into_an_interval_of_the_grid(second, name, minutes):
+    start = int(interval_of(np.array([second], dtype=np.int64), minutes, name)[0])
+    assert start <= second
+    grid = interval_starts(second - 3 * 3600, second + 1, minutes, name)
+    # Half an hour of change (Lord Howe) leaves one interval of the wall longer or shorter.
+    assert start == grid[-1] or name == "Australia/Lord_Howe"
+
+
+def test_no_moments_have_no_wall_times():
+    assert len(local_times(np.empty(0, dtype=np.int64), "UTC").day) == 0
+
+
+def test_a_day_when_the_clock_goes_back_has_25_hours():
+    first = local_midnight(int(days(date(2026, 10, 25))[0]), "Europe/Berlin")
+    after = local_midnight(int(days(date(2026, 10, 26))[0]), "Europe/Berlin")
+    assert len(interval_starts(first, after, 60, "Europe/Berlin")) == 25
+    assert len(interval_starts(first, after, 15, "Europe/Berlin")) == 100
+
+
+def test_a_grid_ends_before_its_end_and_may_be_empty():
+    assert interval_starts(0, 3600, 60, "UTC").tolist() == [0]
+    assert interval_starts(1, 3600, 60, "UTC").tolist() == []
+    with pytest.raises(InputError):
+        interval_starts(0, 3600, 20, "UTC")
+
+
+def test_epoch_and_moment_are_inverse_and_refuse_a_naive_time():
+    at = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    assert moment(epoch(at)) == at
+    assert epoch(at + timedelta(microseconds=999_999)) == epoch(at)
+    with pytest.raises(InputError, match="time zone"):
+        epoch(at.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
+def test_an_unknown_zone_is_an_error_that_names_it(name):
+    with pytest.raises(InputError, match="time zone"):
+        zone(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        (None, None),
+        ("  ", None),
+        ("Closed", ()),
+        ("08:00-18:00", ((480, 1080),)),
+        ("13:30-24:00, 08:00-12:00", ((480, 720), (810, 1440))),
+        ("00:00-24:00", ((0, 1440),)),
+    ],
+)
+def test_opening_is_read(text, spans):
+    assert parse_opening(text) == spans
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "8",
+        "08:00",
+        "18:00-08:00",
+        "08:00-08:00",
+        "08:60-09:00",
+        "08:00-24:01",
+        "a-b",
+        "08:00-12:00,11:00-13:00",
+        "08:00-12:00-13:00",
+        "08:00-,",
+    ],
+)
+def test_malformed_opening_is_an_error_that_names_the_field(text):
+    with pytest.raises(InputError) as caught:
+        parse_opening(text, field="open_mon")
+    assert caught.value.field == "open_mon"
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(0, 96), unique=True, max_size=6).map(sorted), min_size=7, max_size=7
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_opening_text_reads_back(edges):
+    opening = tuple(
+        tuple((a * 15, b * 15) for a, b in zip(e[::2], e[1::2], strict=False)) for e in edges
+    )
+    text = opening_text(Queue("q", opening=opening))
+    assert tuple(parse_opening(text[day]) for day in WEEKDAYS) == opening
+
+
+def test_holidays_of_a_subdivision_and_none_without_a_country():
+    found = days(date(2026, 1, 6), date(2026, 1, 7))
+    assert holidays_on(found, "DE-BY").tolist() == [True, False]
+    assert holidays_on(found, "DE").tolist() == [False, False]
+    assert holidays_on(found, None).tolist() == [False, False]
+    assert holidays_on(found[:0], "DE").tolist() == []
+
+
+@pytest.mark.parametrize("country", ["XX", "DE-XX", ""])
+def test_an_unknown_country_is_an_error(country):
+    with pytest.raises(InputError, match="country"):
+        public_holidays(country, 2026, 2026)
+
+
+def test_a_queue_is_open_by_the_wall_clock_and_closed_on_holidays():
+    weekdays = (((480, 1080),),) * 5 + ((), ())
+    queue = Queue(
+        "q", time_zone="Europe/Berlin", opening=weekdays, country="DE", open_on_holidays=False
+    )
+
+    def opened(*wall):
+        at = datetime(*wall, tzinfo=ZoneInfo("Europe/Berlin"))
+        return bool(is_open(queue, np.array([epoch(at)], dtype=np.int64))[0])
+
+    assert opened(2026, 3, 27, 8)
+    assert opened(2026, 3, 30, 8)  # after the clock changed
+    assert not opened(2026, 3, 30, 7)
+    assert not opened(2026, 3, 28, 12)
+    assert not opened(2026, 5, 1, 12)  # a holiday on a Friday
+
+
+def test_a_weekday_not_stated_counts_as_open():
+    starts = np.arange(0, 7 * 86400, 3600, dtype=np.int64)
+    assert is_open(Queue("q"), starts).all()
+    assert is_open(Queue("q", opening=ALWAYS), starts).all()
+
+
+def test_opening_is_learnt_from_half_a_year_of_silence():
+    starts = np.arange(26 * 7 * 24, dtype=np.int64) * 3600
+    local = local_times(starts, "UTC")
+    busy = (local.weekday < 5) & (local.minute_of_day >= 480) & (local.minute_of_day < 1080)
+    queue = learn_opening(Queue("q"), starts, np.where(busy, 3.0, 0.0))
+    assert queue.opening == (((480, 1080),),) * 5 + ((), ())
+    assert queue.opening_source == "learnt"
+
+
+def test_a_stated_weekday_is_never_learnt_and_too_little_teaches_nothing():
+    starts = np.arange(26 * 7 * 24, dtype=np.int64) * 3600
+    stated = Queue("q", opening=ALWAYS)
+    assert learn_opening(stated, starts, np.zeros(len(starts))) is stated
+    quiet = Queue("q")
+    assert learn_opening(quiet, starts[:48], np.ones(48)) is quiet
+    assert learn_opening(quiet, starts, np.full(len(starts), np.nan)) is quiet

@@ -1,0 +1,125 @@
+"""Reasons in words: true of the customer, raising the risk, grouped, in two languages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from features.errors import UnknownNameError
+from serving.models.reasons import LEAST_WEIGHT, REASONS, Phrase, ReasonBook, written_value
+
+NAMES = ("since_days", "gap_days", "orders", "waits", "money")
+BOOK = ReasonBook(
+    groups=("silence", "orders", "waits", "money"),
+    members={"since_days": 0, "gap_days": 0, "orders": 1, "waits": 2, "money": 3},
+    phrases=(
+        Phrase(
+            "overdue", 0, "since_days", "above", "days", "gap_days", 40.0,
+            {"en": "no order for {value} days (usually every {usual})",
+             "zh": "已 {value} 天未下单（通常每 {usual} 天一次）"},
+            {"en": "no order for {value} days (others: {usual})",
+             "zh": "已 {value} 天未下单（其他客户：{usual}）"},
+        ),
+        Phrase("never", 1, "orders", "missing", "count", None, 3.0,
+               {"en": "orders unknown", "zh": "订单未知"}),
+        Phrase("few", 1, "orders", "below", "count", None, 3.0,
+               {"en": "orders: {value} (others: {usual})", "zh": "订单：{value}"}),
+        Phrase("slow", 2, "waits", "above", "seconds", None, 60.0,
+               {"en": "waited {value} seconds", "zh": "等待 {value} 秒"}),
+        Phrase("poor", 3, "money", "below", "minor", None, 5000.0,
+               {"en": "spent {value}", "zh": "消费 {value}"}),
+    ),
+)  # fmt: skip
+
+
+def told(row: list[float], weights: list[float], language: str = "en") -> list[str]:
+    reasons = BOOK.of(np.array([row]), np.array([weights]), names=NAMES)
+    return BOOK.texts(reasons, language=language)[0]
+
+
+def test_the_value_stands_beside_the_customers_own_usual_one() -> None:
+    said = told([74.2, 21.4, 9, 0, 9e9], [1.0, 0.5, 0.5, 0.5])
+    assert said == ["no order for 74 days (usually every 21)"]
+
+
+def test_without_an_own_usual_value_that_of_all_customers_is_told() -> None:
+    said = told([74.2, np.nan, 9, 0, 9e9], [1.0, 0.5, 0.5, 0.5])
+    assert said == ["no order for 74 days (others: 40)"]
+
+
+def test_the_weightiest_three_are_told_in_order() -> None:
+    said = told([74, 21, 1, 90, 1000], [0.3, 0.1, 0.9, 0.5])
+    assert said == [
+        "waited 90 seconds", "spent 10", "no order for 74 days (usually every 21)"
+    ]  # fmt: skip
+
+
+def test_what_lowers_the_risk_or_hardly_raises_it_is_no_reason() -> None:
+    assert told([74, 21, 1, 90, 1000], [-1.0, LEAST_WEIGHT / 2, 0.0, -0.1]) == []
+
+
+def test_a_phrase_that_is_not_true_is_not_said_however_weighty() -> None:
+    assert told([10, 21, 5, 30, 9000], [9.0, 9.0, 9.0, 9.0]) == []
+
+
+def test_values_that_read_the_same_are_no_difference() -> None:
+    assert told([21.4, 20.6, 5, 30, 9000], [9.0, 0, 0, 0]) == []
+
+
+def test_a_missing_value_can_be_a_reason_and_comes_first_in_its_group() -> None:
+    assert told([1, 2, np.nan, 0, 9e9], [0, 1.0, 0, 0]) == ["orders unknown"]
+
+
+def test_chinese_says_the_same() -> None:
+    said = told([74.2, 21.4, 9, 0, 9e9], [1.0, 0, 0, 0], language="zh")
+    assert said == ["已 74 天未下单（通常每 21 天一次）"]
+
+
+def test_an_unknown_language_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="Known: en, zh"):
+        told([1, 1, 1, 1, 1], [0, 0, 0, 0], language="xx")
+
+
+def test_a_book_survives_json() -> None:
+    again = ReasonBook.from_document(BOOK.document())
+    assert again == BOOK
+    assert again.languages == ("en", "zh")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(np.nan, "days", "–"), (1234.4, "days", "1,234"), (0.333, "share", "33 %"),
+     (4.25, "score", "4.2"), (4.0, "count", "4"), (123_456, "minor", "1,235")],
+)  # fmt: skip
+def test_values_are_written_as_people_write_them(value: float, unit: str, text: str) -> None:
+    assert written_value(value, unit) == text  # type: ignore[arg-type]
+
+
+@given(
+    features=arrays(float, (6, 5), elements=st.floats(0, 1e4) | st.just(np.nan)),
+    weights=arrays(float, (6, 4), elements=st.floats(-3, 3)),
+)
+def test_reasons_are_true_weighty_ordered_and_one_a_group(
+    features: np.ndarray, weights: np.ndarray
+) -> None:
+    reasons = BOOK.of(features, weights, names=NAMES)
+    for row in range(6):
+        codes = reasons.phrase[row]
+        given_ = codes[codes >= 0]
+        assert (codes[len(given_) :] == -1).all()
+        assert len(given_) <= REASONS
+        groups = [BOOK.phrases[code].group for code in given_]
+        assert len(set(groups)) == len(groups)
+        told_weights = reasons.weight[row, : len(given_)]
+        np.testing.assert_array_equal(told_weights, weights[row, groups])
+        assert (told_weights >= LEAST_WEIGHT).all()
+        assert (np.diff(told_weights) <= 0).all()
+        for slot, code in enumerate(given_):
+            value, usual = reasons.value[row, slot], reasons.usual[row, slot]
+            when = BOOK.phrases[code].when
+            assert {"above": value > usual, "below": value < usual, "missing": np.isnan(value)}[
+                when
+            ]

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from serving.http import shapes
+from serving.http.examples import EXAMPLES
+from serving.http.schemas import (
+    ForecastQuery,
+    ForecastRequest,
+    ScoresQuery,
+    ScoresRequest,
+    ServiceGoal,
+    StaffingRequest,
+)
+
+
+def message(model: type[BaseModel], /, **fields: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(fields)
+    return str(caught.value)
+
+
+def test_nothing_at_all_asks_for_every_queue_and_the_usual_quantiles() -> None:
+    asked = ForecastRequest()
+    assert (asked.queues, asked.start, asked.end) == (None, None, None)
+    assert asked.quantiles == [0.1, 0.5, 0.9]
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    assert "timezone" in message(ForecastRequest, start="2026-03-02T00:00:00")
+
+
+@pytest.mark.parametrize("value", [1_772_000_000, 1.5, "1772000000", "-1772000000.5", True])
+def test_a_number_is_never_read_as_seconds(value: object) -> None:
+    assert "ISO 8601" in message(ForecastRequest, start=value)
+
+
+def test_a_plus_that_an_address_swallowed_is_named() -> None:
+    assert "%2B" in message(ForecastQuery, start="2026-03-02T00:00:00 02:00")
+
+
+def test_an_offset_names_the_same_moment_as_utc() -> None:
+    asked = ForecastRequest.model_validate({"start": "2026-03-02T01:00:00+01:00"})
+    assert asked.start == datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def test_an_end_at_or_before_the_start_is_refused() -> None:
+    at = "2026-03-02T00:00:00Z"
+    assert "after" in message(ForecastRequest, start=at, end=at)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.04, 0.96, 1.0, float("nan"), float("inf"), -0.5])
+def test_a_quantile_outside_the_published_range_is_refused_with_the_range(level: float) -> None:
+    assert "[0.05, 0.95]" in message(ForecastRequest, quantiles=[level])
+
+
+@given(st.lists(st.floats(0.05, 0.95), max_size=19))
+def test_quantiles_come_sorted_and_once_each(levels: list[float]) -> None:
+    kept = ForecastRequest(quantiles=levels).quantiles
+    assert kept == sorted({round(level, 4) for level in levels})
+
+
+def test_a_queue_named_twice_is_answered_once() -> None:
+    assert ForecastRequest(queues=["b", "a", "b"]).queues == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"quantile": [0.5]},
+        {"queues": []},
+        {"queues": "sales"},
+        {"queues": [1]},
+        {"queues": ["x" * 10_001]},
+        {"interval_minutes": 20},
+    ],
+)
+def test_a_misspelt_or_misshapen_field_is_refused(fields: dict[str, object]) -> None:
+    message(ForecastRequest, **fields)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1.5, -1.0])
+def test_a_service_goal_of_all_or_nothing_is_refused(level: float) -> None:
+    message(ServiceGoal, service_level=level)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"shrinkage": 1.0},
+        {"shrinkage": -0.1},
+        {"max_occupancy": 0.0},
+        {"max_occupancy": 1.1},
+        {"patience_seconds": 0},
+        {"goal": {"threshold_seconds": -1}},
+        {"goal": {"share": 0.8}},
+        {"model": "erlang_x"},
+    ],
+)
+def test_a_staffing_value_outside_its_range_is_refused(fields: dict[str, object]) -> None:
+    message(StaffingRequest, **fields)
+
+
+def test_patience_with_erlang_c_is_refused_since_it_would_be_ignored() -> None:
+    assert "erlang_a" in message(StaffingRequest, model="erlang_c", patience_seconds=60)
+
+
+@pytest.mark.parametrize("ids", [[], [1], [None], "c001", ["x"] * 1_001, [["c001"]]])
+def test_ids_must_be_one_to_a_thousand_texts(ids: object) -> None:
+    message(ScoresRequest, customer_ids=ids)
+
+
+def test_a_thousand_ids_are_taken() -> None:
+    assert len(ScoresRequest(customer_ids=[f"c{i}" for i in range(1_000)]).customer_ids) == 1_000
+
+
+@pytest.mark.parametrize("fields", [{"limit": 0}, {"limit": 10_001}, {"min_probability": 1.5}])
+def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None:
+    message(ScoresQuery, **fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("forecast-request", ForecastRequest),
+        ("forecast", shapes.ForecastAnswer),
+        ("staffing-request", StaffingRequest),
+        ("staffing", shapes.StaffingAnswer),
+        ("queues", shapes.QueuesAnswer),
+        ("scores-request", ScoresRequest),
+        ("scores", shapes.ScoresAnswer),
+        ("scores-line", shapes.ScoreRecord),
+        ("scores-page", shapes.ScoresPage),
+        ("models", shapes.ModelsAnswer),
+        ("readiness", shapes.Readiness),
+    ],
+)
+def test_each_example_is_valid(name: str, model: type[BaseModel]) -> None:
+    model.model_validate(EXAMPLES[name])
+
+
+def test_the_staffing_example_is_what_the_maths_gives() -> None:
+    import numpy as np
+
+    from serving.staffing import Goal, staff
+
+    shown = EXAMPLES["staffing"]["queues"][0]["intervals"][0]
+    staffed = staff(
+        np.array([shown["volume"]]),
+        aht_seconds=np.array([shown["aht_seconds"]]),
+        is_open=np.array([True]),
+        interval_minutes=60,
+        goal=Goal(),
+        patience_seconds=180.0,
+        shrinkage=0.3,
+    )
+    found = staffed.expected
+    assert int(staffed.agents_on_phone[0]) == shown["agents_on_phone"]
+    assert int(staffed.agents_rostered[0]) == shown["agents_rostered"]
+    assert round(float(found.service_level[0]), 4) == shown["service_level"]
+    assert round(float(found.asa_seconds[0]), 1) == shown["asa_seconds"]
+    assert round(float(found.abandonment[0]), 4) == shown["abandonment"]
+    assert round(float(found.occupancy[0]), 4) == shown["occupancy"]

@@ -1,0 +1,285 @@
+"""Training of the churn model: honest in time, deterministic, and better than recency."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from churn_world import AS_OF, NOW, SMALL, Shop
+from hypothesis import given
+from hypothesis import strategies as st
+from real_churn import retail_store
+from sklearn.linear_model import LogisticRegression
+
+from features.errors import ContractError, InputError, TooLittleDataError
+from serving.models.churn import open_churn_model
+from training.churn import ChurnConfig, train_churn
+from training.churn_data import AsOf, History, load_history
+from training.churn_fit import fit_at, newton, split
+from training.churn_level import level_ahead, level_of
+from training.evaluate_churn import auc
+from training.trained import Trained
+
+HORIZON = timedelta(days=SMALL.horizon_days)
+
+
+def train(source: Shop, root: Path, *, config: ChurnConfig = SMALL) -> Trained:
+    return train_churn(source, as_of=AS_OF, config=config, root=root, now=NOW)
+
+
+def history(source: Shop, *, config: ChurnConfig = SMALL) -> History:
+    return load_history(source, as_of=AS_OF, config=config, progress=lambda share: None)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(Shop(), tmp_path_factory.mktemp("bundles"))
+
+
+def test_a_fit_hands_over_a_bundle_with_its_figures(trained: Trained) -> None:
+    assert trained.model == "churn"
+    assert set(trained.figures) == {"reliability", "lift", "importance"}
+    assert set(trained.tables) == {"backtest", "reliability", "lift", "importance"}
+    assert {"auc", "log_loss", "base_log_loss", "ece", "recency_auc"} <= set(trained.metrics)
+    assert trained.lineage == {"versions": {"purchases": 3}}
+    assert trained.params["horizon_days"] == SMALL.horizon_days
+    model = open_churn_model(trained.bundle)
+    model.check_golden()
+    assert model.artefact.lineage["as_of"] == AS_OF.isoformat()
+    assert json.loads(json.dumps(model.card, allow_nan=False)) == model.card
+
+
+def test_the_card_says_what_was_learnt_from_and_how_well(trained: Trained) -> None:
+    card = open_churn_model(trained.bundle).card
+    assert "60 days" in card["definition"]
+    assert "120 days" in card["definition"]
+    assert card["metrics"] == dict(trained.metrics)
+    assert datetime.fromisoformat(card["training_end"]) <= AS_OF
+    assert card["trained_at"] == NOW.isoformat()
+    assert len(card["backtest"]) == SMALL.test_dates
+    assert {row["as_of"] for row in card["base_rates"]} >= {
+        row["as_of"] for row in card["backtest"]
+    }
+    assert 0 < card["expected_rate"] < 1
+
+
+def test_it_ranks_better_than_recency_alone_and_than_the_base_rate(trained: Trained) -> None:
+    assert trained.metrics["auc"] > trained.metrics["recency_auc"]
+    assert trained.metrics["log_loss"] < trained.metrics["base_log_loss"]
+
+
+def test_no_label_window_reaches_over_a_boundary() -> None:
+    found = history(Shop())
+    for at in (AS_OF, found.dates[0].at, found.dates[2].at):
+        dates = found.before(at)
+        assert all(date.at + HORIZON <= at for date in dates)
+        learn, calibrate = split(dates, history=found, config=SMALL)
+        if learn:
+            assert max(d.at for d in learn) + HORIZON <= min(d.at for d in calibrate)
+            assert max(d.at for d in calibrate) + HORIZON <= at
+
+
+class Poisoned(Shop):
+    """The same past; what follows the as-of is another world."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        after = self.purchases["at"] >= AS_OF.timestamp()
+        self.purchases = self.purchases[~after]
+
+
+def test_poisoning_the_future_changes_no_byte_of_the_model(
+    trained: Trained, tmp_path: Path
+) -> None:
+    other = train(Poisoned(), tmp_path)
+    for name in ("scoring.json", "linear.json", "reasons.json", "model.txt"):
+        assert (other.bundle / name).read_bytes() == (trained.bundle / name).read_bytes()
+    assert other.metrics == trained.metrics
+
+
+def test_a_test_date_is_fitted_without_the_labels_that_came_later() -> None:
+    found = history(Shop())
+    date = found.dates[0]
+    flipped = tuple(
+        replace(d, churned=1 - d.churned) if d.at + HORIZON > date.at else d for d in found.dates
+    )
+    one = fit_at(found, date.at, population=date.population, config=SMALL)
+    other = fit_at(replace(found, dates=flipped), date.at, population=date.population, config=SMALL)
+    np.testing.assert_array_equal(one.blend(date.features), other.blend(date.features))
+    assert one.level == other.level
+
+
+def test_another_seed_ranks_customers_alike(tmp_path: Path) -> None:
+    frame = Shop().customers([AS_OF]).to_pandas()
+    ranks = []
+    for seed in (1, 2):
+        bundle = train(Shop(), tmp_path, config=SMALL.model_copy(update={"seed": seed})).bundle
+        model = open_churn_model(bundle)
+        scores = model.score(frame[list(model.feature_names)].to_numpy(float))
+        ranks.append(pd.Series(scores.probability).rank())
+    assert ranks[0].corr(ranks[1]) > 0.98
+
+
+def test_a_short_history_shrinks_the_plan_and_the_card_says_so(tmp_path: Path) -> None:
+    found = train(Shop(days=200), tmp_path)
+    card = open_churn_model(found.bundle).card
+    assert len(card["backtest"]) == 1
+    assert "history allows 1 of 2 test dates" in card["warnings"]
+    assert any("season" in warning for warning in card["warnings"])
+
+
+def test_progress_only_grows(tmp_path: Path) -> None:
+    shares: list[float] = []
+    train_churn(
+        Shop(), as_of=AS_OF, config=SMALL, root=tmp_path, now=NOW,
+        progress=lambda _text, share: shares.append(share),
+    )  # fmt: skip
+    assert shares == sorted(shares)
+    assert shares[-1] <= 1
+
+
+@pytest.mark.parametrize("days", [40, 130])
+def test_too_short_a_history_is_refused_with_what_it_takes(days: int, tmp_path: Path) -> None:
+    with pytest.raises(TooLittleDataError, match=r"at least 180 days.*longer history"):
+        train(Shop(days=days), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_customers_are_refused_with_the_number_it_takes(tmp_path: Path) -> None:
+    with pytest.raises(TooLittleDataError, match="expected at least 50"):
+        train(Shop(customers=30), tmp_path)
+
+
+class OneClass(Shop):
+    """Everybody churns."""
+
+    def labels(
+        self, as_ofs: Sequence[datetime], *, horizon_days: int, active_days: int
+    ) -> pa.Table:
+        found = super().labels(as_ofs, horizon_days=horizon_days, active_days=active_days)
+        ones = pa.array(np.ones(len(found), dtype=np.int8))
+        return found.set_column(found.column_names.index("churned"), "churned", ones)
+
+
+def test_labels_of_one_class_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TooLittleDataError, match="customers who churned beside"):
+        train(OneClass(), tmp_path)
+
+
+class Nameless(Shop):
+    """Features that are not ours."""
+
+    def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
+        found = super().customers(as_ofs)
+        return found.drop_columns(["purchase_recency_days"])
+
+
+def test_features_without_the_recency_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="purchase_recency_days"):
+        train(Nameless(), tmp_path)
+
+
+def test_a_moment_without_a_zone_or_in_the_future_is_refused(tmp_path: Path) -> None:
+    for as_of, words in ((AS_OF.replace(tzinfo=None), "no time zone"), (NOW + HORIZON, "future")):
+        with pytest.raises(InputError, match=words):
+            train_churn(Shop(), as_of=as_of, config=SMALL, root=tmp_path, now=NOW)
+
+
+def test_the_logistic_regression_equals_scikit_learns() -> None:
+    rng = np.random.default_rng(5)
+    design = rng.normal(size=(800, 4))
+    churned = (design @ [1.0, -0.5, 0.2, 0.0] + rng.normal(size=800) > 0.3).astype(float)
+    weights, intercepts = newton(design, churned, which=np.zeros(800, dtype=int), ridge=5.0)
+    reference = LogisticRegression(C=1 / 5.0, tol=1e-10).fit(design, churned)
+    np.testing.assert_allclose(weights, reference.coef_[0], atol=1e-5)
+    np.testing.assert_allclose(intercepts, reference.intercept_, atol=1e-5)
+
+
+@given(
+    st.lists(st.floats(-6, 6), min_size=1, max_size=30), st.floats(0.01, 0.99)
+)  # fmt: skip
+def test_a_level_makes_the_mean_probability_the_rate(score: list[float], rate: float) -> None:
+    scores = np.array(score)
+    level = level_of(scores, rate)
+    assert np.mean(1 / (1 + np.exp(-(scores + level)))) == pytest.approx(rate, abs=1e-6)
+
+
+def dates_with(levels: Sequence[float], paces: Sequence[float | None]) -> tuple[AsOf, ...]:
+    nobody = np.empty((0, 1)), np.empty(0)
+    return tuple(
+        AsOf(AS_OF - timedelta(days=30 * i), *nobody, population=1, pace=pace)
+        for i, (_, pace) in enumerate(zip(levels, paces, strict=True))
+    )
+
+
+def test_a_brisker_season_ahead_lowers_the_level() -> None:
+    levels, paces = [0.8, -0.6, 0.1], [-0.5, 0.5, 0.0]
+    slow = level_ahead(dates_with(levels, paces), levels, pace_ahead=-0.5)
+    brisk = level_ahead(dates_with(levels, paces), levels, pace_ahead=0.5)
+    assert slow.pace_slope == pytest.approx(-1.4, abs=0.1)
+    assert slow.value - brisk.value == pytest.approx(-slow.pace_slope)
+
+
+def test_without_a_year_of_history_the_level_lies_between_the_last_and_the_mean() -> None:
+    found = level_ahead(dates_with([0.9, 0.3], [0.0, 0.1]), [0.9, 0.3], pace_ahead=None)
+    assert found.value == pytest.approx((0.9 + 0.6) / 2)
+    assert found.pace_slope == 0.0
+
+
+def test_the_season_ahead_is_read_from_last_year() -> None:
+    found = history(Shop(days=760, season=0.8, leave_after=2000.0))
+    ahead = found.pace_ahead(AS_OF, population=len(found.today))
+    assert ahead is not None
+    # The season peaks at the as-of and falls to its trough half a year later.
+    half_a_year_ago = min(found.dates, key=lambda d: abs(d.at - (AS_OF - timedelta(days=182))))
+    assert half_a_year_ago.pace is not None
+    assert ahead > half_a_year_ago.pace + 0.5
+
+
+def test_a_sample_of_a_date_does_not_depend_on_the_grid() -> None:
+    few = SMALL.model_copy(update={"rows_per_date": 100})
+    long, short = history(Shop(), config=few), history(
+        Shop(), config=few.model_copy(update={"grid_dates": 2})
+    )  # fmt: skip
+    assert len(long.dates) > len(short.dates) == 2
+    np.testing.assert_array_equal(long.dates[1].features, short.dates[1].features)
+    assert len(long.dates[0].churned) == 100 < long.dates[0].population
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.3, 0.2), (0.0, 0.1, 0.1)])
+def test_tier_shares_that_leave_nobody_in_a_tier_are_refused(
+    shares: tuple[float, float, float],
+) -> None:
+    with pytest.raises(ValueError, match="tier_shares"):
+        ChurnConfig(tier_shares=shares)
+
+
+@pytest.mark.slow
+def test_on_a_real_shop_it_beats_recency_by_far(tmp_path: Path) -> None:
+    as_of = datetime.fromisoformat("2011-03-01T00:00:00+00:00")
+    with retail_store(tmp_path) as store:
+        config = ChurnConfig(num_threads=1, test_dates=1)
+        found = train_churn(
+            store, as_of=as_of, config=config, root=tmp_path / "bundles",
+            now=as_of + timedelta(days=400),
+        )  # fmt: skip
+        model = open_churn_model(found.bundle)
+        labels = store.labels([as_of], horizon_days=90, active_days=180).to_pandas()
+        features = store.customers([as_of]).to_pandas()
+    rows = labels.merge(features, on=["customer_id", "as_of"])
+    scores = model.score(rows[list(model.feature_names)].to_numpy(float))
+    churned = rows["churned"].to_numpy(float)
+    assert len(rows) == len(labels)
+    assert not np.isnan(scores.probability).any()
+    reached = auc(churned, scores.probability)
+    recency = auc(churned, rows["purchase_recency_days"].to_numpy())
+    assert reached > 0.77
+    assert reached > recency + 0.05
+    assert abs(scores.probability.mean() - churned.mean()) < 0.06

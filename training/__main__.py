@@ -1,0 +1,322 @@
+"""The command ``python -m training``: fit, compare, promote, roll back.
+
+The verbs import what they need when they run: statsforecast, scikit-learn and MLflow take seconds
+to load, and LightGBM must not load before its threads were told how to wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from features.artefact import current_id
+from features.console import DEFAULT_HOME, EXIT_CODES, HomeOption, JsonOption, print_json, run
+from features.errors import InputError
+from features.home import Home, ModelName
+from training import ledger as ledgers
+from training.tracking import Tracking, Version
+
+if TYPE_CHECKING:
+    from training.fit import Progress as Report
+    from training.gates import Gate
+    from training.promote import Change
+
+DEFAULT_MLRUNS = Path("mlruns")
+
+ModelArgument = Annotated[ModelName, typer.Argument(help="Which model.")]
+MlrunsOption = Annotated[
+    Path,
+    typer.Option(
+        "--mlruns",
+        envvar="EBBFLOW_MLRUNS",
+        help="Folder of the MLflow database and artefacts.",
+        show_default=True,
+    ),
+]
+
+app = typer.Typer(
+    help="Fit the models, compare them, promote one, roll back.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@app.command(epilog="Example: python -m training fit volume --as-of 2026-03-01T00:00Z")
+def fit(
+    model: ModelArgument,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file; `config` prints one with every default.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Look back from this time (ISO 8601 with zone); default: latest data."),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    mlruns: MlrunsOption = DEFAULT_MLRUNS,
+    json: JsonOption = False,
+) -> None:
+    """Fit a model, record it in MLflow and make it the challenger."""
+    from training.config import load_config
+    from training.fit import fit as run_fit
+
+    settings = load_config(config)
+    moment = None if as_of is None else _moment(as_of)
+    with _progress(f"fit {model}") as report:
+        fitted = run_fit(
+            Home(home),
+            tracking=Tracking(mlruns),
+            model=model,
+            config=settings,
+            clock=_clock,
+            as_of=moment,
+            progress=report,
+        )
+    for warning in fitted.warnings:
+        _say(f"[yellow]warning:[/] {warning}")
+    if json:
+        print_json({**_version_document(fitted.version), "warnings": fitted.warnings})
+        return
+    version = fitted.version
+    Console().print(
+        f"{model} version {version.number} is the challenger: bundle {version.bundle_id}, "
+        f"as of {version.as_of:%Y-%m-%d %H:%M} UTC. {_headline(version)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command("promote", epilog="Example: python -m training promote churn --version 3")
+def promote_verb(
+    model: ModelArgument,
+    version: Annotated[
+        int | None, typer.Option(help="Registered version; default: the challenger.")
+    ] = None,
+    force_reason: Annotated[
+        str | None,
+        typer.Option(help="Serve it although an accuracy or change gate fails, and why."),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    mlruns: MlrunsOption = DEFAULT_MLRUNS,
+    json: JsonOption = False,
+) -> None:
+    """Examine a version and, if no gate refuses it, make it serve."""
+    from training.promote import promote
+
+    change = promote(
+        Home(home),
+        tracking=Tracking(mlruns),
+        model=model,
+        now=_clock(),
+        who=_user(),
+        number=version,
+        force_reason=force_reason,
+        seen=_show_gates,
+    )
+    _report_change(change, json=json)
+
+
+@app.command("rollback", epilog="Example: python -m training rollback volume --reason 'odd peaks'")
+def rollback_verb(
+    model: ModelArgument,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "not given",
+    home: HomeOption = DEFAULT_HOME,
+    mlruns: MlrunsOption = DEFAULT_MLRUNS,
+    json: JsonOption = False,
+) -> None:
+    """Make the bundle serve again that served before."""
+    from training.promote import rollback
+
+    change = rollback(
+        Home(home),
+        tracking=Tracking(mlruns),
+        model=model,
+        now=_clock(),
+        who=_user(),
+        reason=reason,
+        seen=_show_gates,
+    )
+    _report_change(change, json=json)
+
+
+@app.command(epilog="Example: python -m training models --json")
+def models(
+    home: HomeOption = DEFAULT_HOME,
+    mlruns: MlrunsOption = DEFAULT_MLRUNS,
+    json: JsonOption = False,
+) -> None:
+    """List the registered versions with their aliases, figures and age."""
+    tracking = Tracking(mlruns)
+    found = [version for model in get_args(ModelName) for version in tracking.versions(model)]
+    serving = {model: current_id(Home(home).bundles(model)) for model in get_args(ModelName)}
+    if json:
+        print_json(
+            [{**_version_document(v), "serves": serving[v.model] == v.bundle_id} for v in found]
+        )
+        return
+    table = Table("model", "version", "aliases", "serves", "as of (UTC)", "age", "figures")
+    for version in found:
+        table.add_row(
+            version.model,
+            str(version.number),
+            ", ".join(version.aliases),
+            "yes" if serving[version.model] == version.bundle_id else "",
+            f"{version.as_of:%Y-%m-%d %H:%M}",
+            _age(version.created_at),
+            _headline(version),
+        )
+    _print(table)
+
+
+@app.command(epilog="Example: python -m training ledger --json")
+def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
+    """List the promotions and roll-backs: who, when, why, from what, to what."""
+    entries = ledgers.read(Home(home).ledger)
+    if json:
+        print_json([{**asdict(entry), "at": entry.at.isoformat()} for entry in entries])
+        return
+    table = Table("at (UTC)", "who", "action", "model", "version", "from", "to", "reason")
+    for entry in entries:
+        table.add_row(
+            f"{entry.at:%Y-%m-%d %H:%M:%S}",
+            entry.who,
+            entry.action,
+            entry.model,
+            "" if entry.version is None else str(entry.version),
+            entry.from_bundle or "",
+            entry.to_bundle,
+            entry.reason,
+        )
+    _print(table)
+
+
+@app.command(epilog="Example: python -m training config > training.toml")
+def config(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table that stands in docs/training.md.")
+    ] = False,
+) -> None:
+    """Print the configuration file with every key, its meaning and its default."""
+    from training.config import reference, render
+
+    typer.echo(reference() if markdown else render(), nl=False)
+
+
+def _print(table: Table, *, to_stderr: bool = False) -> None:
+    """Print a table; where nobody watches, wide enough that no cell is folded."""
+    console = Console(stderr=to_stderr)
+    if not console.is_terminal:
+        console = Console(stderr=to_stderr, width=200)
+    console.print(table)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return "unknown"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InputError(
+            "--as-of",
+            got=repr(text),
+            expected="ISO 8601 with a zone",
+            remedy="write it like 2026-03-01T00:00Z",
+        )
+    return moment.astimezone(UTC)
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> Iterator[Report]:
+    """Show steps on standard error: a moving bar on a terminal, a line a step elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = [""]
+
+        def say(step: str, share: float) -> None:
+            if step != last[0]:
+                last[0] = step
+                _say(f"{title}: {share:4.0%} {step}")
+
+        yield say
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda step, share: bar.update(task, completed=share, description=f"{title}: {step}")
+
+
+def _show_gates(gates: tuple[Gate, ...]) -> None:
+    table = Table("gate", "", "detail")
+    for gate in gates:
+        table.add_row(
+            gate.name, "[green]passed[/]" if gate.passed else "[red]failed[/]", gate.detail
+        )
+    _print(table, to_stderr=True)
+
+
+def _report_change(change: Change, *, json: bool) -> None:
+    if change.warning:
+        _say(f"[yellow]warning:[/] {change.warning}")
+    if json:
+        print_json(asdict(change))
+        return
+    number = "" if change.version is None else f" version {change.version}"
+    said = f"bundle {change.to_bundle} serves now" if change.changed else "it serves already"
+    Console().print(f"{change.model}{number}: {said}", highlight=False, soft_wrap=True)
+
+
+def _version_document(version: Version) -> dict[str, Any]:
+    return {
+        "model": version.model,
+        "version": version.number,
+        "bundle": version.bundle_id,
+        "run": version.run_id,
+        "created_at": version.created_at.isoformat(),
+        "as_of": version.as_of.isoformat(),
+        "aliases": version.aliases,
+        "metrics": dict(version.metrics),
+    }
+
+
+_HEADLINES = ("skill", "wape", "auc", "log_loss", "ece")
+
+
+def _headline(version: Version) -> str:
+    shown = [f"{n} {version.metrics[n]:.3f}" for n in _HEADLINES if n in version.metrics]
+    return ", ".join(shown)
+
+
+def _age(since: datetime) -> str:
+    hours = int((_clock() - since).total_seconds() // 3600)
+    return f"{hours // 24} d" if hours >= 48 else f"{hours} h"
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    run(app)

@@ -1,0 +1,76 @@
+"""A folder as one file and back: how a bundle travels through the tracking store.
+
+MLflow merges a folder into what is already there but replaces a single file, so a bundle is
+logged as one archive. The same folder always gives the same bytes, so equal bundles have equal
+checksums.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tarfile
+import zlib
+from pathlib import Path
+
+from features.errors import DamagedArtefactError
+
+SUFFIX = ".tar.gz"
+
+
+def pack(folder: Path, *, into: Path) -> Path:
+    """Write a folder as ``<folder name>.tar.gz`` and return that file.
+
+    Names, order, owners, times and permissions are fixed, so the bytes follow from the content.
+
+    Args:
+        folder: The folder; every regular file below it is packed under the folder's own name.
+        into: Where the archive is written.
+    """
+    archive = into / f"{folder.name}{SUFFIX}"
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for file in files:
+            entry = tarfile.TarInfo((folder.name / file.relative_to(folder)).as_posix())
+            entry.size = file.stat().st_size
+            entry.mode = 0o644
+            with file.open("rb") as content:
+                tar.addfile(entry, content)
+    return archive
+
+
+def unpack(archive: Path, *, into: Path) -> Path:
+    """Unpack an archive that ``pack`` wrote and return the folder inside.
+
+    Nothing can land outside ``into``: absolute names, parent steps, links that leave and devices
+    are refused by Python's ``data`` filter.
+
+    Args:
+        archive: The archive.
+        into: An empty folder.
+
+    Raises:
+        DamagedArtefactError: It is no such archive, it is cut short, or it holds anything but
+            one folder.
+    """
+    what = f"archive `{archive.name}`"
+    try:
+        with tarfile.open(archive, mode="r:gz") as tar:
+            tar.extractall(into, filter="data")
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise DamagedArtefactError(
+            what, got=f"an archive that cannot be unpacked ({error})", remedy="fit the model again"
+        ) from error
+    names = sorted(os.listdir(into))
+    if len(names) != 1 or not (into / names[0]).is_dir():
+        raise DamagedArtefactError(
+            what,
+            got=f"{len(names)} entries ({', '.join(names[:5])})",
+            expected="one folder",
+            remedy="fit the model again",
+        )
+    return into / names[0]

@@ -1,0 +1,121 @@
+"""A churn fit written as the bundle that serving opens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.artefact import Artefact, new_id, writing
+from features.calendar import Float64
+from serving.models.churn import (
+    CHURN_BUNDLE_KIND,
+    CHURN_BUNDLE_SCHEMA,
+    GOLDEN_FILE,
+    LINEAR_FILE,
+    MODEL_FILE,
+    REASONS_FILE,
+    SCORING_FILE,
+    TREES_FILE,
+    golden_answers,
+    read_churn_model,
+)
+from training.churn_config import ChurnConfig
+from training.churn_data import RECENCY, History
+from training.churn_fit import Fitted
+from training.churn_reasons import reason_book
+from training.churn_trees import tree_tables
+
+_GOLDEN_CUSTOMERS = 64
+
+
+def write_bundle(
+    root: Path,
+    fitted: Fitted,
+    *,
+    history: History,
+    reference: Float64,
+    card: dict[str, Any],
+    config: ChurnConfig,
+    now: datetime,
+) -> Path:
+    """Write a fit as a bundle and return its folder.
+
+    Args:
+        root: Folder that the bundle is written into.
+        fitted: The fit.
+        history: What it was fitted on.
+        reference: Features of the population at the fit's moment, float64[n, k]: tiers and the
+            usual values are taken from it.
+        card: The model card.
+        config: Tier shares and population.
+        now: The time, aware UTC.
+    """
+    book = reason_book(history.names, reference)
+    scores = fitted.blend(reference) + fitted.level.value
+    limits = np.quantile(1 / (1 + np.exp(-scores)), 1 - np.cumsum(config.tier_shares))
+    scoring = {
+        "feature_names": list(history.names),
+        "linear_weight": fitted.linear_weight,
+        "slope": fitted.slope,
+        "level": fitted.level.value,
+        "recency_feature": RECENCY,
+        "active_days": config.active_days,
+        "tier_from": [float(limit) for limit in limits],
+    }
+    members = np.array([book.members[name] for name in history.names])
+    trees = tree_tables(
+        fitted.learners.booster, groups=members, group_count=len(book.groups)
+    ).arrays()
+    id = new_id(now)
+    lineage = {"as_of": fitted.at.isoformat()}
+    artefact = Artefact(
+        path=root / id,
+        id=id,
+        kind=CHURN_BUNDLE_KIND,
+        schema=CHURN_BUNDLE_SCHEMA,
+        created_at=now,
+        lineage=lineage,
+        meta={"card": card},
+    )
+    with writing(
+        root,
+        kind=artefact.kind,
+        schema=artefact.schema,
+        created_at=now,
+        lineage=lineage,
+        meta={"card": card},
+        id=id,
+    ) as folder:
+        _write_json(folder / SCORING_FILE, scoring)
+        _write_json(folder / LINEAR_FILE, fitted.learners.linear.document())
+        _write_json(folder / REASONS_FILE, book.document())
+        np.savez(folder / TREES_FILE, **trees)
+        # The booster itself, for people and tools; answers come from its tables.
+        (folder / MODEL_FILE).write_text(
+            fitted.learners.booster.model_to_string(), encoding="utf-8"
+        )
+        golden = _golden_customers(
+            reference, recency=history.names.index(RECENCY), active_days=config.active_days
+        )
+        answers = golden_answers(read_churn_model(replace(artefact, path=folder)), golden)
+        np.savez(folder / GOLDEN_FILE, features=golden, **answers)
+    return root / id
+
+
+def _golden_customers(reference: Float64, *, recency: int, active_days: int) -> Float64:
+    """Return some customers of the population, one who lapsed and one who never bought."""
+    step = max(1, len(reference) // _GOLDEN_CUSTOMERS)
+    some = reference[::step][:_GOLDEN_CUSTOMERS]
+    lapsed = some[:1].copy()
+    lapsed[:, recency] = active_days + 1
+    return np.concatenate([some, lapsed, np.full((1, reference.shape[1]), np.nan)])
+
+
+def _write_json(path: Path, document: Any) -> None:
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,66 @@
+"""What a churn fit can be asked for."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from serving.models.trees import MAX_SPLITS
+
+
+class ChurnConfig(BaseModel):
+    """Settings of the churn model.
+
+    A customer is judged who bought within ``active_days``; the label is no purchase or renewal
+    within ``horizon_days``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    horizon_days: int = Field(
+        90, ge=7, le=730, description="Days without a purchase that count as churn."
+    )
+    active_days: int = Field(
+        180, ge=7, le=1460, description="A customer is judged who bought within these days."
+    )
+    step_days: int = Field(30, ge=1, le=365, description="Days between two dates to learn from.")
+    grid_dates: int = Field(24, ge=1, le=120, description="Most dates to learn from.")
+    test_dates: int = Field(3, ge=1, le=24, description="Most dates to test on.")
+    test_step: int = Field(
+        2, ge=1, le=12, description="Steps of the grid between two dates to test on."
+    )
+    calibrate_dates: int = Field(2, ge=1, le=12, description="Most dates to calibrate on.")
+    min_history_days: int = Field(
+        60, ge=1, le=730, description="Days of purchases that the first date must look back on."
+    )
+    min_customers: int = Field(
+        200, ge=20, description="A date with fewer customers in its population is left out."
+    )
+    rows_per_date: int = Field(
+        50_000, ge=100, description="Customers to learn from at one date; more are sampled."
+    )
+    trees: int = Field(120, ge=1, le=1000, description="Boosted trees.")
+    leaves: int = Field(
+        8, ge=2, le=MAX_SPLITS + 1, description="Most leaves of a tree; few keep reasons fast."
+    )
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Step of the boosting.")
+    min_leaf_customers: int = Field(50, ge=1, description="Fewest rows in a leaf.")
+    ridge: float = Field(
+        20.0, gt=0, description="Penalty on a weight of the logistic regression, in rows."
+    )
+    tier_shares: tuple[float, float, float] = Field(
+        (0.05, 0.15, 0.30),
+        description="Shares of customers in the tiers critical, high and medium; the rest is low.",
+    )
+    num_threads: int = Field(2, ge=1, le=64, description="Threads of the boosting.")
+    seed: int = Field(7, ge=0, description="Seed of sampling and boosting.")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> ChurnConfig:
+        if min(self.tier_shares) <= 0 or sum(self.tier_shares) >= 1:
+            raise ValueError("tier_shares must each be above 0 and sum to less than 1")
+        return self
+
+    @property
+    def least_history_days(self) -> int:
+        """Days of purchases without which nothing can be learnt and tested."""
+        return self.min_history_days + 2 * self.horizon_days

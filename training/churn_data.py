@@ -1,0 +1,270 @@
+"""What the churn model learns from: an as-of grid, its features, its labels, its season.
+
+Every date is a moment at which scores could have been made. Its features are what was known
+then; its labels are complete one horizon later. Between a date to learn from and a later one to
+calibrate or test on lies at least the horizon, so no label window reaches over the boundary.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.calendar import Float64
+from features.errors import ContractError, TooLittleDataError
+from training.churn_config import ChurnConfig
+
+RECENCY = "purchase_recency_days"
+PURCHASES = "purchases"
+TENURE = "purchase_first_days"
+KEYS = ("customer_id", "as_of")
+YEAR = timedelta(days=364)
+"""A year in whole weeks, so that weekdays stand where they stood."""
+_TOLERANCE = timedelta(days=7)
+_DATES_AT_ONCE = 4
+"""As-of dates asked of the source in one pass: bounds memory, keeps the pass worth its start."""
+
+
+class ChurnSource(Protocol):
+    """Where features and labels come from; ``features.store.FeatureStore`` is one."""
+
+    def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
+        """Return ``customer_id``, ``as_of`` and the features of every customer known then."""
+        ...
+
+    def labels(
+        self, as_ofs: Sequence[datetime], *, horizon_days: int, active_days: int
+    ) -> pa.Table:
+        """Return ``customer_id``, ``as_of``, ``churned`` of the customers active then."""
+        ...
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """One date of the grid.
+
+    Attributes:
+        at: The date.
+        features: float64[n, k] of its population, NaN where missing.
+        churned: 1 where no purchase followed within the horizon, else 0, float64[n].
+        population: Customers of its population, sampled or not.
+        pace: Log of purchases in the label window by all customers, for each customer of the
+            population; None where it is not known.
+    """
+
+    at: datetime
+    features: Float64
+    churned: Float64
+    population: int
+    pace: float | None
+
+    @property
+    def base_rate(self) -> float:
+        """Share that churned."""
+        return float(self.churned.mean())
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything a fit may look at.
+
+    Attributes:
+        names: Feature names.
+        as_of: The moment the final model is made at.
+        horizon: Length of the label window.
+        dates: The grid, the most recent first; all labels complete by ``as_of``.
+        today: Features of the population at ``as_of``, float64[n, k].
+        demand: Purchases by all customers in the horizon before a moment, as known then.
+        start: The first purchase.
+    """
+
+    names: tuple[str, ...]
+    as_of: datetime
+    horizon: timedelta
+    dates: tuple[AsOf, ...]
+    today: Float64
+    demand: Mapping[datetime, float]
+    start: datetime
+
+    def before(self, at: datetime) -> tuple[AsOf, ...]:
+        """Return the dates whose labels were complete at a moment, the most recent first."""
+        return tuple(date for date in self.dates if date.at + self.horizon <= at)
+
+    def pace_ahead(self, at: datetime, *, population: int) -> float | None:
+        """Return the pace expected after a moment, from what was known at it.
+
+        It is last year's over the same weeks, moved half-way by how the last weeks compare with
+        a year ago (all the way would chase noise). None where history is shorter than a year.
+        """
+        if at - YEAR < self.start - _TOLERANCE or population == 0:
+            return None
+        ahead = self.demand.get(at - YEAR + self.horizon, 0.0)
+        now, then = self.demand.get(at, 0.0), self.demand.get(at - YEAR, 0.0)
+        if at - YEAR - self.horizon >= self.start and now > 0 and then > 0:
+            ahead *= math.sqrt(now / then)
+        return math.log(ahead / population) if ahead > 0 else None
+
+
+def load_history(
+    source: ChurnSource,
+    *,
+    as_of: datetime,
+    config: ChurnConfig,
+    progress: Callable[[float], None],
+) -> History:
+    """Read the grid of as-of dates that a fit at ``as_of`` may use.
+
+    Args:
+        source: Features and labels.
+        as_of: The moment the final model is made at, aware UTC.
+        config: Horizon, step and sizes.
+        progress: Told the share done, in [0, 1].
+
+    Raises:
+        TooLittleDataError: No date of the grid has complete labels and enough customers.
+    """
+    horizon = timedelta(days=config.horizon_days)
+    now = source.customers([as_of]).to_pandas()
+    names = tuple(name for name in now.columns if name not in KEYS)
+    _check_names(names)
+    longest = now[TENURE].max()
+    start = as_of - timedelta(days=0 if np.isnan(longest) else float(longest))
+    labels = _labels(source, _grid(as_of, start=start, config=config), config)
+    moments = sorted(set(labels) | _demand_moments((as_of, *labels), horizon, start=start))
+    found: list[AsOf] = []
+    demand: dict[datetime, float] = {}
+    for done in range(0, len(moments), _DATES_AT_ONCE):
+        some = moments[done : done + _DATES_AT_ONCE]
+        frame = source.customers(some).to_pandas()
+        for at in some:
+            rows = frame[frame["as_of"] == at]
+            demand[at] = _purchases(rows, config.horizon_days)
+            if at in labels:
+                found.append(_as_of(at, rows, labels[at], names=names, config=config))
+        progress(min(done + _DATES_AT_ONCE, len(moments)) / len(moments))
+    dates = tuple(
+        replace(date, pace=_pace(demand[date.at + horizon], date.population))
+        for date in reversed(found)
+    )
+    active = now[now[RECENCY] <= config.active_days]
+    return History(
+        names=names,
+        as_of=as_of,
+        horizon=horizon,
+        dates=dates,
+        today=active[list(names)].to_numpy(dtype=float),
+        demand=demand,
+        start=start,
+    )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    missing = [name for name in (RECENCY, TENURE) if name not in names]
+    if missing or not _windows(names):
+        wanted = missing or [f"{PURCHASES}_<days>d"]
+        raise ContractError(
+            "customer features",
+            got=f"no {', '.join(f'`{name}`' for name in wanted)}",
+            expected="the features of `features.customers`",
+            remedy="build the features with this version",
+        )
+
+
+def _grid(as_of: datetime, *, start: datetime, config: ChurnConfig) -> list[datetime]:
+    """Return the dates with complete labels and enough history, the most recent first."""
+    first = start + timedelta(days=config.min_history_days)
+    dates = [
+        as_of - timedelta(days=config.horizon_days + i * config.step_days)
+        for i in range(config.grid_dates)
+    ]
+    found = [at for at in dates if at >= first]
+    if not found:
+        raise TooLittleDataError(
+            "churn training data",
+            got=f"purchases over {(as_of - start).days} days before {as_of:%Y-%m-%d}",
+            expected=f"at least {config.least_history_days} days, to learn and to test",
+            remedy="load a longer history of `purchases`, or set a shorter `horizon_days`",
+        )
+    return found
+
+
+def _demand_moments(
+    moments: Sequence[datetime], horizon: timedelta, *, start: datetime
+) -> set[datetime]:
+    """Return the moments at which the purchases of the last horizon must be counted."""
+    found = {at + horizon for at in moments[1:]}
+    for at in moments:
+        if at - YEAR >= start - _TOLERANCE:
+            found |= {at, at - YEAR, at - YEAR + horizon}
+    return found
+
+
+def _labels(
+    source: ChurnSource, grid: Sequence[datetime], config: ChurnConfig
+) -> dict[datetime, pd.Series[float]]:
+    """Return the labels by date, each indexed by customer, of dates with enough customers."""
+    frame = source.labels(
+        sorted(grid), horizon_days=config.horizon_days, active_days=config.active_days
+    ).to_pandas()
+    found = {
+        at: pd.Series(rows["churned"].to_numpy(dtype=float), index=rows["customer_id"])
+        for at in grid
+        for rows in [frame[frame["as_of"] == at]]
+    }
+    enough = {at: rows for at, rows in found.items() if len(rows) >= config.min_customers}
+    if not enough:
+        raise TooLittleDataError(
+            "churn training data",
+            got=f"at most {max(len(rows) for rows in found.values())} customers with a purchase "
+            f"in {config.active_days} days",
+            expected=f"at least {config.min_customers}",
+            remedy="load more customers' `purchases`, or set a smaller `min_customers`",
+        )
+    return enough
+
+
+def _as_of(
+    at: datetime,
+    rows: pd.DataFrame,
+    labels: pd.Series[float],
+    *,
+    names: Sequence[str],
+    config: ChurnConfig,
+) -> AsOf:
+    churned: Float64 = labels.reindex(rows["customer_id"]).to_numpy().astype(np.float64)
+    where = np.flatnonzero(~np.isnan(churned))
+    if len(where) > config.rows_per_date:
+        # Seeded by the date, so that a date's sample is the same whatever the grid.
+        rng = np.random.default_rng([config.seed, int(at.timestamp())])
+        where = np.sort(rng.choice(where, config.rows_per_date, replace=False))
+    return AsOf(
+        at=at,
+        features=rows[list(names)].to_numpy(dtype=float)[where],
+        churned=churned[where],
+        population=len(labels),
+        pace=None,
+    )
+
+
+def _windows(names: Sequence[str]) -> list[int]:
+    """Return the days of the windows in which purchases are counted."""
+    pattern = re.compile(rf"{PURCHASES}_(\d+)d")
+    return [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
+
+
+def _purchases(rows: pd.DataFrame, horizon_days: int) -> float:
+    """Return the purchases of the last horizon, scaled from the window nearest to it."""
+    days = min(_windows(list(rows.columns)), key=lambda window: abs(window - horizon_days))
+    return float(rows[f"{PURCHASES}_{days}d"].sum()) * horizon_days / days
+
+
+def _pace(purchases: float, population: int) -> float | None:
+    return math.log(purchases / population) if purchases > 0 and population else None

@@ -1,0 +1,317 @@
+"""One churn fit at one moment, from what was known then: learn, calibrate, learn again on all.
+
+The base rate swings with the season by more than customers differ, so each date gets its own
+intercept: the learners see only who churns *among the customers of a date*. The level of the
+months ahead is then set from the dates' intercepts and from the pace of purchases expected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+
+from features.calendar import Float64
+from features.errors import TooLittleDataError
+from serving.models.linear import LinearScore, log_scaled
+from training.churn_config import ChurnConfig
+from training.churn_data import PURCHASES, RECENCY, AsOf, History
+from training.churn_level import Level, level_ahead, level_of
+
+SLOPE_RANGE = (0.5, 1.5)
+_NEWTON_STEPS = 30
+LINEAR_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_MONOTONE = {f"{PURCHASES}_": -1, RECENCY: 1}
+"""Prefixes of feature names in which the risk is known to fall or rise."""
+
+
+@dataclass(frozen=True)
+class Learners:
+    """The two fitted scores, in log-odds without a level.
+
+    Attributes:
+        linear: The logistic regression.
+        booster: The boosted trees.
+    """
+
+    linear: LinearScore
+    booster: lgb.Booster
+
+    def raw(self, features: Float64) -> tuple[Float64, Float64]:
+        """Return the linear and the boosted score of each row, float64[n] each."""
+        everything = np.ones((features.shape[1], 1))
+        line = self.linear.grouped(features, groups=everything)[:, 0]
+        return line, np.asarray(self.booster.predict(features, raw_score=True, num_threads=1))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit at one moment.
+
+    Attributes:
+        at: The moment; nothing known later was looked at.
+        learners: Fitted on every date with complete labels.
+        linear_weight: Share of the linear score in the blend.
+        slope: Calibration slope.
+        level: Calibration intercept.
+        learnt: Dates that the held-out learners saw, the most recent first; empty where history
+            was too short to hold anything out.
+        calibrated: Dates that blend and slope were chosen on.
+        dates: All dates that the final learners saw.
+    """
+
+    at: datetime
+    learners: Learners
+    linear_weight: float
+    slope: float
+    level: Level
+    learnt: tuple[datetime, ...]
+    calibrated: tuple[datetime, ...]
+    dates: tuple[datetime, ...]
+
+    def blend(self, features: Float64) -> Float64:
+        """Return the calibrated log-odds without the level, float64[n]."""
+        return self.slope * _blend(self.learners.raw(features), self.linear_weight)
+
+
+def fit_at(history: History, at: datetime, *, population: int, config: ChurnConfig) -> Fitted:
+    """Fit the model that could have been made at a moment.
+
+    Args:
+        history: Dates and season; only what was complete at ``at`` is used.
+        at: The moment, aware UTC.
+        population: Customers that will be judged then.
+        config: Sizes.
+
+    Raises:
+        TooLittleDataError: No labels were complete, or they are of one class.
+    """
+    dates = history.before(at)
+    if not dates:
+        raise TooLittleDataError(
+            f"churn fit at {at:%Y-%m-%d}",
+            got="no date with complete labels",
+            expected=f"at least {config.least_history_days} days of purchases before it",
+            remedy="load a longer history of `purchases`, or set a shorter `horizon_days`",
+        )
+    check_classes(dates, what=f"churn fit at {at:%Y-%m-%d}")
+    learn, calibrate = split(dates, history=history, config=config)
+    weight, slope = 0.5, 1.0
+    if learn:
+        held_out = learn_from(learn, names=history.names, config=config)
+        weight, slope = calibrated([(held_out.raw(d.features), d.churned) for d in calibrate])
+    learners = learn_from(dates, names=history.names, config=config)
+    scores = [slope * _blend(learners.raw(date.features), weight) for date in dates]
+    return Fitted(
+        at=at,
+        learners=learners,
+        linear_weight=weight,
+        slope=slope,
+        level=level_ahead(
+            dates,
+            [level_of(score, date.base_rate) for score, date in zip(scores, dates, strict=True)],
+            pace_ahead=history.pace_ahead(at, population=population),
+        ),
+        learnt=tuple(date.at for date in learn),
+        calibrated=tuple(date.at for date in calibrate),
+        dates=tuple(date.at for date in dates),
+    )
+
+
+def split(
+    dates: Sequence[AsOf], *, history: History, config: ChurnConfig
+) -> tuple[tuple[AsOf, ...], tuple[AsOf, ...]]:
+    """Split dates into those to learn from and later ones to calibrate on, a horizon between.
+
+    Takes as many of the most recent dates to calibrate on as leave one to learn from; none of
+    either where not even one does.
+    """
+    for count in range(min(config.calibrate_dates, len(dates)), 0, -1):
+        calibrate = tuple(dates[:count])
+        learn = tuple(d for d in dates if d.at + history.horizon <= calibrate[-1].at)
+        if learn and _two_classes(learn) and all(_two_classes([d]) for d in calibrate):
+            return learn, calibrate
+    return (), ()
+
+
+def check_classes(dates: Sequence[AsOf], *, what: str) -> None:
+    """Refuse labels of one class.
+
+    Raises:
+        TooLittleDataError: All customers of the dates churned, or none.
+    """
+    if not _two_classes(dates):
+        rate = float(np.mean(np.concatenate([date.churned for date in dates])))
+        raise TooLittleDataError(
+            what,
+            got=f"a share of {rate:.0%} churned at every date",
+            expected="customers who churned and customers who did not",
+            remedy="check that `purchases` reaches up to the as-of and beyond one purchase each, "
+            "or set another `horizon_days`",
+        )
+
+
+def _two_classes(dates: Sequence[AsOf]) -> bool:
+    churned = np.concatenate([date.churned for date in dates])
+    return bool(churned.min() < churned.max())
+
+
+def learn_from(dates: Sequence[AsOf], *, names: Sequence[str], config: ChurnConfig) -> Learners:
+    """Fit both learners on some dates, each with its own intercept."""
+    usable = [date for date in dates if _two_classes([date])]
+    features = np.concatenate([date.features for date in usable])
+    churned = np.concatenate([date.churned for date in usable])
+    which = np.repeat(np.arange(len(usable)), [len(date.churned) for date in usable])
+    offset = np.array([_log_odds(date.base_rate) for date in usable])[which]
+    return Learners(
+        linear=fit_linear(features, churned, which=which, ridge=config.ridge),
+        booster=_fit_trees(features, churned, offset=offset, names=names, config=config),
+    )
+
+
+def fit_linear(features: Float64, churned: Float64, *, which: Any, ridge: float) -> LinearScore:
+    """Fit a ridge logistic regression with a free intercept a date, by Newton's method.
+
+    Args:
+        features: float64[n, k], NaN where missing.
+        churned: 0 or 1, float64[n].
+        which: Index of each row's date, int64[n].
+        ridge: Penalty: half of it times the sum of squared weights is added to the loss.
+    """
+    missing = np.isnan(features)
+    scaled = log_scaled(features)
+    seen = np.maximum((~missing).sum(axis=0), 1)
+    mean = np.where(missing, 0.0, scaled).sum(axis=0) / seen
+    spread = np.sqrt((np.where(missing, 0.0, scaled - mean) ** 2).sum(axis=0) / seen)
+    k = features.shape[1]
+    blank = LinearScore(
+        mean=mean,
+        scale=np.where(spread > 1e-9, spread, 1.0),
+        weight=np.zeros(k),
+        missing_share=missing.mean(axis=0),
+        missing_weight=np.zeros(k),
+    )
+    design = np.hstack(blank.design(features))
+    # A column that never moves has no weight to learn, and most centres lack some data.
+    moving = np.flatnonzero(np.ptp(design, axis=0) > 1e-9)
+    found = np.zeros(2 * k)
+    found[moving], _ = newton(design[:, moving], churned, which=which, ridge=ridge)
+    return LinearScore(
+        mean=blank.mean,
+        scale=blank.scale,
+        weight=found[:k],
+        missing_share=blank.missing_share,
+        missing_weight=found[k:],
+    )
+
+
+def newton(
+    design: Float64, churned: Float64, *, which: Any, ridge: float
+) -> tuple[Float64, Float64]:
+    """Fit a logistic regression with a ridge on the weights and a free intercept a date.
+
+    Args:
+        design: float64[n, m].
+        churned: 0 or 1, float64[n].
+        which: Index of each row's date, int64[n].
+        ridge: Half of it times the sum of squared weights is added to the loss.
+
+    Returns:
+        Weights float64[m] and intercepts float64[dates].
+    """
+    m = design.shape[1]
+    dates = which[:, None] == np.arange(int(which.max()) + 1)
+    whole = np.hstack([design, dates.astype(float)])
+    penalty = np.r_[np.full(m, ridge), np.full(dates.shape[1], 1e-6)]
+    weights = np.zeros(whole.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-(whole @ weights)))
+        gradient = whole.T @ (churned - p) - penalty * weights
+        hessian = (whole * (p * (1 - p))[:, None]).T @ whole + np.diag(penalty)
+        step = np.linalg.solve(hessian, gradient)
+        largest = float(np.abs(step).max())
+        # Far from the optimum a full step can overshoot into where the curvature vanishes.
+        weights += step * min(1.0, 2.0 / (largest + 1e-12))
+        if largest < 1e-6:
+            break
+    return weights[:m], weights[m:]
+
+
+def _fit_trees(
+    features: Float64,
+    churned: Float64,
+    *,
+    offset: Float64,
+    names: Sequence[str],
+    config: ChurnConfig,
+) -> lgb.Booster:
+    parameters = {
+        "objective": "binary",
+        "num_leaves": config.leaves,
+        "learning_rate": config.learning_rate,
+        "min_data_in_leaf": config.min_leaf_customers,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 1,
+        "lambda_l2": 5.0,
+        "monotone_constraints": [monotone(name) for name in names],
+        "num_threads": config.num_threads,
+        "seed": config.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+    data = lgb.Dataset(
+        features, churned, init_score=offset, feature_name=list(names), free_raw_data=True
+    )
+    return lgb.train(parameters, data, config.trees)
+
+
+def monotone(name: str) -> int:
+    """Return 1 where the risk is known to rise with a feature, -1 where it falls, else 0.
+
+    >>> monotone("purchases_90d"), monotone("handle_seconds_90d")
+    (-1, 0)
+    """
+    return next((sign for prefix, sign in _MONOTONE.items() if name.startswith(prefix)), 0)
+
+
+def calibrated(
+    parts: Sequence[tuple[tuple[Float64, Float64], Float64]],
+) -> tuple[float, float]:
+    """Choose the share of the linear score and the slope by log loss on held-out dates.
+
+    Args:
+        parts: For each date the two raw scores and the labels; each date keeps its own level.
+
+    Returns:
+        ``(linear_weight, slope)``; the slope is kept within ``SLOPE_RANGE``.
+    """
+    churned = np.concatenate([y for _, y in parts])
+    which = np.repeat(np.arange(len(parts)), [len(y) for _, y in parts])
+    best = (math.inf, 0.5, 1.0)
+    for weight in LINEAR_WEIGHTS:
+        blend = np.concatenate([_blend(raw, weight) for raw, _ in parts])
+        slopes, _ = newton(blend[:, None], churned, which=which, ridge=1e-6)
+        slope = float(np.clip(slopes[0], *SLOPE_RANGE))
+        loss = sum(_loss(slope * _blend(raw, weight), y) for raw, y in parts)
+        best = min(best, (loss, weight, slope))
+    return best[1], best[2]
+
+
+def _blend(raw: tuple[Float64, Float64], linear_weight: float) -> Float64:
+    return linear_weight * raw[0] + (1 - linear_weight) * raw[1]
+
+
+def _loss(score: Float64, churned: Float64) -> float:
+    log_odds = score + level_of(score, float(churned.mean()))
+    return float(np.sum(np.logaddexp(0, log_odds) - churned * log_odds))
+
+
+def _log_odds(rate: float) -> float:
+    return math.log(rate / (1 - rate))

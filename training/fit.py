@@ -1,0 +1,112 @@
+"""One fit from the feature store to a registered challenger."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from features.errors import HorizonError
+from features.home import Home, ModelName
+from features.store import FeatureStore
+from training.churn import train_churn
+from training.config import Config
+from training.tracking import Tracking, Version
+from training.trained import Trained
+from training.volume import train_volume
+
+Progress = Callable[[str, float], None]
+"""Told the step under way, in words, and the share that is done, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit that was recorded.
+
+    Attributes:
+        version: The registered version; it is the challenger.
+        as_of: The moment its data look back from, aware UTC.
+        warnings: What the feature store had to assume.
+    """
+
+    version: Version
+    as_of: datetime
+    warnings: tuple[str, ...]
+
+
+def fit(
+    home: Home,
+    *,
+    tracking: Tracking,
+    model: ModelName,
+    config: Config,
+    clock: Callable[[], datetime],
+    as_of: datetime | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fit one model on what the store knew at a moment, record it and make it the challenger.
+
+    The lake's versions are pinned when the store is opened, so a load that comes meanwhile
+    changes nothing.
+
+    Args:
+        home: Where the lake stands.
+        tracking: Where the run is recorded.
+        model: Which model.
+        config: What is asked for.
+        clock: Gives the time, aware UTC.
+        as_of: The moment to look back from, aware UTC; by default the latest that the data allow.
+        progress: Told how far it is.
+
+    Raises:
+        HorizonError: ``as_of`` lies in the future.
+        TooLittleDataError: The store holds less than the model needs.
+    """
+    started_at = clock()
+    with FeatureStore(home) as store, tempfile.TemporaryDirectory() as folder:
+        moment = as_of or store.latest(now=started_at)
+        if moment > started_at:
+            raise HorizonError(
+                f"as-of {moment.isoformat()}",
+                expected=f"no later than now, {started_at.isoformat()}",
+                remedy="leave --as-of out to use the latest moment that the data allow",
+            )
+        trained = _train(
+            store,
+            model=model,
+            config=config,
+            as_of=moment,
+            root=Path(folder),
+            now=started_at,
+            progress=progress,
+        )
+        version = tracking.record(
+            trained,
+            as_of=moment,
+            started_at=started_at,
+            ended_at=clock(),
+            data_versions=store.versions,
+            data_root=home.lake,
+        )
+        return Fitted(version, moment, tuple(store.warnings))
+
+
+def _train(
+    store: FeatureStore,
+    *,
+    model: ModelName,
+    config: Config,
+    as_of: datetime,
+    root: Path,
+    now: datetime,
+    progress: Progress | None,
+) -> Trained:
+    if model == "volume":
+        return train_volume(
+            store, as_of=as_of, config=config.volume, root=root, now=now, progress=progress
+        )
+    return train_churn(
+        store, as_of=as_of, config=config.churn, root=root, now=now, progress=progress
+    )

@@ -1,0 +1,194 @@
+"""Training the volume model: back-test, final fit, bundle."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.artefact import writing
+from features.calendar import moment
+from features.contracts import LEAD_BUCKETS
+from features.snapshot import QueueHistory
+from serving.models.outlook import COMPONENTS
+from serving.models.volume import (
+    VOLUME_BUNDLE_KIND,
+    VOLUME_BUNDLE_SCHEMA,
+    forecast_with,
+    open_volume_model,
+    write_golden,
+)
+from serving.models.volume_features import NAMES
+from serving.models.volume_state import write_volume_state
+from training.backtest import (
+    ALL_QUEUES,
+    Backtest,
+    Histories,
+    VolumeSource,
+    judged_windows,
+    run_backtest,
+    score_table,
+)
+from training.figures_volume import volume_figures
+from training.trained import Trained
+from training.volume_config import VolumeConfig
+
+__all__ = ["Histories", "VolumeConfig", "VolumeSource", "train_volume"]
+
+_GOLDEN_QUEUES = 2
+_LEAST_JUDGED_PER_HOUR = 1.0
+
+
+def train_volume(
+    source: VolumeSource,
+    *,
+    as_of: datetime,
+    config: VolumeConfig,
+    root: Path,
+    now: datetime,
+    progress: Callable[[str, float], None] | None = None,
+) -> Trained:
+    """Back-test on rolling origins, fit on everything known at ``as_of``, and write a bundle.
+
+    Args:
+        source: Histories and events as they were known at any moment.
+        as_of: What was known then is learnt from, aware UTC.
+        config: Settings.
+        root: Folder that the bundle's folder is made in.
+        now: When it is trained, aware UTC.
+        progress: Told what is being done, and the share that is done.
+
+    Returns:
+        The bundle, replayed once from disk, with metrics, tables and figures.
+
+    Raises:
+        TooLittleDataError: The history is too short for one origin.
+    """
+    backtest = run_backtest(source, as_of=as_of, config=config, progress=progress)
+    table = score_table(backtest)
+    metrics = _metrics(backtest, table)
+    histories = {name: source.volume(as_of)[name] for name in backtest.queues}
+    card = _card(backtest, table, histories, metrics=metrics, as_of=as_of, now=now, config=config)
+    with writing(
+        root,
+        kind=VOLUME_BUNDLE_KIND,
+        schema=VOLUME_BUNDLE_SCHEMA,
+        created_at=now,
+        lineage={"as_of": as_of.isoformat()},
+        meta={"card": card},
+    ) as folder:
+        write_volume_state(folder, backtest.state)
+        _write_golden(folder, source, backtest, as_of=as_of, config=config)
+        bundle = root / folder.name.removeprefix(".writing-")
+    open_volume_model(bundle).check_golden()
+    return Trained(
+        model="volume",
+        bundle=bundle,
+        params={**config.model_dump(), "queues": len(backtest.queues)},
+        metrics=metrics,
+        tables={"accuracy": table, "weights": _weights_table(backtest)},
+        figures=volume_figures(backtest, table),
+        lineage={"as_of": as_of.isoformat()},
+    )
+
+
+def _write_golden(
+    folder: Path,
+    source: VolumeSource,
+    backtest: Backtest,
+    *,
+    as_of: datetime,
+    config: VolumeConfig,
+) -> None:
+    """Store a request on the busiest queues: they say most about each component."""
+    histories = source.volume(as_of)
+    recent = {n: np.nansum(histories[n].offered[-2000:]) for n in backtest.queues}
+    names = sorted(recent, key=lambda n: (-recent[n], n))[:_GOLDEN_QUEUES]
+    until = as_of + timedelta(days=config.horizon_days)
+    chosen = {name: histories[name] for name in names}
+    events = tuple(source.events(as_of))
+    forecast = forecast_with(backtest.state, chosen, events=events, made_at=as_of, until=until)
+    write_golden(folder, chosen, forecast, events=events, until=until)
+
+
+def _metrics(backtest: Backtest, table: pd.DataFrame) -> dict[str, float]:
+    """Return flat metrics; a name ends with its lead, such as ``wape_1-24h``."""
+    pooled = table[table["queue"] == ALL_QUEUES].drop(columns=["queue"])
+    by_lead: dict[Any, dict[Any, float]] = pooled.set_index("lead").to_dict("index")
+    found: dict[str, float] = dict(by_lead["all"])
+    for _, _, label in LEAD_BUCKETS:
+        if label in by_lead:
+            for name in ("wape", "wape_seasonal_naive", "wape_mean4", "skill", "coverage_80"):
+                found[f"{name}_{label.replace(' ', '')}"] = by_lead[label][name]
+    found["queues_worse_than_seasonal_naive"] = float(len(_worse(table)))
+    found["origins"] = float(len({w.origin for w in judged_windows(backtest)}))
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _worse(table: pd.DataFrame) -> list[str]:
+    """Return queues with a contact an hour or more that lose to the seasonal baseline."""
+    per_hour = table["contacts"] / table["hours"].clip(lower=1)
+    judged = table[(per_hour >= _LEAST_JUDGED_PER_HOUR) & (table["queue"] != ALL_QUEUES)]
+    return sorted(set(judged.loc[judged["skill"] < 0, "queue"]))
+
+
+def _card(
+    backtest: Backtest,
+    table: pd.DataFrame,
+    histories: Mapping[str, QueueHistory],
+    *,
+    metrics: Mapping[str, float],
+    as_of: datetime,
+    now: datetime,
+    config: VolumeConfig,
+) -> dict[str, Any]:
+    firsts = [int(h.starts[h.observed][0]) for h in histories.values()]
+    warnings = [
+        f"`{name}` was no better than the same hour of the last week at some lead"
+        for name in _worse(table)
+    ]
+    short = [
+        n for n in backtest.queues if not any(w.method == "combined" for w in _of(backtest, n))
+    ]
+    warnings += [f"`{name}` was too short to be judged by its own back-test" for name in short]
+    return {
+        "model": "volume",
+        "trained_at": now.isoformat(),
+        "as_of": as_of.isoformat(),
+        "training_start": moment(min(firsts)).isoformat(),
+        "training_end": as_of.isoformat(),
+        "queues": list(backtest.queues),
+        "horizon_days": config.horizon_days,
+        "origins": [origin.isoformat() for origin in backtest.origins],
+        "metrics": dict(metrics),
+        "warnings": warnings,
+        "components": list(COMPONENTS),
+        "feature_names": list(NAMES),
+        "config": config.model_dump(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "lightgbm", "statsforecast")},
+        },
+    }
+
+
+def _of(backtest: Backtest, queue: str) -> list[Any]:
+    row = backtest.queues.index(queue)
+    return [w for w in backtest.windows if w.row == row]
+
+
+def _weights_table(backtest: Backtest) -> pd.DataFrame:
+    names = (*backtest.queues, "any other")
+    return pd.DataFrame(
+        [
+            {"queue": name, "lead": label, **dict(zip(COMPONENTS, weights, strict=True))}
+            for name, by_lead in zip(names, backtest.state.weights.tolist(), strict=True)
+            for (_, _, label), weights in zip(LEAD_BUCKETS, by_lead, strict=True)
+        ]
+    )

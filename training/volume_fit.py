@@ -1,0 +1,321 @@
+"""Fitting the volume model's components: special days, smoothing, LightGBM.
+
+Each function sees only the histories it is given; what those knew is the caller's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import lightgbm as lgb
+import numpy as np
+from statsforecast.models import AutoETS
+
+from features.calendar import (
+    DAY_SECONDS,
+    Event,
+    Float64,
+    Int64,
+    epoch,
+    interval_starts,
+    learn_opening,
+    moment,
+)
+from features.snapshot import QueueHistory
+from serving.models.combination import COMBINED_WEEKS, Boosters
+from serving.models.levels import Smoothing, day_levels, smoothed_series
+from serving.models.outlook import Outlook, look_out
+from serving.models.profiles import recent, week_grid, week_profile
+from serving.models.specials import (
+    AFTER,
+    EVE,
+    HOLIDAY,
+    DayEffects,
+    day_labels,
+    group_of,
+    ordinary,
+)
+from serving.models.volume_features import volume_features
+from training.volume_config import VolumeConfig
+
+DEFAULT_SMOOTHING = Smoothing(alpha=0.15)
+_EFFECT_WEEKS = 260
+_DAY_VARIANCE = 0.02
+_PRIOR_VARIANCE = {HOLIDAY: 0.5, EVE: 0.01, AFTER: 0.01}
+_EVENT_VARIANCE = 0.1
+_OWN_VARIANCE = 0.05
+_LEAST_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one fit learnt of the components.
+
+    Attributes:
+        effects: Effects of special days.
+        smoothing: By queue; the key ``""`` is for any other.
+        boosters: LightGBM's models.
+    """
+
+    effects: DayEffects
+    smoothing: Mapping[str, Smoothing]
+    boosters: Boosters
+
+
+def fit_parts(
+    histories: Mapping[str, QueueHistory],
+    *,
+    events: Sequence[Event],
+    as_of: datetime,
+    config: VolumeConfig,
+) -> Parts:
+    """Fit all components on what had ended by ``as_of``."""
+    known = {name: history.before(as_of) for name, history in histories.items()}
+    known = {name: history for name, history in known.items() if history.observed.any()}
+    effects = fit_effects(known, events=events, known_by=epoch(as_of))
+    smoothing = fit_smoothing(known, events=events, effects=effects, known_by=epoch(as_of))
+    boosters = fit_boosters(
+        known, events=events, effects=effects, smoothing=smoothing, as_of=as_of, config=config
+    )
+    return Parts(effects=effects, smoothing=smoothing, boosters=boosters)
+
+
+def fit_effects(
+    histories: Mapping[str, QueueHistory], *, events: Sequence[Event], known_by: int
+) -> DayEffects:
+    """Learn the effect of each label of special days, drawn to its kin.
+
+    The logarithm of each special day's contacts over those expected is averaged by label and
+    queue, with a variance of Poisson noise plus a day's own; a label is drawn to its group in
+    the queue, the group to all queues, all queues to no effect (empirical Bayes with set
+    variances).
+    """
+    seen: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for name, history in histories.items():
+        for label, ratio, variance in _special_days(history, events, known_by):
+            seen.setdefault(name, {}).setdefault(label, []).append((ratio, variance))
+    shared: dict[str, float] = {}
+    groups = {group_of(label) for by_label in seen.values() for label in by_label}
+    for group in sorted(groups):
+        pooled = [
+            pair
+            for by_label in seen.values()
+            for label, pairs in by_label.items()
+            if group_of(label) == group
+            for pair in pairs
+        ]
+        shared[group] = _drawn(pooled, 0.0, _PRIOR_VARIANCE.get(group, _EVENT_VARIANCE))
+    own: dict[str, dict[str, float]] = {}
+    for name, by_label in seen.items():
+        mine = own.setdefault(name, {})
+        for group in sorted({group_of(label) for label in by_label}):
+            kin = [p for label, ps in by_label.items() if group_of(label) == group for p in ps]
+            mine[group] = _drawn(kin, shared[group], _OWN_VARIANCE)
+        for label, pairs in sorted(by_label.items()):
+            mine[label] = _drawn(pairs, mine[group_of(label)], _OWN_VARIANCE)
+    return DayEffects(shared=shared, own=own)
+
+
+def _drawn(pairs: Sequence[tuple[float, float]], prior: float, prior_variance: float) -> float:
+    weights = [1 / variance for _, variance in pairs]
+    total = sum(w * ratio for w, (ratio, _) in zip(weights, pairs, strict=True))
+    return float((total + prior / prior_variance) / (sum(weights) + 1 / prior_variance))
+
+
+def _special_days(
+    history: QueueHistory, events: Sequence[Event], known_by: int
+) -> list[tuple[str, float, float]]:
+    """Return label, log ratio to the expected, and its variance, of each special day."""
+    history = recent(history, _EFFECT_WEEKS)
+    queue = learn_opening(history.queue, history.starts, history.offered)
+    grid = week_grid(queue, history.starts, history.offered)
+    labels = day_labels(queue, grid.day_numbers, events, known_by=known_by)
+    special = labels != ""
+    if not special.any():
+        return []
+    plain = grid.days.copy()
+    plain[special] = np.nan
+    profile = week_profile(plain.reshape(grid.values.shape), half_life_weeks=52)
+    ratio = day_levels(plain, profile).ratio
+    all_days = day_levels(grid.days, profile)
+    found = []
+    for day in np.flatnonzero(special & (all_days.exposure > 0)):
+        around = ratio[max(day - 17, 0) : day + 18]
+        if (~np.isnan(around)).sum() >= 5:
+            expected = float(np.nanmedian(around) * all_days.exposure[day])
+            if expected >= 1:
+                observed = float(all_days.total[day])
+                size = float(np.log((observed + 0.5) / (expected + 0.5)))
+                found.append((str(labels[day]), size, 1 / expected + _DAY_VARIANCE))
+    return found
+
+
+def fit_smoothing(
+    histories: Mapping[str, QueueHistory],
+    *,
+    events: Sequence[Event],
+    effects: DayEffects,
+    known_by: int,
+) -> dict[str, Smoothing]:
+    """Fit exponential smoothing of each queue's day levels with statsforecast's AutoETS.
+
+    Without a trend or with a damped one, by AICc. The key ``""`` holds the median smoothing.
+    """
+    found: dict[str, Smoothing] = {}
+    for name, history in histories.items():
+        history = recent(history)
+        queue = learn_opening(history.queue, history.starts, history.offered)
+        grid = week_grid(queue, history.starts, history.offered)
+        labels = day_labels(queue, grid.day_numbers, events, known_by=known_by)
+        freed = ordinary(grid.days, labels, effects.by_day(name, labels))
+        profile = week_profile(freed.reshape(grid.values.shape), half_life_weeks=20)
+        series = smoothed_series(day_levels(freed, profile))
+        if (~np.isnan(series)).sum() >= 56 and np.nanstd(series) > 0:
+            found[name] = smoothing_of(series)
+    alphas = [s.alpha for s in found.values()]
+    default = Smoothing(alpha=float(np.median(alphas))) if alphas else DEFAULT_SMOOTHING
+    return {**found, "": default}
+
+
+def smoothing_of(series: Float64) -> Smoothing:
+    """Fit one series of day levels; gaps are interpolated for the fit alone.
+
+    Args:
+        series: float64[days], NaN where not observed.
+    """
+    seen = ~np.isnan(series)
+    filled = np.interp(np.arange(len(series)), np.flatnonzero(seen), series[seen])
+    # Around 1, since the optimiser's starting values and bounds expect no particular scale.
+    filled = filled / filled.mean()
+    fits = [AutoETS(season_length=1, model="ANN").fit(filled).model_]
+    if len(filled) >= 90:
+        fits.append(AutoETS(season_length=1, model="AAN", damped=True).fit(filled).model_)
+    best = min(fits, key=lambda fit: float(fit["aicc"]))
+    alpha, beta, _, phi = (float(p) for p in best["par"][:4])
+    if np.isnan(beta):
+        return Smoothing(alpha=alpha)
+    return Smoothing(alpha=alpha, beta=beta, phi=phi)
+
+
+def fit_boosters(
+    histories: Mapping[str, QueueHistory],
+    *,
+    events: Sequence[Event],
+    effects: DayEffects,
+    smoothing: Mapping[str, Smoothing],
+    as_of: datetime,
+    config: VolumeConfig,
+) -> Boosters:
+    """Fit LightGBM on outlooks made again at many past moments of all queues.
+
+    Returns:
+        The models; None each where fewer than 2,000 rows could be made.
+    """
+    rng = np.random.default_rng(config.seed)
+    moments = _past_moments(histories, as_of=as_of, config=config)
+    per_outlook = max(24, config.boosting_rows // max(len(moments), 1))
+    blocks = []
+    for name, at in moments:
+        outlook, actual = past_outlook(
+            histories[name],
+            events=events,
+            effects=effects,
+            smoothing=smoothing.get(name, smoothing[""]),
+            made_at=at,
+            horizon_days=config.horizon_days,
+        )
+        if outlook.weeks_seen < COMBINED_WEEKS:
+            continue
+        usable = ~np.isnan(actual) & outlook.is_open & (outlook.effect == 1) & (outlook.base > 1e-3)
+        rows = np.flatnonzero(usable)
+        if len(rows) > per_outlook:
+            rows = np.sort(rng.choice(rows, per_outlook, replace=False))
+        base = outlook.base[rows]
+        features = volume_features(outlook)[rows].astype(np.float32)
+        blocks.append((features, actual[rows] / base, base / (1 + 0.05 * base)))
+    if sum(len(block[1]) for block in blocks) < _LEAST_ROWS:
+        return Boosters(None, None)
+    features, ratio, weight = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    data = lgb.Dataset(
+        features,
+        np.clip(ratio, 0, 5),
+        weight=weight / weight.mean(),
+        params={"max_bin": 127, "verbosity": -1, "num_threads": config.threads},
+        free_raw_data=False,
+    )
+    return Boosters(
+        tweedie=_boost(data, {"objective": "tweedie", "tweedie_variance_power": 1.2}, config),
+        l1=_boost(data, {"objective": "regression_l1"}, config),
+    )
+
+
+def _boost(data: lgb.Dataset, objective: Mapping[str, object], config: VolumeConfig) -> lgb.Booster:
+    parameters = {
+        "learning_rate": 0.07,
+        "num_leaves": 24,
+        "min_data_in_leaf": 200,
+        "feature_fraction": 0.6,
+        "bagging_fraction": 0.6,
+        "bagging_freq": 1,
+        "lambda_l2": 10.0,
+        "max_bin": 127,
+        "seed": config.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": config.threads,
+        "verbosity": -1,
+        **objective,
+    }
+    return lgb.train(parameters, data, num_boost_round=config.boosting_rounds)
+
+
+def _past_moments(
+    histories: Mapping[str, QueueHistory], *, as_of: datetime, config: VolumeConfig
+) -> list[tuple[str, datetime]]:
+    """Return queue and moment of the outlooks to learn from, spread over two years."""
+    span = timedelta(weeks=COMBINED_WEEKS)
+    found = []
+    for name, history in histories.items():
+        first = moment(int(history.starts[history.observed][0])) + span
+        first = max(first, as_of - timedelta(days=730))
+        # Five days apart, so that moments fall on every weekday.
+        count = (as_of - first) // timedelta(days=5)
+        found += [(name, as_of - timedelta(days=5 * k + 2)) for k in range(max(count, 0))]
+    keep = -(-len(found) // config.boosting_outlooks)
+    return found[:: max(keep, 1)]
+
+
+def past_outlook(
+    history: QueueHistory,
+    *,
+    events: Sequence[Event],
+    effects: DayEffects,
+    smoothing: Smoothing,
+    made_at: datetime,
+    horizon_days: int,
+) -> tuple[Outlook, Float64]:
+    """Return the outlook as of a past moment, and what then came, NaN where not observed."""
+    queue = history.queue
+    until = epoch(made_at) + horizon_days * DAY_SECONDS
+    starts = interval_starts(epoch(made_at), until, queue.interval_minutes, queue.time_zone)
+    outlook = look_out(
+        history.before(made_at),
+        events=events,
+        effects=effects,
+        smoothing=smoothing,
+        made_at=epoch(made_at),
+        starts=starts,
+    )
+    return outlook, actuals(history, starts)
+
+
+def actuals(history: QueueHistory, starts: Int64) -> Float64:
+    """Return the contacts offered in each interval, float64[h]; NaN where not observed."""
+    found = np.full(len(starts), np.nan)
+    if len(history.starts):
+        at = np.minimum(np.searchsorted(history.starts, starts), len(history.starts) - 1)
+        there = history.starts[at] == starts
+        found[there] = history.offered[at[there]]
+    return found
