@@ -36,7 +36,7 @@ from benchmarks.report import Check, finish
 from features.artefact import point_to
 from features.calendar import ALWAYS, Queue, epoch, interval_starts
 from features.home import Home
-from serving.models.volume import QueueForecast, VolumeForecast
+from serving.models.volume.model import QueueForecast, VolumeForecast
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 

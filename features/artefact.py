@@ -117,6 +117,13 @@ def writing(
     name = id or new_id(created_at)
     if not _NAME.fullmatch(name):
         raise ArtefactError(f"artefact id {name!r}", expected="letters, digits, `.`, `_`, `-`")
+    if (root / name).exists():
+        raise ArtefactError(
+            f"{kind} `{name}`",
+            got="one that exists",
+            expected="a new id",
+            remedy="keep the old one",
+        )
     root.mkdir(parents=True, exist_ok=True)
     hidden = root / f".writing-{name}"
     hidden.mkdir()

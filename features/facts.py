@@ -32,15 +32,14 @@ CHANNEL_GROUPS = {"voice": 1, "chat": 2, "message": 2, "email": 3}
 SCORES = 8
 """More than the largest satisfaction score: a moment times this plus a score orders both."""
 
-_ALL = (*WINDOW_DAYS, None)
-_CONTACT_WINDOWS: dict[str, tuple[int | None, ...]] = {
-    "contacts": _ALL,
+_LONGEST = WINDOW_DAYS[-1]
+_CONTACT_WINDOWS: dict[str, tuple[int, ...]] = {
+    "contacts": WINDOW_DAYS,
     "wait_ms": (90, 365),
-    "waits": (90, 365, None),
+    "waits": (90, 365),
     "abandoned": (30, 90, 365),
     "transferred": (30, 90, 365),
     "unresolved": (30, 90, 365),
-    "settled": (None,),
     "csat": (90, 365),
     "csat_answers": (90, 365),
     "sentiment": (30, 90, 365),
@@ -49,17 +48,16 @@ _CONTACT_WINDOWS: dict[str, tuple[int | None, ...]] = {
     "chat": (30, 90, 365),
     "email": (30, 90, 365),
 }
-_PURCHASE_WINDOWS: dict[str, tuple[int | None, ...]] = {
-    "rows": (None,),
-    "purchases": _ALL,
-    "spend": _ALL,
+_PURCHASE_WINDOWS: dict[str, tuple[int, ...]] = {
+    "purchases": WINDOW_DAYS,
+    "spend": WINDOW_DAYS,
     "items": (365,),
     "counted": (365,),
-    "returns": (90, 365, None),
+    "returns": (90, 365),
     "returned": (365,),
     "cancellations": (365,),
     "delay": (90, 365),
-    "shipped": (90, 365, None),
+    "shipped": (90, 365),
     "unshipped": (30,),
 }
 
@@ -127,20 +125,15 @@ def people_rows(customers: ir.Table) -> ir.Table:
 
 
 def contact_facts(contacts: ir.Table, as_of: datetime) -> ir.Table:
-    """Return one row a customer with contacts: totals by window, first, last, last score."""
-    rows = happened(contacts, as_of)
-    cells = rows.group_by("key", segment=segment(rows.ts, whole_second(as_of))).aggregate(
+    """Return one row a customer with recent contacts: totals by window."""
+    rows, cell = _recent(contacts, as_of)
+    cells = rows.group_by("key", segment=cell).aggregate(
         contacts=rows.count(),
-        first=rows.ts.min(),
-        last=rows.ts.max(),
-        # The latest score; of several in one second the highest, whatever the rows' order.
-        scored=(rows.ts * SCORES + rows.csat).max(),
         wait_ms=_total(rows.wait_ms),
         waits=rows.wait_ms.count(),
         abandoned=_total(rows.abandoned),
         transferred=_total(rows.transferred),
         unresolved=_total(1 - rows.resolved),
-        settled=rows.resolved.count(),
         csat=_total(rows.csat),
         csat_answers=rows.csat.count(),
         sentiment=_total(rows.sentiment),
@@ -149,11 +142,19 @@ def contact_facts(contacts: ir.Table, as_of: datetime) -> ir.Table:
         chat=_total((rows.group == CHANNEL_GROUPS["chat"]).cast("int8")),
         email=_total((rows.group == CHANNEL_GROUPS["email"]).cast("int8")),
     )
-    return cells.group_by("key").aggregate(
-        first_contact=cells.first.min(),
-        last_contact=cells["last"].max(),
-        last_csat=(cells.scored.max() % SCORES).cast("int64"),
-        **within(cells, _CONTACT_WINDOWS),
+    return cells.group_by("key").aggregate(**within(cells, _CONTACT_WINDOWS))
+
+
+def contact_past(contacts: ir.Table, as_of: datetime) -> ir.Table:
+    """Return one row a customer with contacts ever: how many, first, last, last score."""
+    rows = happened(contacts, as_of)
+    return rows.group_by("key").aggregate(
+        contacts_ever=rows.count(),
+        settled_ever=rows.resolved.count(),
+        first_contact=rows.ts.min(),
+        last_contact=rows.ts.max(),
+        # The latest score; of several in one second the highest, whatever the rows' order.
+        last_csat=((rows.ts * SCORES + rows.csat).max() % SCORES).cast("int64"),
     )
 
 
@@ -173,18 +174,11 @@ def repeat_facts(contacts: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def purchase_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
-    """Return one row a customer with purchases of any kind: totals by window, first, last."""
-    now = whole_second(as_of)
-    rows = happened(purchases, as_of)
-    # A shipment after the as-of was not seen at it, whatever the row says of its last state.
-    shipped = (rows.bought == 1) & (rows.shipped_ts < now) & (rows.shipped_ts >= rows.ts)
-    rows = rows.mutate(shipped=shipped.coalesce(False).cast("int8"))
+    """Return one row a customer with recent purchases of any kind: totals by window."""
+    rows, cell = _recent(purchases, as_of)
     bought = rows.bought == 1
-    cells = rows.group_by("key", segment=segment(rows.ts, now)).aggregate(
-        rows=rows.count(),
-        first=bought.ifelse(rows.ts, None).min(),
-        last=bought.ifelse(rows.ts, None).max(),
-        largest=bought.ifelse(rows.amount, None).max(),
+    shipped = _shipped(rows, as_of).cast("int8")
+    cells = rows.group_by("key", segment=cell).aggregate(
         purchases=_total(rows.bought),
         spend=_total(rows.bought * rows.amount),
         items=_total(rows.bought * rows["items"]),
@@ -192,15 +186,25 @@ def purchase_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
         returns=_total(rows.returned),
         returned=_total(rows.returned * -rows.amount),
         cancellations=_total(rows.cancelled),
-        delay=_total((rows.shipped == 1).ifelse(rows.shipped_ts - rows.ts, 0)),
-        shipped=_total(rows.shipped),
-        unshipped=_total(rows.bought - rows.shipped),
+        delay=_total(shipped * (rows.shipped_ts - rows.ts)),
+        shipped=_total(shipped),
+        unshipped=_total(rows.bought - shipped),
     )
-    return cells.group_by("key").aggregate(
-        first_purchase=cells.first.min(),
-        last_purchase=cells["last"].max(),
-        largest_purchase=cells.largest.max(),
-        **within(cells, _PURCHASE_WINDOWS),
+    return cells.group_by("key").aggregate(**within(cells, _PURCHASE_WINDOWS))
+
+
+def purchase_past(purchases: ir.Table, as_of: datetime) -> ir.Table:
+    """Return one row a customer with purchases of any kind ever: totals, first, last."""
+    rows = happened(purchases, as_of)
+    bought = rows.bought == 1
+    return rows.group_by("key").aggregate(
+        rows_ever=rows.count(),
+        shipped_ever=_total(_shipped(rows, as_of).cast("int8")),
+        purchases_ever=_total(rows.bought),
+        spend_ever=_total(rows.bought * rows.amount),
+        first_purchase=bought.ifelse(rows.ts, None).min(),
+        last_purchase=bought.ifelse(rows.ts, None).max(),
+        largest_purchase=bought.ifelse(rows.amount, None).max(),
     )
 
 
@@ -222,12 +226,11 @@ def gap_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
 def customer_facts(histories: Histories, as_of: datetime) -> ir.Table:
     """Return one row for everybody known at ``as_of``, with all facts, null where none.
 
-    The columns ``any_contacts``, ``any_settled``, ``any_waits``, ``any_purchases`` and
-    ``any_shipped`` say whether the whole centre had such rows at that moment: where it had
+    The columns ``any_contacts``, ``any_settled``, ``any_purchases`` and ``any_shipped`` say whether the whole centre had such rows at that moment: where it had
     none, a count is unknown and not zero.
     """
-    contacts = contact_facts(histories.contacts, as_of)
-    purchases = purchase_facts(histories.purchases, as_of)
+    contacts = contact_past(histories.contacts, as_of)
+    purchases = purchase_past(histories.purchases, as_of)
     people = histories.people.filter(known(histories.people, as_of))
     joined = people.group_by("key").aggregate(joined=people.joined.min())
     everybody = ibis.union(
@@ -237,18 +240,36 @@ def customer_facts(histories: Histories, as_of: datetime) -> ir.Table:
     for other in (
         joined,
         contacts,
+        contact_facts(histories.contacts, as_of),
         repeat_facts(histories.contacts, as_of),
         purchases,
+        purchase_facts(histories.purchases, as_of),
         gap_facts(histories.purchases, as_of),
     ):
         facts = facts.left_join(other, "key").drop("key_right")
     return facts.mutate(
         any_contacts=_somewhere(facts.contacts_ever),
         any_settled=_somewhere(facts.settled_ever),
-        any_waits=_somewhere(facts.waits_ever),
         any_purchases=_somewhere(facts.rows_ever),
         any_shipped=_somewhere(facts.shipped_ever),
     )
+
+
+def _recent(rows: ir.Table, as_of: datetime) -> tuple[ir.Table, ir.IntegerValue]:
+    """Return what happened within the longest window, and the segment of each row."""
+    now = whole_second(as_of)
+    recent = happened(rows, as_of)
+    recent = recent.filter(recent.ts >= now - _LONGEST * DAY_SECONDS)
+    return recent, segment(recent.ts, now)
+
+
+def _shipped(rows: ir.Table, as_of: datetime) -> ir.BooleanColumn:
+    """Return whether each purchase was seen to be shipped.
+
+    A shipment after the as-of was not seen at it, whatever the row says of its last state.
+    """
+    seen = (rows.shipped_ts < whole_second(as_of)) & (rows.shipped_ts >= rows.ts)
+    return ((rows.bought == 1) & seen).coalesce(False)
 
 
 def _somewhere(counts: ir.IntegerColumn) -> ir.BooleanColumn:

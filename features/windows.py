@@ -17,8 +17,6 @@ from features.errors import InputError
 
 WINDOW_DAYS = (7, 30, 90, 180, 365)
 """Days that windowed features look back."""
-EVER = len(WINDOW_DAYS)
-"""The segment of what is older than the longest window."""
 
 
 def whole_second(as_of: datetime) -> int:
@@ -78,31 +76,28 @@ def happened(rows: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def segment(ts: ir.IntegerValue, as_of: int) -> ir.IntegerValue:
-    """Return the shortest window that holds a moment: its place in ``WINDOW_DAYS``, or ``EVER``."""
-    inside = [(ts >= as_of - days * DAY_SECONDS, i) for i, days in enumerate(WINDOW_DAYS)]
-    return ibis.cases(*inside, else_=EVER).cast("int8")
+    """Return the shortest window that holds a moment: its place in ``WINDOW_DAYS``.
+
+    A moment older than all of them gets the last place, so leave such rows out before.
+    """
+    inside = [(ts >= as_of - days * DAY_SECONDS, i) for i, days in enumerate(WINDOW_DAYS[:-1])]
+    return ibis.cases(*inside, else_=len(inside)).cast("int8")
 
 
-def within(
-    table: ir.Table, columns: Mapping[str, Sequence[int | None]]
-) -> dict[str, ir.IntegerScalar]:
+def within(table: ir.Table, columns: Mapping[str, Sequence[int]]) -> dict[str, ir.IntegerScalar]:
     """Return sums of segment totals over windows.
 
     Args:
         table: Has a column ``segment``, and one row a customer and segment.
-        columns: For each column the windows wanted, in days; None for ever.
+        columns: For each column the windows wanted, in days, of ``WINDOW_DAYS``.
 
     Returns:
-        Aggregates named ``{column}_{days}`` or ``{column}_ever``; 0 where nothing fell inside.
+        Aggregates named ``{column}_{days}``; 0 where nothing fell inside.
     """
     sums = {}
     for name, windows in columns.items():
         for days in windows:
-            inside = (
-                table[name]
-                if days is None
-                else (table.segment <= WINDOW_DAYS.index(days)).ifelse(table[name], 0)
-            )
-            label = "ever" if days is None else str(days)
-            sums[f"{name}_{label}"] = inside.sum().coalesce(0).cast("int64")
+            place = WINDOW_DAYS.index(days)
+            inside = (table.segment <= place).ifelse(table[name], 0)
+            sums[f"{name}_{days}"] = inside.sum().coalesce(0).cast("int64")
     return sums

@@ -25,7 +25,7 @@ from features.errors import (
 from features.home import Home, ModelName
 from features.snapshot import FeatureTable, Snapshot, open_current_snapshot
 from serving.models.bundle import open_model
-from serving.models.churn import ChurnModel, ChurnScores, percentile
+from serving.models.churn.model import ChurnModel, ChurnScores, percentile
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 

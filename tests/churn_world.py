@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from training.churn_config import ChurnConfig
+from training.churn.config import ChurnConfig
 
 AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = AS_OF + timedelta(hours=1)

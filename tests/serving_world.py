@@ -48,15 +48,13 @@ from features.snapshot import (
     queue_to_json,
     write_arrow,
 )
-from serving.models import churn
-from serving.models.combination import Boosters
-from serving.models.levels import Smoothing
-from serving.models.linear import LinearScore
-from serving.models.outlook import COMPONENTS, MEAN4
-from serving.models.reasons import Phrase, ReasonBook
-from serving.models.specials import DayEffects
-from serving.models.trees import TreeTables
-from serving.models.volume import (
+from serving.models.churn import model as churn
+from serving.models.churn.linear import LinearScore
+from serving.models.churn.reasons import Phrase, ReasonBook
+from serving.models.churn.trees import TreeTables
+from serving.models.volume.combination import Boosters
+from serving.models.volume.levels import Smoothing
+from serving.models.volume.model import (
     VOLUME_BUNDLE_KIND,
     VOLUME_BUNDLE_SCHEMA,
     QueueForecast,
@@ -64,7 +62,9 @@ from serving.models.volume import (
     VolumeModel,
     write_golden,
 )
-from serving.models.volume_state import VolumeState, write_volume_state
+from serving.models.volume.outlook import COMPONENTS, MEAN4
+from serving.models.volume.specials import DayEffects
+from serving.models.volume.state import VolumeState, write_volume_state
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 

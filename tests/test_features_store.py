@@ -29,7 +29,8 @@ EVENT = {
 def centre():
     return {
         "interactions": [
-            contact(f"i{k}", "ä" if k % 2 else "b", at(-9, seconds=3600 * k)) for k in range(9 * 24)
+            contact(f"i{k}", "ä" if k % 2 else "b", at(-9, seconds=3600 * k + 3000))
+            for k in range(9 * 24)
         ],
         "purchases": [purchase("p", "ä", at(-100)), purchase("r", "z", at(-20))],
         "customers": [{"customer_id": "𐍈", "joined_at": at(-50), "available_at": at(-50)}],

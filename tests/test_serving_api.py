@@ -504,7 +504,7 @@ def test_a_name_with_markup_is_shown_as_text(tmp_path: Path) -> None:
 
     from features.artefact import point_to
     from features.home import Home
-    from serving.models.volume import VolumeForecast
+    from serving.models.volume.model import VolumeForecast
     from serving.sets.forecast import write_forecast_set
 
     home = Home(tmp_path)

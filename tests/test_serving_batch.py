@@ -33,7 +33,7 @@ from features.errors import (
 from features.home import Home
 from features.snapshot import open_current_snapshot
 from serving.batch import publish_forecast, publish_scores
-from serving.models.volume import open_volume_model
+from serving.models.volume.model import open_volume_model
 from serving.sets.forecast import open_current_forecast_set
 from serving.sets.scores import open_current_score_set
 

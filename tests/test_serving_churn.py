@@ -13,14 +13,14 @@ import pytest
 from churn_world import AS_OF, NOW, SMALL, Shop
 
 from features.errors import DamagedArtefactError, IncompatibleArtefactError, InputError
-from serving.models.churn import (
+from serving.models.churn.model import (
     STATES,
     TIERS,
     ChurnModel,
     open_churn_model,
     percentile,
 )
-from training.churn import train_churn
+from training.churn.train import train_churn
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from features.errors import UnknownNameError
-from serving.models.reasons import LEAST_WEIGHT, REASONS, Phrase, ReasonBook, written_value
+from serving.models.churn.reasons import LEAST_WEIGHT, REASONS, Phrase, ReasonBook, written_value
 
 NAMES = ("since_days", "gap_days", "orders", "waits", "money")
 BOOK = ReasonBook(

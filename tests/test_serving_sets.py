@@ -33,7 +33,7 @@ from features.errors import (
     UnknownNameError,
 )
 from features.home import Home
-from serving.models.volume import VolumeForecast
+from serving.models.volume.model import VolumeForecast
 from serving.sets.forecast import (
     ForecastSet,
     open_current_forecast_set,

@@ -10,13 +10,13 @@ from features.calendar import Event, epoch, moment
 from features.contracts import QUANTILE_LEVELS
 from features.errors import DamagedArtefactError, HorizonError, InputError
 from features.snapshot import QueueHistory
-from serving.models.volume import (
+from serving.models.volume.model import (
     VOLUME_BUNDLE_KIND,
     VOLUME_BUNDLE_SCHEMA,
     open_volume_model,
 )
 from tests.volume_world import DAY, START, around_the_clock, history, office, rates
-from training.volume import Histories, VolumeConfig, train_volume
+from training.volume.train import Histories, VolumeConfig, train_volume
 
 DAYS = 150
 AS_OF = moment(START + DAYS * DAY)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import nbinom
 
 from features.contracts import QUANTILE_LEVELS
-from serving.models.counts import count_quantiles, normal_quantile
+from serving.models.volume.counts import count_quantiles, normal_quantile
 
 LEVELS = np.array([QUANTILE_LEVELS])
 

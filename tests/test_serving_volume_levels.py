@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from statsforecast.ets import forward_ets
 from statsforecast.models import AutoETS
 
-from serving.models.levels import (
+from serving.models.volume.levels import (
     DayLevels,
     Smoothing,
     ahead,

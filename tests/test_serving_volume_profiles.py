@@ -5,7 +5,7 @@ import pytest
 
 from features.calendar import Queue, epoch, interval_starts
 from features.snapshot import QueueHistory
-from serving.models.profiles import (
+from serving.models.volume.profiles import (
     aht_profile,
     last_seen,
     mean_seen,

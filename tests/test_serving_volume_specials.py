@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from features.calendar import Event, Queue
-from serving.models.specials import DayEffects, day_labels, ordinary
+from serving.models.volume.specials import DayEffects, day_labels, ordinary
 
 US = Queue("q", time_zone="America/New_York", country="US")
 JULY_1 = 20_635

@@ -6,12 +6,12 @@ import pytest
 
 from features.calendar import epoch, moment
 from features.errors import TooLittleDataError
-from serving.models.outlook import COMPONENTS
+from serving.models.volume.outlook import COMPONENTS
 from tests.volume_world import DAY, START, around_the_clock, history, office
-from training.backtest import Histories, judged_windows, run_backtest, score_table
-from training.dispersion import Pairs, learn_dispersion
-from training.volume_config import VolumeConfig
-from training.weights import Evidence, learn_weights, prior_weights
+from training.volume.backtest import Histories, judged_windows, run_backtest, score_table
+from training.volume.config import VolumeConfig
+from training.volume.dispersion import Pairs, learn_dispersion
+from training.volume.weights import Evidence, learn_weights, prior_weights
 
 DAYS = 130
 AS_OF = moment(START + DAYS * DAY)

@@ -19,12 +19,12 @@ from real_churn import retail_store
 from sklearn.linear_model import LogisticRegression
 
 from features.errors import ContractError, InputError, TooLittleDataError
-from serving.models.churn import open_churn_model
-from training.churn import ChurnConfig, train_churn
-from training.churn_data import AsOf, History, load_history
-from training.churn_fit import fit_at, newton, split
-from training.churn_level import level_ahead, level_of
-from training.evaluate_churn import auc
+from serving.models.churn.model import open_churn_model
+from training.churn.data import AsOf, History, load_history
+from training.churn.evaluate import auc
+from training.churn.fit import fit_at, newton, split
+from training.churn.level import level_ahead, level_of
+from training.churn.train import ChurnConfig, train_churn
 from training.trained import Trained
 
 HORIZON = timedelta(days=SMALL.horizon_days)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from features.errors import TooLittleDataError
-from training.evaluate_churn import (
+from training.churn.evaluate import (
     auc,
     evaluate,
     expected_calibration_error,

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from features.calendar import Event, epoch, local_times, moment
 from features.errors import TooLittleDataError
-from serving.models.levels import Smoothing
-from serving.models.specials import DayEffects
-from serving.models.volume import open_volume_model
+from serving.models.volume.levels import Smoothing
+from serving.models.volume.model import open_volume_model
+from serving.models.volume.specials import DayEffects
 from tests.volume_world import DAY, START, around_the_clock, history, office
-from training.volume import Histories, VolumeConfig, train_volume
-from training.volume_fit import fit_effects, fit_smoothing, smoothing_of
+from training.volume.fit import fit_effects, fit_smoothing, smoothing_of
+from training.volume.train import Histories, VolumeConfig, train_volume
 
 DAYS = 150
 AS_OF = moment(START + DAYS * DAY)

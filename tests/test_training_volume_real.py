@@ -7,8 +7,8 @@ import pytest
 
 from features.calendar import moment
 from tests import real
-from training.backtest import Histories, run_backtest, score_table
-from training.volume_config import VolumeConfig
+from training.volume.backtest import Histories, run_backtest, score_table
+from training.volume.config import VolumeConfig
 
 CONFIG = VolumeConfig(
     origins=6, step_days=45, refits=1, boosting_rounds=80, boosting_rows=30_000, threads=1

@@ -33,11 +33,11 @@ from features.snapshot import (
     queue_to_json,
     write_arrow,
 )
-from training.churn import train_churn
-from training.churn_data import PURCHASES, RECENCY, TENURE
+from training.churn.data import PURCHASES, RECENCY, TENURE
+from training.churn.train import train_churn
 from training.config import Config
 from training.trained import Trained
-from training.volume import train_volume
+from training.volume.train import train_volume
 
 AS_OF = datetime(2024, 3, 4, tzinfo=UTC)
 """Long past, since the commands read the real clock."""

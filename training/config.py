@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from features.errors import ConfigError, UnknownNameError
-from training.churn_config import ChurnConfig
-from training.volume_config import VolumeConfig
+from training.churn.config import ChurnConfig
+from training.volume.config import VolumeConfig
 
 
 class Config(BaseModel):

@@ -11,11 +11,11 @@ from pathlib import Path
 from features.errors import HorizonError
 from features.home import Home, ModelName
 from features.store import FeatureStore
-from training.churn import train_churn
+from training.churn.train import train_churn
 from training.config import Config
 from training.tracking import Tracking, Version
 from training.trained import Trained
-from training.volume import train_volume
+from training.volume.train import train_volume
 
 Progress = Callable[[str, float], None]
 """Told the step under way, in words, and the share that is done, in [0, 1]."""

@@ -31,8 +31,8 @@ from features.errors import (
 from features.home import ModelName
 from features.snapshot import FeatureTable, Snapshot
 from serving.models.bundle import open_model
-from serving.models.churn import ChurnModel
-from serving.models.volume import VolumeModel
+from serving.models.churn.model import ChurnModel
+from serving.models.volume.model import VolumeModel
 
 Model = VolumeModel | ChurnModel
 Answer = Mapping[str, Float64]

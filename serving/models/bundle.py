@@ -7,8 +7,8 @@ from typing import Literal, overload
 
 from features.errors import UnknownNameError
 from features.home import ModelName
-from serving.models.churn import ChurnModel, open_churn_model
-from serving.models.volume import VolumeModel, open_volume_model
+from serving.models.churn.model import ChurnModel, open_churn_model
+from serving.models.volume.model import VolumeModel, open_volume_model
 
 MODELS: tuple[ModelName, ...] = ("volume", "churn")
 

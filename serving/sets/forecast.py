@@ -32,7 +32,7 @@ from features.snapshot import queue_from_json, queue_to_json, read_arrow, write_
 from serving.sets.mapped import one_chunk
 
 if TYPE_CHECKING:
-    from serving.models.volume import QueueForecast, VolumeForecast
+    from serving.models.volume.model import QueueForecast, VolumeForecast
 
 FORECAST_SET_KIND = "forecast-set"
 FORECAST_SET_SCHEMA = 1

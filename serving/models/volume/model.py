@@ -19,11 +19,11 @@ from features.artefact import Artefact, open_artefact
 from features.calendar import Bool, Event, Float64, Int64, Queue, epoch, interval_starts, moment
 from features.errors import HorizonError
 from features.snapshot import QueueHistory, event_from_json, queue_from_json, queue_to_json
-from serving.models.combination import Method, add_boosted, combine, method_of
-from serving.models.counts import count_quantiles
-from serving.models.outlook import Outlook, lead_bucket, look_out
-from serving.models.profiles import aht_profile, recent, week_grid
-from serving.models.volume_state import VolumeState, damaged, read_volume_state
+from serving.models.volume.combination import Method, add_boosted, combine, method_of
+from serving.models.volume.counts import count_quantiles
+from serving.models.volume.outlook import Outlook, lead_bucket, look_out
+from serving.models.volume.profiles import aht_profile, recent, week_grid
+from serving.models.volume.state import VolumeState, damaged, read_volume_state
 
 VOLUME_BUNDLE_KIND = "volume-bundle"
 VOLUME_BUNDLE_SCHEMA = 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from features.calendar import Float64, Int64
-from serving.models.levels import DayLevels, quotient
-from serving.models.outlook import COMPONENTS, Outlook
+from serving.models.volume.levels import DayLevels, quotient
+from serving.models.volume.outlook import COMPONENTS, Outlook
 
 NAMES = (
     "lead_days",

@@ -18,10 +18,10 @@ import numpy as np
 
 from features.calendar import Float64
 from features.errors import TooLittleDataError
-from serving.models.linear import LinearScore, log_scaled
-from training.churn_config import ChurnConfig
-from training.churn_data import PURCHASES, RECENCY, AsOf, History
-from training.churn_level import Level, level_ahead, level_of
+from serving.models.churn.linear import LinearScore, log_scaled
+from training.churn.config import ChurnConfig
+from training.churn.data import PURCHASES, RECENCY, AsOf, History
+from training.churn.level import Level, level_ahead, level_of
 
 SLOPE_RANGE = (0.5, 1.5)
 _NEWTON_STEPS = 30

@@ -17,7 +17,7 @@ import numpy as np
 
 from features.calendar import Float64, Int64
 from features.errors import ConfigError
-from serving.models.trees import MAX_SPLITS, TreeTables
+from serving.models.churn.trees import MAX_SPLITS, TreeTables
 
 
 def tree_tables(booster: lgb.Booster, *, groups: Int64, group_count: int) -> TreeTables:

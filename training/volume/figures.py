@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from features.calendar import DAY_SECONDS
 from features.contracts import QUANTILE_LEVELS
-from training.backtest import ALL_QUEUES, Backtest, Window
+from training.volume.backtest import ALL_QUEUES, Backtest, Window
 
 _MOST_QUEUES = 6
 _LOW, _HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)

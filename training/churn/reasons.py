@@ -14,12 +14,12 @@ import numpy as np
 
 from features.calendar import Float64
 from features.customers import FEATURES, Feature
-from serving.models.reasons import Phrase, ReasonBook, Unit, When
+from serving.models.churn.reasons import Phrase, ReasonBook, Unit, When
 
 
 @dataclass(frozen=True)
 class _Say:
-    """A phrase before the data: see ``serving.models.reasons.Phrase``."""
+    """A phrase before the data: see ``serving.models.churn.reasons.Phrase``."""
 
     feature: str
     when: When

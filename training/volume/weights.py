@@ -14,7 +14,7 @@ import numpy as np
 
 from features.calendar import Float64
 from features.contracts import LEAD_BUCKETS
-from serving.models.outlook import COMPONENTS, SEASONAL, SLOW, Outlook, lead_bucket
+from serving.models.volume.outlook import COMPONENTS, SEASONAL, SLOW, Outlook, lead_bucket
 
 RIDGE = 0.06
 """Cost, in WAPE, of moving all weight from the prior's component to another, on one window."""

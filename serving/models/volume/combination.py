@@ -10,8 +10,16 @@ import lightgbm as lgb
 import numpy as np
 
 from features.calendar import Float64
-from serving.models.outlook import BOOSTED, COMPONENTS, FAST, MEAN4, SLOW, Outlook, lead_bucket
-from serving.models.volume_features import volume_features
+from serving.models.volume.features import volume_features
+from serving.models.volume.outlook import (
+    BOOSTED,
+    COMPONENTS,
+    FAST,
+    MEAN4,
+    SLOW,
+    Outlook,
+    lead_bucket,
+)
 
 Method = Literal["combined", "profile", "baseline", "none"]
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 
 from features.calendar import Float64
-from training.churn_data import AsOf
+from training.churn.data import AsOf
 
 PACE_PRIOR = -1.4
 """Log-odds of churn for each unit of log pace: the slope of log(p / (1 - p)) where customers buy

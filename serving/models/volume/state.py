@@ -20,11 +20,11 @@ from features.artefact import Artefact
 from features.calendar import Float64
 from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
 from features.errors import DamagedArtefactError
-from serving.models.combination import Boosters
-from serving.models.levels import Smoothing
-from serving.models.outlook import COMPONENTS
-from serving.models.specials import DayEffects
-from serving.models.volume_features import NAMES
+from serving.models.volume.combination import Boosters
+from serving.models.volume.features import NAMES
+from serving.models.volume.levels import Smoothing
+from serving.models.volume.outlook import COMPONENTS
+from serving.models.volume.specials import DayEffects
 
 STATE_FILE = "state.json"
 ARRAYS_FILE = "arrays.npz"

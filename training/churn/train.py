@@ -21,13 +21,13 @@ import pandas as pd
 
 from features.calendar import Float64
 from features.errors import InputError, TooLittleDataError
-from serving.models.churn import TIERS, ChurnModel, open_churn_model
-from training.churn_bundle import write_bundle
-from training.churn_config import ChurnConfig
-from training.churn_data import RECENCY, AsOf, ChurnSource, History, load_history
-from training.churn_fit import Fitted, fit_at
-from training.evaluate_churn import ChurnMetrics, auc, evaluate, lift, reliability
-from training.figures_churn import importance_figure, lift_figure, reliability_figure
+from serving.models.churn.model import TIERS, ChurnModel, open_churn_model
+from training.churn.bundle import write_bundle
+from training.churn.config import ChurnConfig
+from training.churn.data import RECENCY, AsOf, ChurnSource, History, load_history
+from training.churn.evaluate import ChurnMetrics, auc, evaluate, lift, reliability
+from training.churn.figures import importance_figure, lift_figure, reliability_figure
+from training.churn.fit import Fitted, fit_at
 from training.trained import Trained
 
 __all__ = ["ChurnConfig", "ChurnSource", "train_churn"]

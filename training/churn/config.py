@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from serving.models.trees import MAX_SPLITS
+from serving.models.churn.trees import MAX_SPLITS
 
 
 class ChurnConfig(BaseModel):

@@ -24,11 +24,12 @@ from features.calendar import (
     moment,
 )
 from features.snapshot import QueueHistory
-from serving.models.combination import COMBINED_WEEKS, Boosters
-from serving.models.levels import Smoothing, day_levels, smoothed_series
-from serving.models.outlook import Outlook, look_out
-from serving.models.profiles import recent, week_grid, week_profile
-from serving.models.specials import (
+from serving.models.volume.combination import COMBINED_WEEKS, Boosters
+from serving.models.volume.features import volume_features
+from serving.models.volume.levels import Smoothing, day_levels, smoothed_series
+from serving.models.volume.outlook import Outlook, look_out
+from serving.models.volume.profiles import recent, week_grid, week_profile
+from serving.models.volume.specials import (
     AFTER,
     EVE,
     HOLIDAY,
@@ -37,8 +38,7 @@ from serving.models.specials import (
     group_of,
     ordinary,
 )
-from serving.models.volume_features import volume_features
-from training.volume_config import VolumeConfig
+from training.volume.config import VolumeConfig
 
 DEFAULT_SMOOTHING = Smoothing(alpha=0.15)
 _EFFECT_WEEKS = 260

@@ -13,17 +13,17 @@ import pandas as pd
 from features.calendar import DAY_SECONDS, Bool, Event, Float64, Int64, epoch, is_open, moment
 from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
 from features.snapshot import QueueHistory
-from serving.models.combination import add_boosted
-from serving.models.outlook import Outlook, lead_bucket
-from serving.models.profiles import last_seen, mean_seen, week_cells, week_grid
-from serving.models.volume import outlook_of, queue_forecast
-from serving.models.volume_state import VolumeState
-from training.dispersion import Pairs, learn_dispersion
-from training.evaluate import bias, coverage, pinball, wape
-from training.splits import rolling_origins
-from training.volume_config import VolumeConfig
-from training.volume_fit import Parts, actuals, fit_parts
-from training.weights import Evidence, evidence_of, learn_weights
+from serving.models.volume.combination import add_boosted
+from serving.models.volume.model import outlook_of, queue_forecast
+from serving.models.volume.outlook import Outlook, lead_bucket
+from serving.models.volume.profiles import last_seen, mean_seen, week_cells, week_grid
+from serving.models.volume.state import VolumeState
+from training.volume.config import VolumeConfig
+from training.volume.dispersion import Pairs, learn_dispersion
+from training.volume.evaluate import bias, coverage, pinball, wape
+from training.volume.fit import Parts, actuals, fit_parts
+from training.volume.splits import rolling_origins
+from training.volume.weights import Evidence, evidence_of, learn_weights
 
 ALL_QUEUES = "all queues"
 """Name of the pooled rows in a table of scores."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from features.calendar import Float64
 from features.errors import ContractError, TooLittleDataError
-from training.churn_config import ChurnConfig
+from training.churn.config import ChurnConfig
 
 RECENCY = "purchase_recency_days"
 PURCHASES = "purchases"

@@ -21,7 +21,7 @@ from features.calendar import (
     local_times,
 )
 from features.snapshot import QueueHistory
-from serving.models.levels import quotient
+from serving.models.volume.levels import quotient
 
 LOOKBACK_WEEKS = 60
 """Weeks of history that a forecast looks at: a year, and the weeks around its start."""

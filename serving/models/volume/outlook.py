@@ -15,7 +15,7 @@ import numpy as np
 from features.calendar import Bool, Event, Float64, Int64, Queue, is_open, learn_opening
 from features.contracts import LEAD_BUCKETS
 from features.snapshot import QueueHistory
-from serving.models.levels import (
+from serving.models.volume.levels import (
     DayLevels,
     Smoothing,
     day_levels,
@@ -24,7 +24,7 @@ from serving.models.levels import (
     smoothed_levels,
     smoothed_series,
 )
-from serving.models.profiles import (
+from serving.models.volume.profiles import (
     WeekGrid,
     last_seen,
     mean_seen,
@@ -33,7 +33,7 @@ from serving.models.profiles import (
     week_grid,
     week_profile,
 )
-from serving.models.specials import DayEffects, day_labels, ordinary
+from serving.models.volume.specials import DayEffects, day_labels, ordinary
 
 COMPONENTS = ("last_week", "mean4", "fast", "slow", "smoothing", "tweedie", "l1")
 """Columns of ``Outlook.parts``, in order; the last two are LightGBM's and start as NaN."""

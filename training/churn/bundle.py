@@ -12,7 +12,7 @@ import numpy as np
 
 from features.artefact import Artefact, new_id, writing
 from features.calendar import Float64
-from serving.models.churn import (
+from serving.models.churn.model import (
     CHURN_BUNDLE_KIND,
     CHURN_BUNDLE_SCHEMA,
     GOLDEN_FILE,
@@ -24,11 +24,11 @@ from serving.models.churn import (
     golden_answers,
     read_churn_model,
 )
-from training.churn_config import ChurnConfig
-from training.churn_data import RECENCY, History
-from training.churn_fit import Fitted
-from training.churn_reasons import reason_book
-from training.churn_trees import tree_tables
+from training.churn.config import ChurnConfig
+from training.churn.data import RECENCY, History
+from training.churn.fit import Fitted
+from training.churn.reasons import reason_book
+from training.churn.trees import tree_tables
 
 _GOLDEN_CUSTOMERS = 64
 

@@ -16,17 +16,18 @@ from features.artefact import writing
 from features.calendar import moment
 from features.contracts import LEAD_BUCKETS
 from features.snapshot import QueueHistory
-from serving.models.outlook import COMPONENTS
-from serving.models.volume import (
+from serving.models.volume.features import NAMES
+from serving.models.volume.model import (
     VOLUME_BUNDLE_KIND,
     VOLUME_BUNDLE_SCHEMA,
     forecast_with,
     open_volume_model,
     write_golden,
 )
-from serving.models.volume_features import NAMES
-from serving.models.volume_state import write_volume_state
-from training.backtest import (
+from serving.models.volume.outlook import COMPONENTS
+from serving.models.volume.state import write_volume_state
+from training.trained import Trained
+from training.volume.backtest import (
     ALL_QUEUES,
     Backtest,
     Histories,
@@ -35,9 +36,8 @@ from training.backtest import (
     run_backtest,
     score_table,
 )
-from training.figures_volume import volume_figures
-from training.trained import Trained
-from training.volume_config import VolumeConfig
+from training.volume.config import VolumeConfig
+from training.volume.figures import volume_figures
 
 __all__ = ["Histories", "VolumeConfig", "VolumeSource", "train_volume"]
 

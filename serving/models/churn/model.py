@@ -23,9 +23,9 @@ import numpy as np
 from features.artefact import Artefact, open_artefact
 from features.calendar import Bool, Float64
 from features.errors import DamagedArtefactError, InputError
-from serving.models.linear import LinearScore
-from serving.models.reasons import ReasonBook, Reasons
-from serving.models.trees import TreeTables
+from serving.models.churn.linear import LinearScore
+from serving.models.churn.reasons import ReasonBook, Reasons
+from serving.models.churn.trees import TreeTables
 
 CHURN_BUNDLE_KIND = "churn-bundle"
 CHURN_BUNDLE_SCHEMA = 1

@@ -1,0 +1,1 @@
+"""The volume model: contacts and handle times per queue and interval."""

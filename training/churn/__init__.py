@@ -1,0 +1,1 @@
+"""The churn model: who is about to leave, and why."""
