@@ -50,7 +50,9 @@ format: $(READY) ## Format and mend what can be mended
 benchmark-core: $(READY) ## Measure speed and size; figures go to benchmarks/results/
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.server
+	$(BIN)/python -m benchmarks.accuracy
 
 lock: ## Pin every dependency again (needs uv)
 	uv pip compile pyproject.toml --extra train --extra dev --universal --generate-hashes \

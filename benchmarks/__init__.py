@@ -1,0 +1,1 @@
+"""What Ebbflow measures, and beside what; each module is one benchmark."""

@@ -182,11 +182,27 @@ def list_ids(root: Path) -> list[Path]:
 
 
 def current_id(root: Path) -> str | None:
-    """Return the name that ``CURRENT`` holds, or None where nothing was published."""
+    """Return the name that ``CURRENT`` holds, or None where nothing was published.
+
+    Raises:
+        DamagedArtefactError: ``CURRENT`` cannot be read, or holds anything but a folder's name.
+    """
     try:
-        return (root / CURRENT).read_text(encoding="utf-8").strip() or None
+        name = (root / CURRENT).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as error:
+        got = str(error)
+    else:
+        if not name or _NAME.fullmatch(name):
+            return name or None
+        got = repr(name[:80])
+    raise DamagedArtefactError(
+        f"`{root / CURRENT}`",
+        got=got,
+        expected="the name of a folder beside it",
+        remedy="delete it, then publish or promote again",
+    )
 
 
 def open_current(root: Path, *, kind: str, schema: int) -> Artefact:
@@ -212,6 +228,10 @@ def open_artefact(path: Path, *, kind: str, schema: int) -> Artefact:
         IncompatibleArtefactError: The kind, schema or contract is another one.
     """
     what = f"{kind} `{path.name}`"
+    if not path.is_dir():
+        raise DamagedArtefactError(
+            what, got=f"no folder `{path}`", remedy="publish it again, or restore it"
+        )
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         files: dict[str, dict[str, Any]] = manifest["files"]

@@ -1,4 +1,7 @@
-"""The verbs ``ingest``, ``quality`` and ``tables`` of ``python -m features``."""
+"""The verbs ``ingest``, ``quality`` and ``tables`` of ``python -m features``.
+
+They import what reads the lake when they run: Ibis and SQLAlchemy take a second to load.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,23 @@ import contextlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
 
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
 from features.contracts import TABLES, table
 from features.describe import contract_json, contract_markdown
 from features.errors import InputError
 from features.home import Home
-from features.ingest import MAX_BAD_SHARE, Query, Report, ingest
-from features.lake import Lake
-from features.mapping import load_mapping
-from features.quality import Quality, measure
+from features.terminal import console as terminal
+from features.terminal import grid
+
+if TYPE_CHECKING:
+    from features.ingest import Report
+    from features.quality import Quality, TableQuality
 
 
 def ingest_command(
@@ -45,9 +49,13 @@ def ingest_command(
     ] = None,
     query: Annotated[str | None, typer.Option("--query", help="SQL to run there.")] = None,
     max_bad_share: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Share of bad rows above which nothing is kept."),
-    ] = MAX_BAD_SHARE,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of bad rows above which nothing is kept; by default one in twenty.",
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +63,10 @@ def ingest_command(
 
     The same rows twice change nothing. Bad rows go to quarantine with their reasons.
     """
+    from features.ingest import MAX_BAD_SHARE, Query, ingest
+    from features.lake import Lake
+    from features.mapping import load_mapping
+
     if (from_url is None) != (query is None):
         raise InputError("`--from` and `--query`", got="only one", expected="both or none")
     source = None if from_url is None or query is None else Query(from_url, query)
@@ -66,7 +78,7 @@ def ingest_command(
             files=files or (),
             query=source,
             mapping=load_mapping(mapping) if mapping else None,
-            max_bad_share=max_bad_share,
+            max_bad_share=MAX_BAD_SHARE if max_bad_share is None else max_bad_share,
             progress=progress,
         )
     if as_json:
@@ -101,10 +113,9 @@ def _bar(*, shown: bool) -> Iterator[Any]:
 
 
 def _print_report(report: Report) -> None:
-    console = Console(highlight=False)
-    grid = _titled(console, f"Load {report.load_id} into {report.table}")
-    grid.add_column("rows")
-    grid.add_column("count", justify="right")
+    console = terminal()
+    console.print(f"Load {report.load_id} into {report.table}", markup=False)
+    shown = grid("rows", "count", numbers=("count",))
     lines: list[tuple[str, int | None]] = [
         ("read", report.rows_read),
         ("kept", report.kept),
@@ -119,8 +130,8 @@ def _print_report(report: Report) -> None:
     ]
     for name, count in lines:
         if count is not None:
-            grid.add_row(name, f"{count:,}")
-    console.print(grid)
+            shown.add_row(name, f"{count:,}")
+    console.print(shown)
     for warning in report.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
 
@@ -137,6 +148,9 @@ def quality_command(
 
     A summary first, then completeness by column, days, and what changed since the load before.
     """
+    from features.lake import Lake
+    from features.quality import measure
+
     names = [table(table_name).name] if table_name else None
     quality = measure(Lake(Home(home).lake), tables=names, days=days)
     if as_json:
@@ -146,84 +160,110 @@ def quality_command(
 
 
 def _print_quality(quality: Quality) -> None:
-    console = Console(highlight=False)
+    console = terminal()
     _print_summary(console, quality)
     for found in quality.tables:
-        columns = _titled(console, f"{found.table}: share filled")
-        columns.add_column("column")
-        columns.add_column("all", justify="right")
-        columns.add_column("last load", justify="right")
-        columns.add_column("change", justify="right")
-        for column in found.columns:
-            change = _signed(column.last_load, column.before)
-            columns.add_row(column.column, _share(column.filled), _share(column.last_load), change)
-        console.print(columns)
-        if found.days:
-            grid = _titled(console, f"{found.table}: days (UTC)")
-            for name in ("day", "rows", "without customer", "median delay", "p95 delay"):
-                grid.add_column(name, justify="right")
-            for day in found.days:
-                grid.add_row(
-                    f"{day.day:%Y-%m-%d}",
-                    f"{day.rows:,}",
-                    _share(day.unlinked),
-                    _hours(day.delay_median_hours),
-                    _hours(day.delay_p95_hours),
-                )
-            console.print(grid)
-        if found.trends:
-            grid = _titled(console, f"{found.table}: trend")
-            for name in ("measure", "loads before", "last load"):
-                grid.add_column(name, justify="right")
-            for trend in found.trends:
-                show = _hours if trend.measure.endswith("_hours") else _share
-                grid.add_row(trend.measure, show(trend.before), show(trend.last))
-            console.print(grid)
-
-
-def _titled(console: Console, title: str) -> RichTable:
-    # A table's own title is wrapped to the width of its columns.
-    console.print(title, markup=False)
-    return RichTable()
+        _print_columns(console, found)
+        _print_days(console, found)
+        _print_trends(console, found)
 
 
 def _print_summary(console: Console, quality: Quality) -> None:
-    summary = _titled(console, "The lake")
-    summary.add_column("table")
-    for name in (
-        "rows", "versions", "first", "last", "empty days", "no customer", "unknown customer",
-        "delay p95", "repeated", "quarantined",
-    ):  # fmt: skip
-        summary.add_column(name, justify="right")
+    sizes = ("rows", "versions", "first", "last", "empty days")
+    size = grid("table", *sizes, numbers=sizes)
+    shares = (
+        "no customer", "unknown customer", "delay, 95 %", "repeated", "quarantined",
+    )  # fmt: skip
+    health = grid("table", *shares, numbers=shares)
     for found in quality.tables:
-        summary.add_row(
+        size.add_row(
             found.table,
             f"{found.rows:,}",
             f"{found.versions:,}",
             f"{found.first:%Y-%m-%d}" if found.first else "-",
             f"{found.last:%Y-%m-%d}" if found.last else "-",
             f"{found.empty_days:,}",
+        )
+        health.add_row(
+            found.table,
             _share(found.unlinked),
             _share(found.unknown_customers),
-            _hours(found.delay_p95_hours),
+            _delay(found.delay_p95_hours),
             _share(found.repeated),
             _share(found.quarantined),
         )
-    console.print(summary)
+    console.print("The lake")
+    console.print(size)
+    console.print("Its health: shares of rows; delay from the event until 95 % of rows were known")
+    console.print(health)
     for note in quality.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
+
+
+def _print_columns(console: Console, found: TableQuality) -> None:
+    numbers = ("filled", "last load", "change, points")
+    shown = grid("column", *numbers, numbers=numbers)
+    for column in found.columns:
+        change = _points(column.last_load, column.before)
+        shown.add_row(column.column, _share(column.filled), _share(column.last_load), change)
+    console.print(f"\n{found.table}: share filled", markup=False)
+    console.print(shown)
+
+
+def _print_days(console: Console, found: TableQuality) -> None:
+    if not found.days:
+        return
+    numbers = ("rows", "no customer", "delay, median", "delay, 95 %")
+    shown = grid("day (UTC)", *numbers, numbers=numbers)
+    for day in found.days:
+        shown.add_row(
+            f"{day.day:%a %Y-%m-%d}",
+            f"{day.rows:,}",
+            _share(day.unlinked),
+            _delay(day.delay_median_hours),
+            _delay(day.delay_p95_hours),
+        )
+    console.print(f"{found.table}: days", markup=False)
+    console.print(shown)
+
+
+_TRENDS = {"unlinked": "no customer", "delay_p95_hours": "delay, 95 %"}
+
+
+def _print_trends(console: Console, found: TableQuality) -> None:
+    if not found.trends:
+        return
+    numbers = ("loads before", "last load")
+    shown = grid("measure", *numbers, numbers=numbers)
+    for trend in found.trends:
+        show = _delay if trend.measure == "delay_p95_hours" else _share
+        measure = _TRENDS.get(trend.measure, trend.measure)
+        shown.add_row(measure, show(trend.before), show(trend.last))
+    console.print(f"{found.table}: trend", markup=False)
+    console.print(shown)
 
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _signed(value: float | None, before: float | None) -> str:
-    return "-" if value is None or before is None else f"{value - before:+.1%}"
+def _points(value: float | None, before: float | None) -> str:
+    return "-" if value is None or before is None else f"{100 * (value - before):+.1f}"
 
 
-def _hours(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f} h"
+def _delay(hours: float | None) -> str:
+    """Show a delay; a negative one belongs to what is known before it happens.
+
+    >>> _delay(7.51), _delay(0.1), _delay(-48.0), _delay(255.0)
+    ('7.5 h', '6 min', '2 d ahead', '11 d')
+    """
+    if hours is None:
+        return "-"
+    ahead = " ahead" if hours < 0 else ""
+    size = abs(hours)
+    if size >= 48:
+        return f"{size / 24:,.0f} d{ahead}"
+    return f"{size:.1f} h{ahead}" if size >= 1 else f"{60 * size:.0f} min{ahead}"
 
 
 def tables_command(

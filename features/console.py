@@ -48,12 +48,23 @@ def exit_code(error: EbbflowError) -> int:
 
 
 def run(app: typer.Typer) -> None:
-    """Run a command; an expected error ends it with one clear message and its exit code."""
+    """Run a command; an expected error ends it with one clear message and its exit code.
+
+    So does an error of the system: a full disk, a folder that cannot be written.
+    """
     try:
         app()
     except EbbflowError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(exit_code(error)) from None
+    except OSError as error:
+        # A full disk or a folder of somebody else's is no fault of the program: no traceback.
+        where = f"`{error.filename}`: " if error.filename else ""
+        sys.stderr.write(
+            f"error: {where}{error.strerror or error}. "
+            "Check that the place exists, is yours and has room.\n"
+        )
+        raise SystemExit(1) from None
 
 
 def print_json(document: Any) -> None:

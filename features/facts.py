@@ -226,8 +226,9 @@ def gap_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
 def customer_facts(histories: Histories, as_of: datetime) -> ir.Table:
     """Return one row for everybody known at ``as_of``, with all facts, null where none.
 
-    The columns ``any_contacts``, ``any_settled``, ``any_purchases`` and ``any_shipped`` say whether the whole centre had such rows at that moment: where it had
-    none, a count is unknown and not zero.
+    The columns ``any_contacts``, ``any_settled``, ``any_purchases`` and ``any_shipped`` say
+    whether the whole centre had such rows at that moment: where it had none, a count is unknown
+    and not zero.
     """
     contacts = contact_past(histories.contacts, as_of)
     purchases = purchase_past(histories.purchases, as_of)

@@ -63,7 +63,12 @@ def ingest(
             "mapping, `table`", got=mapping.table, expected=f"`{table}`", field="table"
         )
     if bool(files) == (query is not None):
-        raise InputError("source", got="both or none", expected="files or a query")
+        raise InputError(
+            "source",
+            got="files and a query" if files else "neither files nor a query",
+            expected="one of them",
+            remedy="name files, or give --from and --query",
+        )
     if now.tzinfo is None:
         raise InputError("`now`", got="no time zone", expected="an aware time")
     with lake.writing() as staging:

@@ -25,10 +25,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from features.contracts import TABLES, Table
-from features.errors import InputError, UnknownNameError
+from features.errors import DamagedArtefactError, InputError, UnknownNameError
 from features.intake.translate import arrow_schema
 
 QUARANTINE = "_quarantine"
@@ -117,8 +118,8 @@ class Lake:
 
     def version(self, table: str) -> int | None:
         """Return the number of a table's newest commit; None where nothing was loaded."""
-        path = self._path(table)
-        return DeltaTable(path).version() if DeltaTable.is_deltatable(str(path)) else None
+        delta = self._open(table)
+        return None if delta is None else delta.version()
 
     def versions(self) -> dict[str, int]:
         """Return the newest commit of every data table that was loaded."""
@@ -136,13 +137,21 @@ class Lake:
 
         Returns:
             Oldest commit first; empty where nothing was loaded.
+
+        Raises:
+            DamagedArtefactError: A file is gone or cut short, or the table's log is damaged.
         """
-        path = self._path(table)
-        if not DeltaTable.is_deltatable(str(path)):
+        delta = self._open(table, version)
+        if delta is None:
             return []
+        path = self._path(table)
         # Not `file_uris`, which escapes blanks and umlauts of the folder.
-        names = pa.table(DeltaTable(path, version=version).get_add_actions()).column("path")
-        return [str(path / name) for name in sorted(names.to_pylist())]
+        added = pa.table(delta.get_add_actions())
+        sizes = dict(zip(added["path"].to_pylist(), added["size_bytes"].to_pylist(), strict=True))
+        for name, size in sizes.items():
+            if not (path / name).is_file() or (path / name).stat().st_size != size:
+                raise _damaged(table, f"no whole file `{path / name}` of {size:,} bytes")
+        return [str(path / name) for name in sorted(sizes)]
 
     def read(self, table: str) -> pa.Table:
         """Return all rows of a small table, such as ``_quarantine`` or ``_loads``."""
@@ -243,6 +252,26 @@ class Lake:
 
     def _path(self, table: str) -> Path:
         return (self.root / table).absolute()
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        path = self._path(table)
+        if not DeltaTable.is_deltatable(str(path)):
+            return None
+        try:
+            return DeltaTable(path, version=version)
+        except DeltaError as error:
+            raise _damaged(
+                table, f"a log that cannot be read ({str(error).splitlines()[0]})"
+            ) from error
+
+
+def _damaged(table: str, got: str) -> DamagedArtefactError:
+    return DamagedArtefactError(
+        f"lake table `{table}`",
+        got=got,
+        remedy="restore its folder from a backup, or move it away and ingest its files again; "
+        "what is published goes on serving",
+    )
 
 
 def small_files(files: Sequence[str]) -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import re
+import time
 import tomllib
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from features.calendar import zone as zone_of
 from features.contracts import Table, table
@@ -21,6 +26,8 @@ EPOCH_FORMATS = ("epoch_seconds", "epoch_milliseconds")
 
 _SOURCES = ("column", "value", "sum", "hash", "after")
 _NUMBERS = ("integer", "float")
+_NOT_OF_FILES = ("idna", "punycode")
+_TEN_YEARS = 315_576_000.0
 
 
 class _Strict(BaseModel):
@@ -32,8 +39,21 @@ def _known_zone(name: str | None) -> str | None:
         try:
             zone_of(name)
         except InputError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(str(error.expected)) from None
     return name
+
+
+def _followable(form: str | None) -> str | None:
+    if form is not None and form not in EPOCH_FORMATS:
+        sample = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        try:
+            time.strptime(sample.strftime(form), form)
+        except (ValueError, re.error) as error:
+            raise ValueError(
+                f"a strptime format such as `%d.%m.%Y %H:%M`, or one of "
+                f"{', '.join(EPOCH_FORMATS)} ({error})"
+            ) from None
+    return form
 
 
 class FileOptions(_Strict):
@@ -54,8 +74,11 @@ class FileOptions(_Strict):
     def _encoding_exists(cls, name: str) -> str:
         try:
             "".encode(name)
-        except LookupError:
-            raise ValueError(f"there is no encoding {name!r}") from None
+            known = codecs.lookup(name).name not in _NOT_OF_FILES
+        except (LookupError, UnicodeError):
+            known = False
+        if not known:
+            raise ValueError("an encoding that Python knows, such as `utf-8` or `cp1252`")
         return name
 
 
@@ -73,6 +96,7 @@ class TimeOptions(_Strict):
     )
 
     _zone_exists = field_validator("zone")(_known_zone)
+    _format_exists = field_validator("format")(_followable)
 
 
 class ColumnSource(_Strict):
@@ -87,8 +111,18 @@ class ColumnSource(_Strict):
         None, min_length=1, description="Their columns, from whose text an id is made."
     )
     after: str | None = Field(None, description="One of our time columns, to add `seconds` to.")
-    seconds: float = Field(0.0, description="Seconds after that time.")
-    scale: float | None = Field(None, description="Factor to our unit; whole columns are rounded.")
+    seconds: float = Field(
+        0.0,
+        ge=-_TEN_YEARS,
+        le=_TEN_YEARS,
+        allow_inf_nan=False,
+        description="Seconds after that time.",
+    )
+    scale: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="Factor to our unit; whole columns are rounded.",
+    )
     values: dict[str, Scalar] | None = Field(None, description="Their words to ours.")
     default: Scalar | None = Field(None, description="For words that `values` does not hold.")
     zone: str | None = Field(None, description="As in [time], for this column.")
@@ -96,6 +130,7 @@ class ColumnSource(_Strict):
     ambiguous: Ambiguous | None = Field(None, description="As in [time], for this column.")
 
     _zone_exists = field_validator("zone")(_known_zone)
+    _format_exists = field_validator("format")(_followable)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -283,10 +318,17 @@ def _explained(error: ValidationError, what: str) -> MappingError:
     return MappingError(
         f"{what}, `{where}`" if where else what,
         got=repr(first.get("input")) if first["type"] != "missing" else "nothing",
-        expected=str(first["msg"]).removeprefix("Value error, "),
+        expected=_expected(first),
         remedy="see docs/data.md",
         field=where,
     )
+
+
+def _expected(found: ErrorDetails) -> str:
+    if found["type"] == "missing":
+        return "a value"
+    text = found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return text.replace("tuple", "list")
 
 
 def _keys_beside(path: list[str]) -> list[str]:

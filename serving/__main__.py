@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.console import DEFAULT_HOME, EXIT_CODES, HomeOption, JsonOption, print_json, run
+from features.errors import ConfigError
 from features.home import Home
 from serving.settings import load_settings
 
@@ -42,7 +43,9 @@ def _tell(report: PublishedReport, *, as_json: bool) -> None:
         print_json(asdict(report))
         return
     counts = ", ".join(f"{number:,} {what}" for what, number in report.counts.items())
-    sys.stdout.write(f"published {report.kind} {report.id}: {counts}, as of {report.as_of}\n")
+    sys.stdout.write(
+        f"published {report.kind} {report.id}: {counts}, as of {report.as_of:%Y-%m-%d %H:%M} UTC\n"
+    )
     for warning in report.warnings:
         sys.stderr.write(f"warning: {warning}\n")
 
@@ -94,8 +97,8 @@ def serve(
 ) -> None:
     """Serve what is published; stop it with Ctrl-C or SIGTERM.
 
-    The same as `bentoml serve serving.service:Ebbflow`. Settings come from EBBFLOW_* variables
-    (docs/operations.md); options win over them.
+    The same as `bentoml serve serving.service:Ebbflow`.
+    Settings come from EBBFLOW_* variables, see docs/operations.md; options win.
     """
     given = {"HOME": home.absolute(), "HOST": host, "PORT": port, "WORKERS": workers}
     os.environ.update({f"EBBFLOW_{k}": str(v) for k, v in given.items() if v is not None})
@@ -112,7 +115,15 @@ def serve(
 
 def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind((host, 0))
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise ConfigError(
+                f"address `{host}`",
+                got=error.strerror,
+                expected="an address of this machine",
+                remedy="set EBBFLOW_HOST or --host, such as 127.0.0.1",
+            ) from None
         return int(probe.getsockname()[1])
 
 

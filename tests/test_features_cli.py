@@ -43,7 +43,7 @@ def load(files: Path, *more: str) -> Result:
 def test_ingest_prints_a_table_for_people(files: Path) -> None:
     result = load(files)
     assert result.exit_code == 0
-    assert re.search(r"new\s+│\s+2", result.stdout)
+    assert re.search(r"new\s+2", result.stdout)
 
 
 def test_ingest_prints_json_for_machines(files: Path) -> None:

@@ -278,7 +278,7 @@ def folders(tmp_path_factory):
     return lambda: Path(tmp_path_factory.mktemp("home"))
 
 
-@rounds(8)
+@rounds(7)
 @given(tables=histories())
 def test_every_feature_equals_loops_over_the_rows(tables, folders):
     found = features_of(folders(), tables).to_pylist()
@@ -293,7 +293,7 @@ def test_every_feature_equals_loops_over_the_rows(tables, folders):
             assert got is None or math.isclose(got, due, rel_tol=1e-12, abs_tol=1e-12), name
 
 
-@rounds(4)
+@rounds(3)
 @given(tables=histories(), seed=st.randoms())
 def test_poisoning_the_future_and_shuffling_changes_no_byte(tables, seed, folders):
     before = features_of(folders(), tables)
@@ -321,10 +321,10 @@ def test_poisoning_the_future_and_shuffling_changes_no_byte(tables, seed, folder
     assert features_of(folders(), poisoned).equals(before)
 
 
-@rounds(3)
+@rounds(2)
 @given(tables=histories())
 def test_an_as_of_alone_equals_itself_within_a_grid(tables, folders):
-    grid = [T0, at(-30), at(-91), at(15)]
+    grid = [T0, at(-30), at(15)]
     home = Home(folders())
     load(home, tables)
     with FeatureStore(home, threads=1) as store:
@@ -336,7 +336,7 @@ def test_an_as_of_alone_equals_itself_within_a_grid(tables, folders):
     for part in alone:
         assert together.slice(offset, len(part)).equals(part)
         offset += len(part)
-    assert again.equals(alone[2])
+    assert again.equals(alone[1])
 
 
 # --- sentences --------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ def test_many_small_loads_are_joined_into_few_files(lake: Lake, tmp_path: Path) 
 def test_rows_that_happened_long_ago_without_a_time_they_were_known_earn_a_warning(
     lake: Lake, tmp_path: Path
 ) -> None:
-    text = "\n".join(line.rsplit(",", 1)[0] for line in lines(*good(3)).splitlines())
+    text = "\n".join(line.rsplit(",", 1)[0] for line in lines(*good(3)).splitlines()) + "\n"
     report = load(lake, write(tmp_path / "a.csv", text))
     assert "no earlier as-of sees them" in report.warnings[0]
     assert {row["available_at"] for row in stored(lake)} == {NOW}

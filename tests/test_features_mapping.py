@@ -81,11 +81,11 @@ def test_a_mapping_file_is_read(tmp_path: Path) -> None:
         ('table = "customers"\n[time]\nzne = "UTC"\n[columns]\ncustomer_id = "a"', "`zone`"),
         (
             'table = "customers"\n[time]\nzone = "Europe/Berlim"\n[columns]\ncustomer_id = "a"',
-            "no such zone",
+            "expected an IANA name such as `Europe/Berlin`",
         ),
         (
             'table = "customers"\n[file]\nencoding = "latin-99"\n[columns]\ncustomer_id = "a"',
-            "no encoding",
+            "expected an encoding that Python knows",
         ),
         (
             'table = "customers"\n[columns]\ncustomer_id = { column = "a", value = "b" }',

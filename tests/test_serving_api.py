@@ -493,7 +493,7 @@ def test_the_docs_page_names_every_route_schema_and_problem(server: Server) -> N
 def test_the_first_page_draws_each_queue(server: Server) -> None:
     page = server.http.get("/").text
     assert page.count("<svg") == 3
-    assert "little history" in page
+    assert "Little history" in page
     assert "NaN" not in page
 
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from features.artefact import current_id
 from features.console import DEFAULT_HOME, EXIT_CODES, HomeOption, JsonOption, print_json, run
 from features.errors import InputError
 from features.home import Home, ModelName
+from features.terminal import console as terminal
+from features.terminal import grid
 from training import ledger as ledgers
 from training.tracking import Tracking, Version
 
@@ -169,18 +170,18 @@ def models(
             [{**_version_document(v), "serves": serving[v.model] == v.bundle_id} for v in found]
         )
         return
-    table = Table("model", "version", "aliases", "serves", "as of (UTC)", "age", "figures")
+    table = grid("model", "version", "aliases", "serves", "data up to (UTC)", "age", "figures")
     for version in found:
         table.add_row(
             version.model,
             str(version.number),
-            ", ".join(version.aliases),
+            "\n".join(version.aliases),
             "yes" if serving[version.model] == version.bundle_id else "",
             f"{version.as_of:%Y-%m-%d %H:%M}",
             _age(version.created_at),
             _headline(version),
         )
-    _print(table)
+    terminal().print(table)
 
 
 @app.command(epilog="Example: python -m training ledger --json")
@@ -190,19 +191,18 @@ def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     if json:
         print_json([{**asdict(entry), "at": entry.at.isoformat()} for entry in entries])
         return
-    table = Table("at (UTC)", "who", "action", "model", "version", "from", "to", "reason")
+    table = grid("at (UTC)", "who", "what", "bundle", "reason")
     for entry in entries:
+        version = "" if entry.version is None else f" {entry.version}"
+        before = f"\nbefore {entry.from_bundle}" if entry.from_bundle else ""
         table.add_row(
-            f"{entry.at:%Y-%m-%d %H:%M:%S}",
+            f"{entry.at:%Y-%m-%d %H:%M}",
             entry.who,
-            entry.action,
-            entry.model,
-            "" if entry.version is None else str(entry.version),
-            entry.from_bundle or "",
-            entry.to_bundle,
+            f"{entry.action}\n{entry.model}{version}",
+            f"{entry.to_bundle}{before}",
             entry.reason,
         )
-    _print(table)
+    terminal().print(table)
 
 
 @app.command(epilog="Example: python -m training config > training.toml")
@@ -215,14 +215,6 @@ def config(
     from training.config import reference, render
 
     typer.echo(reference() if markdown else render(), nl=False)
-
-
-def _print(table: Table, *, to_stderr: bool = False) -> None:
-    """Print a table; where nobody watches, wide enough that no cell is folded."""
-    console = Console(stderr=to_stderr)
-    if not console.is_terminal:
-        console = Console(stderr=to_stderr, width=200)
-    console.print(table)
 
 
 def _say(text: str) -> None:
@@ -239,7 +231,8 @@ def _user() -> str:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.tzinfo is None:
         raise InputError(
@@ -248,7 +241,7 @@ def _moment(text: str) -> datetime:
             expected="ISO 8601 with a zone",
             remedy="write it like 2026-03-01T00:00Z",
         )
-    return moment.astimezone(UTC)
+    return utc
 
 
 @contextlib.contextmanager
@@ -272,12 +265,12 @@ def _progress(title: str) -> Iterator[Report]:
 
 
 def _show_gates(gates: tuple[Gate, ...]) -> None:
-    table = Table("gate", "", "detail")
+    table = grid("gate", "result", "detail")
     for gate in gates:
         table.add_row(
             gate.name, "[green]passed[/]" if gate.passed else "[red]failed[/]", gate.detail
         )
-    _print(table, to_stderr=True)
+    terminal(stderr=True).print(table)
 
 
 def _report_change(change: Change, *, json: bool) -> None:
@@ -304,17 +297,25 @@ def _version_document(version: Version) -> dict[str, Any]:
     }
 
 
-_HEADLINES = ("skill", "wape", "auc", "log_loss", "ece")
+_HEADLINES = {
+    "skill": "skill",
+    "wape": "WAPE",
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+}
 
 
 def _headline(version: Version) -> str:
-    shown = [f"{n} {version.metrics[n]:.3f}" for n in _HEADLINES if n in version.metrics]
+    shown = [f"{w} {version.metrics[n]:.3f}" for n, w in _HEADLINES.items() if n in version.metrics]
     return ", ".join(shown)
 
 
 def _age(since: datetime) -> str:
-    hours = int((_clock() - since).total_seconds() // 3600)
-    return f"{hours // 24} d" if hours >= 48 else f"{hours} h"
+    minutes = int((_clock() - since).total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
 
 
 if __name__ == "__main__":

@@ -63,8 +63,10 @@ def fit(
     Raises:
         HorizonError: ``as_of`` lies in the future.
         TooLittleDataError: The store holds less than the model needs.
+        ConfigError: The tracking folder or database cannot be used; told before the fit begins.
     """
     started_at = clock()
+    tracking.ensure()
     with FeatureStore(home) as store, tempfile.TemporaryDirectory() as folder:
         moment = as_of or store.latest(now=started_at)
         if moment > started_at:

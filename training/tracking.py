@@ -24,8 +24,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
 from features.artefact import MANIFEST, sha256
 from features.errors import ConfigError, DamagedArtefactError, UnknownNameError
 from features.home import ModelName
@@ -101,7 +99,7 @@ class Tracking:
 
         for name in ("mlflow", "alembic"):  # both announce each step of making the database
             logging.getLogger(name).setLevel(logging.WARNING)
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make_root()
         try:
             # Two processes that make MLflow's tables at once fail; SQLite's own lock keeps them
             # apart on every system, and ends with the process that holds it.
@@ -118,6 +116,25 @@ class Tracking:
                 got=str(error).splitlines()[0],
                 remedy=f"if another MLflow version wrote it, run `mlflow db upgrade {self.uri}`",
             ) from error
+
+    def _make_root(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"tracking folder `{self.root}`",
+                got=error.strerror,
+                expected="a folder that can be written",
+                remedy="set EBBFLOW_MLRUNS or --mlruns",
+            ) from None
+
+    def ensure(self) -> None:
+        """Open the database, or make it, so that what is in its way shows before a long fit.
+
+        Raises:
+            ConfigError: The folder cannot be made, or the database is not MLflow's.
+        """
+        _ = self._client
 
     def record(
         self,
@@ -342,6 +359,8 @@ def registered_name(model: ModelName) -> str:
 
 def _lay_out(trained: Trained, folder: Path) -> str:
     """Write a run's files and return the archive's checksum."""
+    import pandas as pd  # loads when a run is written: it would double the start of every verb
+
     for name in ("bundle", "tables", "pictures"):
         (folder / name).mkdir()
     for name, table in trained.tables.items():

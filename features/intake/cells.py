@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +62,16 @@ def as_text(column: pa.Array) -> pa.Array:
     elif pa.types.is_decimal(kind):
         column = pc.replace_substring_regex(column.cast(pa.string()), r"\.0*$", "")
     elif pa.types.is_nested(kind) or pa.types.is_null(kind):
-        column = pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+        column = pa.array([_json(value) for value in column.to_pylist()], pa.string())
     text = column.cast(pa.string())
     empty = pc.equal(text, "")
     return pc.if_else(empty, None, text) if pc.any(empty).as_py() else text
+
+
+def _json(value: Any) -> str | None:
+    if value is None:
+        return None
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _floats_as_text(column: pa.Array) -> pa.Array:

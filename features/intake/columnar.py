@@ -51,11 +51,39 @@ def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
             for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=list(columns)):
                 numbers = np.arange(read + 1, read + 1 + batch.num_rows, dtype=np.int64)
                 read += batch.num_rows
-                yield Chunk(batch, numbers, (), read / total)
+                yield Chunk(_plain(batch, path), numbers, (), read / total)
         except (OSError, pa.ArrowException) as error:
             raise unreadable(
                 path, f"damaged Parquet ({error})", where=f", after row {read}", remedy=AGAIN
             ) from error
+
+
+def _plain(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+    """Return a batch without dictionaries, with its text checked and its zoned times in UTC."""
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        kind = column.type
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            # A moment is the same in any zone, also in one that nobody knows.
+            column = column.cast(pa.timestamp(kind.unit, "UTC"))
+        try:
+            if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+                column = column.cast(pa.string())
+            elif pa.types.is_fixed_size_binary(kind):
+                column = column.cast(pa.binary()).cast(pa.string())
+            else:
+                column.validate(full=True)
+        except pa.ArrowInvalid:
+            raise unreadable(
+                path,
+                "bytes that are not utf-8",
+                where=f", column `{name}`",
+                remedy="write that column as text",
+            ) from None
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def open_bytes(path: Path) -> IO[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,6 +23,7 @@ from features.intake.source import AGAIN, Broken, Chunk, check_columns, unreadab
 from features.mapping import FileOptions
 
 _ROWS = 50_000
+_LONG_NUMBER = re.compile(r"\d{19}")
 _NO_OBJECT = "a line that is no JSON object; expected one object a line"
 
 
@@ -94,9 +96,13 @@ def _parse(lines: Sequence[str]) -> list[Any]:
     documents: list[Any] = []
     for line in lines:
         try:
-            documents.append(orjson.loads(line))
-        except orjson.JSONDecodeError:
-            documents.append(None)
+            document = orjson.loads(line)
+            if _LONG_NUMBER.search(line):
+                # What does not fit 64 bits comes as a float, and an id would lose its last digits.
+                document = json.loads(line)
+        except (ValueError, RecursionError):
+            document = None
+        documents.append(document)
     return documents
 
 

@@ -35,11 +35,14 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
         if not matches:
             names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+            remedy = f"did you mean `{path.parent / near[0]}`?" if near else None
+            if path.is_dir():
+                remedy = f"name what is inside, such as '{path}/*.csv'"
             raise UnreadableFileError(
                 f"file `{pattern}`",
                 got="a folder" if path.is_dir() else "no such file",
                 expected="a file, or a glob that matches some",
-                remedy=f"did you mean `{path.parent / near[0]}`?" if near else None,
+                remedy=remedy,
             )
         found.update(dict.fromkeys(matches))
     return list(found)

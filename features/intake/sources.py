@@ -73,7 +73,8 @@ def open_sources(
             names = columns_of(path, options)
         found = mapping or _by_name(contract, f"file `{path}`", names)
         chunks = read_file(path, columns=found.theirs, options=options)
-        yield Source(str(path), found, chunks, _overlooked(contract, found, names))
+        warnings = (*_overlooked(contract, found, names), *_maybe_cut(path, options))
+        yield Source(str(path), found, chunks, warnings)
 
 
 def _query_source(contract: Table, query: Query, mapping: Mapping | None) -> Source:
@@ -102,3 +103,17 @@ def _overlooked(contract: Table, mapping: Mapping, names: Sequence[str]) -> tupl
         return ()
     listed = ", ".join(f"`{name}`" for name in left)
     return (f"not read, because the mapping does not name them: {listed}",)
+
+
+def _maybe_cut(path: Path, options: FileOptions) -> tuple[str, ...]:
+    """Point at a CSV file without a last line break: its last field may be half of one."""
+    if format_of(path, options) != "csv" or path.suffix.lower() == ".gz":
+        return ()
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 4, 0))
+        if any(sign in file.read() for sign in (b"\n", b"\r")):
+            return ()
+    return (
+        f"`{path}` ends without a line break: if it was cut short, load the whole file again, "
+        "which corrects its last row",
+    )

@@ -30,8 +30,17 @@ HOURS_DECIMALS = 2
 
 
 @dataclass(frozen=True)
-class _Staffed:
-    """One queue staffed: what was asked of it, and the agents."""
+class Staffed:
+    """One queue staffed: what was asked of it, and the agents.
+
+    Attributes:
+        forecast: The queue's published forecast.
+        rows: Its intervals that are staffed.
+        goal: The service goal.
+        patience_seconds: Mean time until a contact gives up; None with Erlang C.
+        shrinkage: Share of paid time away from contacts.
+        staffing: The agents, interval by interval.
+    """
 
     forecast: PublishedForecast
     rows: slice
@@ -51,11 +60,21 @@ def staffing_json(choice: Choice, *, request: StaffingRequest) -> bytes:
     Raises:
         InputError: A queue's patience is needed and not known, or a value is outside its range.
     """
-    staffed = [_staff(queue, rows, request) for queue, rows in choice.queues]
+    staffed = [staff_queue(queue, rows=rows, request=request) for queue, rows in choice.queues]
     return orjson.dumps(envelope(choice) | {"queues": [_queue(one) for one in staffed]})
 
 
-def _staff(forecast: PublishedForecast, rows: slice, request: StaffingRequest) -> _Staffed:
+def staff_queue(forecast: PublishedForecast, *, rows: slice, request: StaffingRequest) -> Staffed:
+    """Return the agents that some intervals of a queue need.
+
+    Args:
+        forecast: The queue's published forecast.
+        rows: Which of its intervals.
+        request: The goal and how to reach it; its queues and span are not looked at.
+
+    Raises:
+        InputError: The patience is needed and not known, or a value is outside its range.
+    """
     queue = forecast.queue
     share, seconds = request.goal.service_level, request.goal.threshold_seconds
     goal = Goal(
@@ -64,7 +83,7 @@ def _staff(forecast: PublishedForecast, rows: slice, request: StaffingRequest) -
         max_occupancy=request.max_occupancy,
     )
     patience = _patience(forecast, request)
-    return _Staffed(
+    return Staffed(
         forecast,
         rows,
         goal,
@@ -100,7 +119,7 @@ def _patience(forecast: PublishedForecast, request: StaffingRequest) -> float | 
     return known
 
 
-def _queue(one: _Staffed) -> dict[str, Any]:
+def _queue(one: Staffed) -> dict[str, Any]:
     head = queue_head(one.forecast)
     head["warnings"] = [*one.forecast.warnings, *one.staffing.warnings]
     return head | {
@@ -110,11 +129,11 @@ def _queue(one: _Staffed) -> dict[str, Any]:
         "shrinkage": one.shrinkage,
         "max_occupancy": one.goal.max_occupancy,
         "intervals": _intervals(one),
-        "days": _days(one),
+        "days": staffed_days(one),
     }
 
 
-def _intervals(one: _Staffed) -> list[dict[str, Any]]:
+def _intervals(one: Staffed) -> list[dict[str, Any]]:
     forecast, rows, staffing = one.forecast, one.rows, one.staffing
     times, expected = interval_times(forecast, rows), staffing.expected
     impatient = one.patience_seconds is not None
@@ -146,8 +165,8 @@ def _finite(values: Float64, decimals: int) -> list[float | None]:
     return [v if math.isfinite(v) else None for v in rounded(values, decimals)]
 
 
-def _days(one: _Staffed) -> list[dict[str, Any]]:
-    """Sum the intervals by the local day they begin in."""
+def staffed_days(one: Staffed) -> list[dict[str, Any]]:
+    """Return the ``days`` of an answer: the intervals summed by the local day they begin in."""
     forecast, rows, staffing = one.forecast, one.rows, one.staffing
     days, place = np.unique(
         local_times(forecast.starts[rows], forecast.queue.time_zone).day, return_inverse=True

@@ -96,7 +96,8 @@ def readiness(published: Published, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def _served(part: Part, published: Published) -> ForecastSet | ScoreSet | Note | None:
+def served(part: Part, published: Published) -> ForecastSet | ScoreSet | Note | None:
+    """Return what is in force of a part; None where nothing is."""
     if part == "forecast":
         return published.forecast
     if part == "scores":
@@ -107,24 +108,25 @@ def _served(part: Part, published: Published) -> ForecastSet | ScoreSet | Note |
 
 
 def _part(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
-    served = _served(part, published)
+    found = served(part, published)
+    seen = None if found is None else as_of(found)
     refusal = published.refusals.get(part)
     return {
         "part": part,
-        "id": None if served is None else served.id,
-        "as_of": _as_of(served),
-        "age_seconds": None if served is None else _age(served.created_at, now),
-        "remedy": REMEDIES[part] if served is None else None,
+        "id": None if found is None else found.id,
+        "as_of": None if seen is None else iso(seen),
+        "age_seconds": None if found is None else _age(found.created_at, now),
+        "remedy": REMEDIES[part] if found is None else None,
         "refused": None if refusal is None else refusal.reason,
     }
 
 
-def _as_of(served: ForecastSet | ScoreSet | Note | None) -> str | None:
-    if isinstance(served, ForecastSet | ScoreSet):
-        return iso(served.as_of)
-    if served is not None and isinstance(served.meta.get("as_of"), str):
-        return iso(datetime.fromisoformat(served.meta["as_of"]))
-    return None
+def as_of(part: ForecastSet | ScoreSet | Note) -> datetime | None:
+    """Return the moment that a part looks back from; None where its manifest says none."""
+    if isinstance(part, ForecastSet | ScoreSet):
+        return part.as_of
+    said = part.meta.get("as_of")
+    return datetime.fromisoformat(said) if isinstance(said, str) else None
 
 
 def _age(then: datetime, now: datetime) -> float:
@@ -138,14 +140,14 @@ def figures(published: Published, *, now: datetime) -> list[Figure]:
         published: What is in force.
         now: The time, aware UTC.
     """
-    served = {part: _served(part, published) for part in PARTS}
+    parts = {part: served(part, published) for part in PARTS}
     found = [
         Figure("ready", "1 when at least one set is served.", "", {"": float(is_ready(published))}),
         Figure(
             "age_seconds",
             "Seconds since the part that is served was published.",
             "part",
-            {p: _age(s.created_at, now) for p, s in served.items() if s is not None},
+            {p: _age(s.created_at, now) for p, s in parts.items() if s is not None},
         ),
         Figure(
             "refused",

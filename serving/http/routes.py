@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -311,7 +312,9 @@ def add_page_routes(app: FastAPI, state: State) -> None:
 
     @app.get("/", include_in_schema=False)
     async def get_home() -> Response:
-        return _page(home_page(state.published, now=state.clock()))
+        # Agents of many large queues take a while: other requests go on meanwhile.
+        draw = partial(home_page, state.published, now=state.clock())
+        return _page(await to_thread.run_sync(draw))
 
     @app.get("/docs", include_in_schema=False)
     async def get_docs(request: Request) -> Response:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-_SIZE = (6.0, 4.0)
+_SIZE = (6.4, 4.6)
+_GREY = "0.6"
 
 
 def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -18,14 +19,17 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfect")
+    axes.plot([0, 100], [0, 100], color=_GREY, linewidth=1, linestyle="--", label="as predicted")
     for date, table in tables.items():
-        axes.plot(table["mean_probability"], table["churn_rate"], marker="o", label=date)
+        axes.plot(
+            100 * table["mean_probability"], 100 * table["churn_rate"], marker="o", label=date
+        )
     axes.set(
-        xlabel="probability", ylabel="share that churned", xlim=(0, 1), ylim=(0, 1),
-        title="Reliability by test date",
+        xlabel="predicted chance to churn, %", ylabel="share that churned, %",
+        xlim=(0, 100), ylim=(0, 100),
     )  # fmt: skip
-    axes.legend()
+    axes.set_title("Did as many leave as was predicted?", loc="left")
+    axes.legend(title="looking ahead from", frameon=False)
     return figure
 
 
@@ -37,14 +41,15 @@ def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
-    axes.axhline(1, color="0.7", linewidth=1, label="at random")
+    axes.axhline(1, color=_GREY, linewidth=1, linestyle="--", label="picked at random")
     for date, table in tables.items():
-        axes.plot(table["contacted"], table["lift"], marker="o", label=date)
+        axes.plot(100 * table["contacted"], table["lift"], marker="o", label=date)
     axes.set(
-        xlabel="share of customers contacted, highest probability first",
-        ylabel="churn rate among them / base rate", title="Lift by test date",
+        xlabel="share of customers contacted, highest scores first, %",
+        ylabel="their churn rate / the average rate (lift)", xlim=(0, 101),
     )  # fmt: skip
-    axes.legend()
+    axes.set_title("How many more leavers the top scores hold", loc="left")
+    axes.legend(title="looking ahead from", frameon=False)
     return figure
 
 
@@ -54,9 +59,13 @@ def importance_figure(importance: pd.DataFrame) -> Figure:
     Args:
         importance: Columns ``group`` and ``mean_log_odds``, the largest first.
     """
-    figure = Figure(figsize=(6.0, 1.0 + 0.35 * len(importance)), layout="constrained")
+    figure = Figure(figsize=(6.4, 1.2 + 0.3 * len(importance)), layout="constrained")
     axes = figure.subplots()
-    axes.barh(importance["group"], importance["mean_log_odds"])
+    words = importance["group"].str.replace("_", " ")
+    bars = axes.barh(words, importance["mean_log_odds"], color="#0b7a8f", alpha=0.8)
+    axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=3)
     axes.invert_yaxis()
-    axes.set(xlabel="mean absolute log-odds", title="What the scores are made of")
+    axes.margins(x=0.1)
+    axes.set_xlabel("mean size of its effect on a customer's log-odds")
+    axes.set_title("What moves the scores, by kind of reason", loc="left")
     return figure

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from features.artefact import writing
-from features.calendar import moment
+from features.calendar import Event, moment
 from features.contracts import LEAD_BUCKETS
 from features.snapshot import QueueHistory
 from serving.models.volume.features import NAMES
@@ -73,7 +73,8 @@ def train_volume(
     backtest = run_backtest(source, as_of=as_of, config=config, progress=progress)
     table = score_table(backtest)
     metrics = _metrics(backtest, table)
-    histories = {name: source.volume(as_of)[name] for name in backtest.queues}
+    known = source.volume(as_of)
+    histories = {name: known[name] for name in backtest.queues}
     card = _card(backtest, table, histories, metrics=metrics, as_of=as_of, now=now, config=config)
     with writing(
         root,
@@ -84,7 +85,8 @@ def train_volume(
         meta={"card": card},
     ) as folder:
         write_volume_state(folder, backtest.state)
-        _write_golden(folder, source, backtest, as_of=as_of, config=config)
+        events = tuple(source.events(as_of))
+        _write_golden(folder, histories, events, backtest, as_of=as_of, config=config)
         bundle = root / folder.name.removeprefix(".writing-")
     open_volume_model(bundle).check_golden()
     return Trained(
@@ -100,19 +102,18 @@ def train_volume(
 
 def _write_golden(
     folder: Path,
-    source: VolumeSource,
+    histories: dict[str, QueueHistory],
+    events: tuple[Event, ...],
     backtest: Backtest,
     *,
     as_of: datetime,
     config: VolumeConfig,
 ) -> None:
     """Store a request on the busiest queues: they say most about each component."""
-    histories = source.volume(as_of)
     recent = {n: np.nansum(histories[n].offered[-2000:]) for n in backtest.queues}
     names = sorted(recent, key=lambda n: (-recent[n], n))[:_GOLDEN_QUEUES]
     until = as_of + timedelta(days=config.horizon_days)
     chosen = {name: histories[name] for name in names}
-    events = tuple(source.events(as_of))
     forecast = forecast_with(backtest.state, chosen, events=events, made_at=as_of, until=until)
     write_golden(folder, chosen, forecast, events=events, until=until)
 

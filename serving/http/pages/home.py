@@ -1,22 +1,36 @@
-"""The first page: what is served, how old it is, and a picture of each queue's next week."""
+"""The first page: the next week of each queue, the customers at risk, and how old it all is."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from html import escape
+from typing import Any
 
-import numpy as np
-
-from features.calendar import Float64, Int64, epoch, local_times, moment
 from serving.http import facts
-from serving.http.pages.style import page, table
-from serving.published import Published
-from serving.sets.forecast import PublishedForecast
+from serving.http.pages import week
+from serving.http.pages.style import page, prose, table
+from serving.published import Part, Published
+from serving.sets.scores import ScoreSet, iso
 
-WIDTH, HEIGHT = 960, 170
-_LEFT, _BOTTOM, _TOP = 44, 22, 10
-MOST_PICTURES = 24
-_DAYS = 7
+MOST_QUEUES = 24
+_NAMES: dict[Part, str] = {
+    "forecast": "Forecast of contacts",
+    "scores": "Churn scores",
+    "volume": "Model for contacts",
+    "churn": "Model for churn",
+    "snapshot": "Features",
+}
+_STYLE = (
+    week.STYLE
+    + """
+.bar{background:var(--tide);height:.8rem;min-width:1px;margin:.35rem 0;border-radius:2px}
+td:nth-child(3){min-width:4rem}td code{white-space:nowrap}
+@media (max-width:40rem){.wide table:not(.stack) tr>:nth-child(3){display:none}}
+footer{margin-top:3rem;border-top:1px solid var(--line);padding-top:.8rem}
+"""
+)
+_MACHINES = ("/v1/queues", "/v1/models", "/v1/forecast", "/v1/churn/scores", "/readyz", "/metrics")
 
 
 def home_page(published: Published, *, now: datetime) -> str:
@@ -26,123 +40,171 @@ def home_page(published: Published, *, now: datetime) -> str:
         published: What is in force.
         now: The time, aware UTC.
     """
-    state = facts.readiness(published, now=now)
-    links = "".join(
-        f'<a href="{path}">{text}</a>'
-        for path, text in (
-            ("/docs", "API documentation"),
-            ("/openapi.json", "OpenAPI"),
-            ("/readyz", "Readiness"),
-            ("/metrics", "Metrics"),
-            ("/v1/queues", "Queues"),
-            ("/v1/models", "Models"),
-        )
-    )
+    links = " ".join(f'<a href="{path}"><code>{path}</code></a>' for path in _MACHINES)
     body = (
-        '<h1>Ebbflow</h1><p class="lead">Forecasts of contacts and agents, and churn scores.</p>'
-        f"<nav>{links}</nav><h2>What is served</h2>{_parts(state['parts'])}{_warnings(published)}"
-        f"<h2>The next {_DAYS} days</h2>{_pictures(published, now=now)}"
+        '<header><h1>Ebbflow</h1><p class="lead">What will come to the contact centre, how many '
+        "agents that needs, and which customers may leave.</p>"
+        '<nav aria-label="Page"><a href="#week">Next 7 days</a><a href="#customers">Customers</a>'
+        '<a href="#age">How fresh it is</a><a href="/docs">API documentation</a></nav></header>'
+        f'<main id="main">{_to_do(published, now=now)}'
+        f'<h2 id="week">The next {week.DAYS} days</h2>{_weeks(published, now=now)}'
+        f'<h2 id="customers">Customers who may leave</h2>{_customers(published)}'
+        f'<h2 id="age">How fresh it is</h2>{_ages(published, now=now)}</main>'
+        f'<footer class="soft">For programs: <a href="/docs">documentation</a>, '
+        f'<a href="/openapi.json"><code>/openapi.json</code></a> {links}</footer>'
     )
-    return page("Ebbflow", body)
+    return page("Ebbflow", body, style=_STYLE)
 
 
-def _parts(parts: list[dict[str, object]]) -> str:
-    rows = []
-    for part in parts:
-        state = f"<code>{escape(str(part['id']))}</code>"
-        if part["id"] is None:
-            state = f'<span class="warn">none yet: {escape(str(part["remedy"]))}</span>'
-        if part["refused"] is not None:
-            refused = escape(str(part["refused"]))
-            state += f'<br><span class="warn">a newer one is refused: {refused}</span>'
-        as_of = escape(str(part["as_of"] or ""))
-        rows.append([escape(str(part["part"])), state, as_of, _age(part["age_seconds"])])
-    return table(["part", "id", "as of", "age"], rows)
-
-
-def _age(seconds: object) -> str:
-    if not isinstance(seconds, float):
+def _to_do(published: Published, *, now: datetime) -> str:
+    """List what is missing, refused, running out or said in warnings, with the remedy."""
+    texts = []
+    for part, name in _NAMES.items():
+        served = facts.served(part, published)
+        if served is None:
+            texts.append(f"**{name}: none yet.** To get it, {facts.REMEDIES[part]}.")
+        if part in published.refusals:
+            reason = published.refusals[part].reason
+            texts.append(f"**{name}: a newer one is refused.** {reason}")
+    forecast, scores = published.forecast, published.scores
+    if forecast is not None and forecast.horizon_end < now + timedelta(days=week.DAYS):
+        texts.append(
+            f"**The forecast ends on {_date(forecast.horizon_end)}.** To extend it, "
+            f"{facts.REMEDIES['snapshot']}, then {facts.REMEDIES['forecast']}."
+        )
+    texts += forecast.warnings if forecast else ()
+    texts += scores.warnings if scores else ()
+    if not texts:
         return ""
+    items = "".join(f"<li>{prose(text)}</li>" for text in texts)
+    return f'<div class="note" role="status"><ul>{items}</ul></div>'
+
+
+def _weeks(published: Published, *, now: datetime) -> str:
+    forecast = published.forecast
+    if forecast is None:
+        return f'<p class="soft">No forecast yet: {prose(facts.REMEDIES["forecast"])}.</p>'
+    queues = list(forecast.queues.values())
+    shown = "".join(week.queue_week(queue, now=now) for queue in queues[:MOST_QUEUES])
+    more = len(queues) - MOST_QUEUES
+    return (
+        f"<p>From what was known on {_when(forecast.as_of)}. Days and hours are each queue's own "
+        f"clock.</p>{week.LEGEND}{shown}"
+        + (f"<p>{more} more queues: <a href='/v1/queues'>list</a>.</p>" if more > 0 else "")
+    )
+
+
+def _customers(published: Published) -> str:
+    scores = published.scores
+    if scores is None:
+        return f'<p class="soft">No scores yet: {prose(facts.REMEDIES["scores"])}.</p>'
+    card = _card(published, "churn")
+    meaning = f"To leave means: {escape(str(card['definition']))}. " if "definition" in card else ""
+    rows = []
+    for tier, count, mean in _tiers(scores):
+        share = count / max(scores.scored, 1)
+        rows.append(
+            [
+                f"<b>{escape(tier)}</b>",
+                f"{count:,}",
+                f'<div class="bar" style="width:{share:.1%}"></div>',
+                _percent(share),
+                "-" if mean is None else _percent(mean),
+                f'<a href="/v1/churn/scores?tier={escape(tier, quote=True)}">list</a>',
+            ]
+        )
+    left = len(scores) - scores.scored
+    head = ["risk", "customers", "", "share", "mean chance", "who"]
+    return (
+        f"<p>{meaning}{scores.scored:,} customers are scored, from what was known on "
+        f"{_when(scores.as_of)}; {left:,} more are outside the scored group.</p>"
+        + table(head, rows, numbers=(1, 3, 4))
+    )
+
+
+def _tiers(scores: ScoreSet) -> list[tuple[str, int, float | None]]:
+    """Return each tier's name, customers and mean probability, the highest risk first."""
+    sums = scores.table.group_by("tier").aggregate([("probability", "mean"), ([], "count_all")])
+    found = {row["tier"]: row for row in sums.to_pylist()}
+    none = {"count_all": 0, "probability_mean": None}
+    rows = [(tier, found.get(tier, none)) for tier in scores.tiers]
+    return [(tier, row["count_all"], row["probability_mean"]) for tier, row in rows]
+
+
+def _ages(published: Published, *, now: datetime) -> str:
+    rows = []
+    for part, name in _NAMES.items():
+        served = facts.served(part, published)
+        if served is None:
+            rows.append([name, '<span class="warn">none yet</span>', "", "", ""])
+            continue
+        as_of = _as_of(part, published)
+        rows.append(
+            [
+                name,
+                f"{_age(now - served.created_at)} old",
+                "" if as_of is None else f"up to {_when(as_of)}",
+                _quality(part, published),
+                f"<code>{escape(served.id)}</code>",
+            ]
+        )
+    return table(["what", "age", "data", "how good", "id"], rows)
+
+
+def _quality(part: Part, published: Published) -> str:
+    """Say a model's figures of the past in plain words, where its card has them."""
+    metrics = _card(published, part).get("metrics", {})
+    try:
+        if part == "volume":
+            return (
+                f"On past weeks it missed by {_percent(metrics['wape'])} of an hour's contacts; "
+                f"the same hour of the week before by {_percent(metrics['wape_seasonal_naive'])}."
+            )
+        if part == "churn":
+            return (
+                "On past dates it gave the one who left the higher score in "
+                f"{100 * metrics['auc']:.0f} of 100 pairs of a leaver and a stayer."
+            )
+    except (KeyError, TypeError, ValueError):
+        pass  # a card of other figures is served all the same
+    return ""
+
+
+def _card(published: Published, model: str) -> Mapping[str, Any]:
+    note = {str(name): card for name, card in published.cards.items()}.get(model)
+    card = {} if note is None else note.meta.get("card", {})
+    return card if isinstance(card, Mapping) else {}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _as_of(part: Part, published: Published) -> datetime | None:
+    """Return the moment that a part looks back from; a model's stands in its card."""
+    said = _card(published, part).get("as_of")
+    if isinstance(said, str):
+        return datetime.fromisoformat(said)
+    served = facts.served(part, published)
+    return None if served is None else facts.as_of(served)
+
+
+def _when(at: datetime) -> str:
+    return f'<time datetime="{iso(at)}">{_date(at)}</time>'
+
+
+def _date(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%a %-d %b %Y, %H:%M} UTC"
+
+
+def _age(age: timedelta) -> str:
+    """Say a length of time in its largest fitting unit.
+
+    >>> _age(timedelta(hours=49)), _age(timedelta(minutes=90)), _age(timedelta(seconds=70))
+    ('2 days', '90 minutes', '70 seconds')
+    """
+    seconds = max(age.total_seconds(), 0)
     for size, word in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {word}"
-    return f"{max(seconds, 0):.0f} seconds"
-
-
-def _warnings(published: Published) -> str:
-    texts = [
-        *(published.forecast.warnings if published.forecast else ()),
-        *(published.scores.warnings if published.scores else ()),
-    ]
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    return f'<ul class="warn">{items}</ul>' if items else ""
-
-
-def _pictures(published: Published, *, now: datetime) -> str:
-    if published.forecast is None:
-        return '<p class="soft">No forecast is published yet.</p>'
-    queues = list(published.forecast.queues.values())
-    shown = "".join(_queue(queue, now=now) for queue in queues[:MOST_PICTURES])
-    more = len(queues) - MOST_PICTURES
-    return shown + (f'<p class="soft">And {more} more queues.</p>' if more > 0 else "")
-
-
-def _queue(forecast: PublishedForecast, *, now: datetime) -> str:
-    queue = forecast.queue
-    about = f"{queue.channel}, {queue.time_zone}, {forecast.method}"
-    if forecast.warnings:
-        about += ": " + "; ".join(forecast.warnings)
-    title = queue.name or queue.queue
-    return f'<h3>{escape(title)} <span class="soft">{escape(about)}</span></h3>' + picture(
-        forecast, now=now
-    )
-
-
-def picture(forecast: PublishedForecast, *, now: datetime) -> str:
-    """Return the next days of one queue as inline SVG: mean, and band from 0.1 to 0.9.
-
-    Args:
-        forecast: The queue's forecast.
-        now: The time, aware UTC; the picture begins here, or where the forecast does.
-    """
-    first = max(epoch(now), int(forecast.starts[0])) if len(forecast.starts) else epoch(now)
-    rows = forecast.rows(first - forecast.interval_seconds + 1, first + _DAYS * 86_400)
-    starts = forecast.starts[rows]
-    if len(starts) < 2:
-        return '<p class="soft">The forecast has ended.</p>'
-    low, high = forecast.quantiles[rows, 1], forecast.quantiles[rows, 17]
-    top = max(float(high.max()), float(forecast.mean[rows].max()), 1.0)
-    x = _LEFT + (starts - starts[0]) / (starts[-1] - starts[0]) * (WIDTH - _LEFT - 4)
-    base = HEIGHT - _BOTTOM
-
-    def y(values: Float64) -> Float64:
-        scaled: Float64 = base - values / top * (base - _TOP)
-        return scaled
-
-    band = _points(x, y(high)) + " " + _points(x[::-1], y(low)[::-1])
-    name = escape(forecast.queue.queue, quote=True)
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Forecast of {name}">'
-        f"{_days(forecast, starts, x)}"
-        f'<polygon class="band" points="{band}"/>'
-        f'<polyline class="mean" points="{_points(x, y(forecast.mean[rows]))}"/>'
-        f'<text x="4" y="{_TOP + 8}">{top:.4g}</text><text x="4" y="{base}">0</text></svg>'
-    )
-
-
-def _points(x: Float64, y: Float64) -> str:
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-
-
-def _days(forecast: PublishedForecast, starts: Int64, x: Float64) -> str:
-    """Draw a line and a label where each local day begins."""
-    days = local_times(starts, forecast.queue.time_zone).day
-    found = []
-    for row in np.flatnonzero(np.diff(days)) + 1:
-        label = f"{moment(int(days[row]) * 86_400):%a %d %b}"
-        at = f"{x[row]:.1f}"
-        found.append(
-            f'<line class="day" x1="{at}" x2="{at}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
-            f'<text x="{at}" y="{HEIGHT - 6}">{label}</text>'
-        )
-    return "".join(found)
+    return f"{seconds:.0f} seconds"
