@@ -191,7 +191,9 @@ def current_id(root: Path) -> str | None:
         name = (root / CURRENT).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        got = error.strerror or str(error)
+    except UnicodeDecodeError as error:
         got = str(error)
     else:
         if not name or _NAME.fullmatch(name):

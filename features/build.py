@@ -158,16 +158,16 @@ def parse_as_of(text: str) -> datetime:
     """
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise InputError(
-            f"as-of {text!r}",
-            got="no time with a zone",
-            expected="ISO 8601 such as `2026-03-01T00:00Z`",
-            field="as_of",
-        )
-    return at.astimezone(UTC)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InputError(
+        f"as-of {text!r}",
+        got="no time with a zone",
+        expected="ISO 8601 such as `2026-03-01T00:00Z`",
+        field="as_of",
+    )
 
 
 def summary(report: BuildReport) -> str:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
 from features.facts import REPEAT_WINDOW_DAYS, Histories, customer_facts
-from features.windows import WINDOW_DAYS, whole_second
+from features.windows import WINDOW_DAYS, Moment
 
-Formula = Callable[[ir.Table, int], ir.FloatingValue]
+Formula = Callable[[ir.Table, ir.IntegerScalar], ir.FloatingValue]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def _ratio(top: ir.NumericValue, bottom: ir.NumericValue) -> ir.FloatingValue:
     return _float(top) / _float(bottom.nullif(0))
 
 
-def _days_since(moment: ir.IntegerValue, now: int) -> ir.FloatingValue:
+def _days_since(moment: ir.IntegerValue, now: ir.IntegerScalar) -> ir.FloatingValue:
     return _float(now - moment) / float(DAY_SECONDS)
 
 
@@ -58,7 +57,7 @@ def _count(column: str, present: str) -> Formula:
 
 
 def _mean(top: str, bottom: str, scale: float = 1.0) -> Formula:
-    def formula(facts: ir.Table, now: int) -> ir.FloatingValue:  # noqa: ARG001
+    def formula(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
         mean = _ratio(facts[top], facts[bottom])
         return mean if scale == 1.0 else mean / scale
 
@@ -104,22 +103,22 @@ def _means(
     ]
 
 
-def _gap_mean(facts: ir.Table, now: int) -> ir.FloatingValue:  # noqa: ARG001
+def _gap_mean(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
     return _ratio(facts.gap_days, facts.purchase_days - 1)
 
 
-def _gap_std(facts: ir.Table, now: int) -> ir.FloatingValue:  # noqa: ARG001
+def _gap_std(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
     gaps = facts.purchase_days - 1
     spread = gaps * facts.gap_squares - facts.gap_days * facts.gap_days
     return (gaps >= 2).ifelse(_float(spread).sqrt() / _float(gaps), None)
 
 
-def _recency_over_gap(facts: ir.Table, now: int) -> ir.FloatingValue:
+def _recency_over_gap(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
     own = _ratio(facts.gap_days, facts.purchase_days - 1)
     return _days_since(facts.last_purchase, now) / own
 
 
-def _tenure(facts: ir.Table, now: int) -> ir.FloatingValue:
+def _tenure(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
     joined = (facts.joined < now).ifelse(facts.joined, None)
     first = joined.coalesce(now)
     for other in (facts.first_contact, facts.first_purchase):
@@ -130,7 +129,7 @@ def _tenure(facts: ir.Table, now: int) -> ir.FloatingValue:
 
 
 def _asked_not_bought(days: int) -> Formula:
-    def formula(facts: ir.Table, now: int) -> ir.FloatingValue:  # noqa: ARG001
+    def formula(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
         bought = facts[f"purchases_{days}"].coalesce(0) > 0
         asked = bought.ifelse(0, facts[f"contacts_{days}"].coalesce(0))
         return (facts.any_contacts & facts.any_purchases).ifelse(_float(asked), None)
@@ -138,13 +137,13 @@ def _asked_not_bought(days: int) -> Formula:
     return formula
 
 
-def _contact_after_purchase(facts: ir.Table, now: int) -> ir.FloatingValue:  # noqa: ARG001
+def _contact_after_purchase(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
     after = (facts.last_contact.coalesce(0) > facts.last_purchase).cast("int64")
     return (facts.any_contacts & facts.last_purchase.notnull()).ifelse(_float(after), None)
 
 
 def _trend(fact: str) -> Formula:
-    def formula(facts: ir.Table, now: int) -> ir.FloatingValue:  # noqa: ARG001
+    def formula(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
         return _ratio(facts[f"{fact}_90"] * 365, facts[f"{fact}_365"] * 90)
 
     return formula
@@ -396,17 +395,14 @@ FEATURES: tuple[Feature, ...] = (*_PURCHASES, *_CONTACTS, *_BOTH)
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 
-def customer_features(histories: Histories, as_of: datetime) -> ir.Table:
+def customer_features(histories: Histories, as_of: Moment) -> ir.Table:
     """Return the features of everybody known at ``as_of``: ``key``, then ``FEATURE_NAMES``.
 
     Args:
         histories: The rows of all three tables.
-        as_of: Aware, whole seconds. Nothing that happened at or after it, and nothing that was
-            learnt after it, has any effect.
-
-    Raises:
-        InputError: ``as_of`` has no zone or a fraction of a second.
+        as_of: Nothing that happened at or after it, and nothing that was learnt after it, has
+            any effect.
     """
     facts = customer_facts(histories, as_of)
-    now = whole_second(as_of)
+    now = as_of.second
     return facts.select("key", **{f.name: f.formula(facts, now).cast("float64") for f in FEATURES})

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,6 +43,42 @@ def schema_of(table: Table) -> ibis.Schema:
     """Return the Ibis schema of a table as it stands in the lake, its timestamps naive UTC."""
     own = {column.name: _TYPES[column.kind] for column in table.columns}
     return ibis.schema({**own, **LAKE_COLUMNS})
+
+
+def parameter(name: str, kind: str) -> ir.Scalar:
+    """Return a scalar that is left open in a ``Query`` and given at each run.
+
+    Args:
+        name: Under which it is given.
+        kind: Its Ibis type.
+    """
+
+    def given(variable: str) -> object:
+        """Read a variable of the session, which the engine folds into a constant."""
+
+    read = ibis.udf.scalar.builtin(given, name="getvariable", signature=(("string",), kind))
+    value: ir.Scalar = read(name)
+    return value
+
+
+@dataclass(frozen=True)
+class Query:
+    """An expression compiled once, to be run with different parameters.
+
+    Its tables are named, and are looked up in the engine that runs it.
+
+    Attributes:
+        sql: What runs.
+        schema: The columns it gives.
+    """
+
+    sql: str
+    schema: pa.Schema
+
+    @classmethod
+    def of(cls, expression: ir.Table) -> Self:
+        """Compile an expression over unbound tables."""
+        return cls(ibis.to_sql(expression, dialect="duckdb"), expression.schema().to_pyarrow())
 
 
 class Engine:
@@ -129,12 +167,22 @@ class Engine:
         rows: ir.Table = self._connection.table(name)
         return rows
 
-    def keep(self, expression: ir.Table) -> ir.Table:
+    def view(self, expression: ir.Table, *, name: str) -> ir.Table:
+        """Name an expression, so that a ``Query`` finds it; it runs at each use."""
+        sql = self._connection.compile(expression)
+        self._connection.raw_sql(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
+        return self._connection.table(name)
+
+    def keep(self, expression: ir.Table, *, name: str | None = None) -> ir.Table:
         """Run an expression and keep its rows inside the engine, for several readers.
 
         The rows live until the engine is closed, in memory or spilled.
+
+        Args:
+            expression: What to run; its order is kept.
+            name: So that a ``Query`` finds them.
         """
-        rows: ir.Table = self._connection.create_table(_name("kept"), expression, temp=True)
+        rows: ir.Table = self._connection.create_table(name or _name("kept"), expression, temp=True)
         return rows
 
     def arrow(self, expression: ir.Table) -> pa.Table:
@@ -154,6 +202,28 @@ class Engine:
         # Not Ibis's `to_pyarrow_batches`, which calls a method that DuckDB 2 took away.
         relation = self._connection.con.sql(self._connection.compile(expression))
         return relation.to_arrow_reader(rows)
+
+    def run(self, query: Query, parameters: Mapping[str, int | datetime]) -> pa.Table:
+        """Run a compiled query and return its rows.
+
+        Args:
+            query: What to run, over tables of ``view`` and ``keep``.
+            parameters: A value for each parameter; moments naive.
+        """
+        self._bind(parameters)
+        return self._connection.con.sql(query.sql).to_arrow_table().cast(query.schema)
+
+    def stream(
+        self, query: Query, parameters: Mapping[str, int | datetime], *, rows: int = 65_536
+    ) -> pa.RecordBatchReader:
+        """Run a compiled query batch by batch, as ``batches`` does an expression."""
+        self._bind(parameters)
+        return self._connection.con.sql(query.sql).to_arrow_reader(rows).cast(query.schema)
+
+    def _bind(self, parameters: Mapping[str, int | datetime]) -> None:
+        for name, value in parameters.items():
+            kind = "TIMESTAMP" if isinstance(value, datetime) else "BIGINT"
+            self._connection.con.execute(f"SET VARIABLE {name} = ?::{kind}", [value])
 
 
 def _in_utc(table: pa.Table) -> pa.Table:

@@ -7,7 +7,6 @@ does not depend on any as-of. *Facts* are totals a customer and window at one as
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
@@ -15,13 +14,13 @@ import ibis.expr.types as ir
 from features.calendar import DAY_SECONDS
 from features.windows import (
     WINDOW_DAYS,
+    Moment,
     day_of,
     happened,
     known,
     second_of,
     segment,
     thousandths,
-    whole_second,
     within,
 )
 
@@ -124,7 +123,7 @@ def people_rows(customers: ir.Table) -> ir.Table:
     )
 
 
-def contact_facts(contacts: ir.Table, as_of: datetime) -> ir.Table:
+def contact_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     """Return one row a customer with recent contacts: totals by window."""
     rows, cell = _recent(contacts, as_of)
     cells = rows.group_by("key", segment=cell).aggregate(
@@ -145,7 +144,7 @@ def contact_facts(contacts: ir.Table, as_of: datetime) -> ir.Table:
     return cells.group_by("key").aggregate(**within(cells, _CONTACT_WINDOWS))
 
 
-def contact_past(contacts: ir.Table, as_of: datetime) -> ir.Table:
+def contact_past(contacts: ir.Table, as_of: Moment) -> ir.Table:
     """Return one row a customer with contacts ever: how many, first, last, last score."""
     rows = happened(contacts, as_of)
     return rows.group_by("key").aggregate(
@@ -158,10 +157,9 @@ def contact_past(contacts: ir.Table, as_of: datetime) -> ir.Table:
     )
 
 
-def repeat_facts(contacts: ir.Table, as_of: datetime) -> ir.Table:
+def repeat_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     """Return, a customer, how many recent contacts came within seven days after another."""
-    now = whole_second(as_of)
-    since = now - REPEAT_WINDOW_DAYS * DAY_SECONDS
+    since = as_of.second - REPEAT_WINDOW_DAYS * DAY_SECONDS
     rows = happened(contacts, as_of)
     rows = rows.filter(rows.ts >= since - REPEAT_DAYS * DAY_SECONDS)
     rows = rows.select(
@@ -173,7 +171,7 @@ def repeat_facts(contacts: ir.Table, as_of: datetime) -> ir.Table:
     return rows.group_by("key").aggregate(repeats=rows.count())
 
 
-def purchase_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
+def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     """Return one row a customer with recent purchases of any kind: totals by window."""
     rows, cell = _recent(purchases, as_of)
     bought = rows.bought == 1
@@ -193,7 +191,7 @@ def purchase_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
     return cells.group_by("key").aggregate(**within(cells, _PURCHASE_WINDOWS))
 
 
-def purchase_past(purchases: ir.Table, as_of: datetime) -> ir.Table:
+def purchase_past(purchases: ir.Table, as_of: Moment) -> ir.Table:
     """Return one row a customer with purchases of any kind ever: totals, first, last."""
     rows = happened(purchases, as_of)
     bought = rows.bought == 1
@@ -208,7 +206,7 @@ def purchase_past(purchases: ir.Table, as_of: datetime) -> ir.Table:
     )
 
 
-def gap_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
+def gap_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     """Return, a customer who bought, the days with purchases and the gaps between them in days."""
     rows = happened(purchases, as_of)
     rows = rows.filter(rows.bought == 1)
@@ -223,7 +221,7 @@ def gap_facts(purchases: ir.Table, as_of: datetime) -> ir.Table:
     )
 
 
-def customer_facts(histories: Histories, as_of: datetime) -> ir.Table:
+def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
     """Return one row for everybody known at ``as_of``, with all facts, null where none.
 
     The columns ``any_contacts``, ``any_settled``, ``any_purchases`` and ``any_shipped`` say
@@ -256,20 +254,19 @@ def customer_facts(histories: Histories, as_of: datetime) -> ir.Table:
     )
 
 
-def _recent(rows: ir.Table, as_of: datetime) -> tuple[ir.Table, ir.IntegerValue]:
+def _recent(rows: ir.Table, as_of: Moment) -> tuple[ir.Table, ir.IntegerValue]:
     """Return what happened within the longest window, and the segment of each row."""
-    now = whole_second(as_of)
     recent = happened(rows, as_of)
-    recent = recent.filter(recent.ts >= now - _LONGEST * DAY_SECONDS)
-    return recent, segment(recent.ts, now)
+    recent = recent.filter(recent.ts >= as_of.second - _LONGEST * DAY_SECONDS)
+    return recent, segment(recent.ts, as_of)
 
 
-def _shipped(rows: ir.Table, as_of: datetime) -> ir.BooleanColumn:
+def _shipped(rows: ir.Table, as_of: Moment) -> ir.BooleanColumn:
     """Return whether each purchase was seen to be shipped.
 
     A shipment after the as-of was not seen at it, whatever the row says of its last state.
     """
-    seen = (rows.shipped_ts < whole_second(as_of)) & (rows.shipped_ts >= rows.ts)
+    seen = (rows.shipped_ts < as_of.second) & (rows.shipped_ts >= rows.ts)
     return ((rows.bought == 1) & seen).coalesce(False)
 
 

@@ -1,139 +1,143 @@
-"""One preparation of the histories, shared by all as-ofs that are asked of it.
+"""Runs a definition at one as-of or at many, over one set of histories.
 
-Ids become numbers in the order of their bytes, and rows are laid out customer by customer, so
-that a pass over them groups integers that stand together. What a pass returns does not depend
-on it.
+A definition is compiled once a process, with its as-of left open. One as-of reads the files
+directly; several share one preparation, in which ids become numbers in the order of their bytes
+and rows are laid out customer by customer, so that a pass over them groups integers that stand
+together. What a pass returns depends on neither.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.engine import Engine
+from features.engine import Engine, Query, parameter
 from features.facts import Histories
-from features.windows import whole_second
+from features.windows import Moment, whole_second
 
-Definition = Callable[[Histories, datetime], ir.Table]
+Definition = Callable[[Histories, Moment], ir.Table]
+"""Gives rows with ``key``; hashable, since it is compiled once."""
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """Rows with numbered keys.
-
-    Attributes:
-        histories: The rows, kept inside the engine.
-        ids: The customer id of each number, string[n], ascending by bytes.
-    """
-
-    histories: Histories
-    ids: pa.Array
+_TABLES = ("contacts", "purchases", "people")
+_IDS = "customer_numbers"
+_Stage = Literal["read", "prepared"]
+_Schemas = tuple[ibis.Schema, ibis.Schema, ibis.Schema]
 
 
-def prepare(engine: Engine, histories: Histories, *, side_by_side: bool) -> Prepared:
-    """Number the customers and keep their rows inside the engine.
-
-    Args:
-        engine: Keeps the rows.
-        histories: Rows by customer id.
-        side_by_side: Whether to lay the rows of a customer side by side, which takes as long as
-            a pass and saves half of each.
-    """
-    tables = (histories.contacts, histories.purchases, histories.people)
-    keys = ibis.union(*(table.select("key") for table in tables), distinct=True)
-    numbered = keys.select(
-        id=keys.key, number=ibis.row_number().over(ibis.window(order_by=keys.key)).cast("int32")
+@functools.lru_cache(maxsize=32)
+def _compiled(definition: Definition, stage: _Stage, schemas: _Schemas) -> Query:
+    """Compile a definition over the tables of one stage, sorted by key, its as-of open."""
+    tables = (
+        ibis.table(schema, name=f"{stage}_{name}")
+        for schema, name in zip(schemas, _TABLES, strict=True)
     )
-    ids = engine.keep(numbered)
-    contacts, purchases, people = (
-        engine.keep(_numbered(table, ids, side_by_side=side_by_side)) for table in tables
+    moment = Moment(
+        second=parameter("as_of_second", "int64"), time=parameter("as_of_time", "timestamp(6)")
     )
-    names = engine.arrow(ids.order_by("number")).column("id").combine_chunks()
-    return Prepared(Histories(contacts, purchases, people), names)
+    return Query.of(definition(Histories(*tables), moment).order_by("key"))
 
 
-def _numbered(table: ir.Table, ids: ir.Table, *, side_by_side: bool) -> ir.Table:
-    joined = table.inner_join(ids, table.key == ids.id)
-    rest = [name for name in table.columns if name != "key"]
-    numbered = joined.select(*rest, key=joined.number)
-    return numbered.order_by("key") if side_by_side else numbered
+def _bound(as_of: datetime) -> dict[str, int | datetime]:
+    second = whole_second(as_of)
+    time = datetime.fromtimestamp(second, tz=UTC).replace(tzinfo=None)
+    return {"as_of_second": second, "as_of_time": time}
 
 
 class Passes:
     """Runs definitions at as-ofs, over one set of histories.
 
     Args:
-        engine: Runs them; stays open.
+        engine: Runs them; stays open, and holds no other passes.
         histories: Rows by customer id.
     """
 
     def __init__(self, engine: Engine, histories: Histories) -> None:
         self._engine = engine
-        self._histories = histories
-        self._prepared: Prepared | None = None
-        self._side_by_side = False
+        tables = (histories.contacts, histories.purchases, histories.people)
+        self._read = tuple(
+            engine.view(table, name=f"read_{name}")
+            for table, name in zip(tables, _TABLES, strict=True)
+        )
+        self._prepared: tuple[ir.Table, ...] = ()
+        self._ids: pa.Array | None = None
 
     def run(self, definition: Definition, as_ofs: Sequence[datetime]) -> pa.Table:
         """Run one definition at each as-of.
 
         Args:
-            definition: Gives rows with ``key`` from histories and an as-of.
+            definition: Gives rows with ``key`` from histories and a moment.
             as_ofs: Aware, whole seconds; each once, in any order.
 
         Returns:
             ``customer_id``, ``as_of`` (timestamp[s, UTC]), then the definition's columns; sorted
             by as-of and the bytes of the id.
+
+        Raises:
+            InputError: An as-of has no zone or a fraction of a second.
         """
-        moments = sorted(set(as_ofs))
-        if not moments:
-            nothing = definition(self._histories, datetime.fromtimestamp(0, tz=UTC))
-            return _labelled(nothing.schema().to_pyarrow().empty_table(), None, None)
-        prepared = self._prepare(many=len(moments) > 1)
-        return pa.concat_tables(
-            [
-                _labelled(
-                    self._engine.arrow(definition(prepared.histories, moment).order_by("key")),
-                    prepared.ids,
-                    moment,
-                )
-                for moment in moments
-            ]
-        )
+        bound = [_bound(as_of) for as_of in sorted(set(as_ofs))]
+        if len(bound) > 1 and self._ids is None:
+            self._prepare()
+        query = self._query(definition)
+        parts = [
+            self._labelled(self._engine.run(query, values), values["as_of_second"])
+            for values in bound
+        ]
+        return pa.concat_tables(parts or [self._labelled(query.schema.empty_table(), 0)])
 
     def batches(self, definition: Definition, as_of: datetime) -> pa.RecordBatchReader:
         """Run one definition at one as-of, batch by batch.
 
         Returns:
             A reader of ``customer_id``, then the definition's columns, sorted by the id's bytes.
+
+        Raises:
+            InputError: The as-of has no zone or a fraction of a second.
         """
-        prepared = self._prepare(many=False)
-        rows = self._engine.batches(definition(prepared.histories, as_of).order_by("key"))
+        rows = self._engine.stream(self._query(definition), _bound(as_of))
         schema = pa.schema([pa.field("customer_id", pa.string()), *list(rows.schema)[1:]])
 
         def named() -> Iterator[pa.RecordBatch]:
             for batch in rows:
-                names = prepared.ids.take(batch.column(0))
-                yield pa.RecordBatch.from_arrays([names, *batch.columns[1:]], schema=schema)
+                columns = [self._names(batch.column(0)), *batch.columns[1:]]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, named())
 
-    def _prepare(self, *, many: bool) -> Prepared:
-        if self._prepared is None or (many and not self._side_by_side):
-            self._prepared = prepare(self._engine, self._histories, side_by_side=many)
-            self._side_by_side = many
-        return self._prepared
+    def _query(self, definition: Definition) -> Query:
+        stage: _Stage = "read" if self._ids is None else "prepared"
+        contacts, purchases, people = (t.schema() for t in self._prepared or self._read)
+        return _compiled(definition, stage, (contacts, purchases, people))
+
+    def _prepare(self) -> None:
+        """Number the customers and keep their rows inside the engine, side by side."""
+        keys = ibis.union(*(table.select("key") for table in self._read), distinct=True)
+        number = ibis.row_number().over(ibis.window(order_by=keys.key)).cast("int32")
+        ids = self._engine.keep(keys.select(id=keys.key, number=number), name=_IDS)
+        self._prepared = tuple(
+            self._engine.keep(_numbered(table, ids), name=f"prepared_{name}")
+            for table, name in zip(self._read, _TABLES, strict=True)
+        )
+        self._ids = self._engine.arrow(ids.order_by("number")).column("id").combine_chunks()
+
+    def _names(self, keys: pa.Array) -> pa.Array:
+        return keys if self._ids is None else self._ids.take(keys)
+
+    def _labelled(self, rows: pa.Table, second: int | datetime) -> pa.Table:
+        names = self._names(rows.column("key").combine_chunks())
+        moment = pa.scalar(second, pa.int64()).cast(pa.timestamp("s", "UTC"))
+        found = rows.drop_columns(["key"])
+        found = found.add_column(0, "as_of", pa.repeat(moment, len(rows)))
+        return found.add_column(0, pa.field("customer_id", pa.string()), names)
 
 
-def _labelled(rows: pa.Table, ids: pa.Array | None, as_of: datetime | None) -> pa.Table:
-    key = rows.column("key")
-    names = key if ids is None else ids.take(key.combine_chunks())
-    seconds = 0 if as_of is None else whole_second(as_of)
-    moment = pa.scalar(seconds, pa.int64()).cast(pa.timestamp("s", "UTC"))
-    found = rows.drop_columns(["key"])
-    found = found.add_column(0, "as_of", pa.repeat(moment, len(rows)))
-    return found.add_column(0, pa.field("customer_id", pa.string()), names)
+def _numbered(table: ir.Table, ids: ir.Table) -> ir.Table:
+    joined = table.inner_join(ids, table.key == ids.id)
+    rest = [name for name in table.columns if name != "key"]
+    return joined.select(*rest, key=joined.number).order_by("key")

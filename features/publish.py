@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from features.artefact import point_to, writing
 from features.calendar import Event
+from features.errors import TooLittleDataError
 from features.panel import Panel, panel_table
 from features.snapshot import (
     CUSTOMERS_FILE,
@@ -53,6 +54,9 @@ def publish_snapshot(
 
     Returns:
         The snapshot, opened and verified.
+
+    Raises:
+        TooLittleDataError: It would hold no queue and no customer; what was current stays.
     """
     meta: dict[str, Any] = {"as_of": as_of.isoformat(), "warnings": list(warnings)}
     with writing(
@@ -66,6 +70,12 @@ def publish_snapshot(
         write_arrow(folder / VOLUME_FILE, panel_table(panel))
         meta["queues"] = len(panel.queues)
         meta["customers"] = _write_customers(folder / CUSTOMERS_FILE, customers)
+        if not meta["queues"] and not meta["customers"]:
+            raise TooLittleDataError(
+                f"nothing was known at {as_of.isoformat()}",
+                expected="a moment after the first row was available",
+                remedy="build as of a later moment, or say in the mapping when rows were known",
+            )
         meta["features"] = [name for name in customers.schema.names if name != "customer_id"]
         queues = [queue_to_json(q.history.queue) for q in panel.queues.values()]
         (folder / QUEUES_FILE).write_text(json.dumps(queues, ensure_ascii=False), encoding="utf-8")

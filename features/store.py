@@ -14,7 +14,6 @@ from typing import Any, Self
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features import labels as churn
 from features import volume
 from features.calendar import Event, Queue, epoch, parse_opening
 from features.contracts import INTERVAL_MINUTES, TABLES, WEEKDAYS
@@ -24,14 +23,16 @@ from features.errors import HorizonError, InputError, TooLittleDataError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
 from features.grid import Passes
 from features.home import Home
+from features.labels import ChurnLabels
 from features.lake import Lake
 from features.panel import Panel, build_panel
 from features.publish import publish_snapshot
 from features.snapshot import QueueHistory, Snapshot
-from features.windows import known, literal, second_of
+from features.windows import known, literal, second_of, written
 
 EVENT_TABLES = ("interactions", "intervals", "purchases")
 _HOUR = timedelta(hours=1)
+_SECOND = timedelta(seconds=1)
 
 
 class FeatureStore:
@@ -110,10 +111,10 @@ class FeatureStore:
         rows = self._tables["queues"]
         stated = {
             row["queue"]: _queue(row)
-            for row in self._engine.arrow(rows.filter(known(rows, as_of))).to_pylist()
+            for row in self._engine.arrow(rows.filter(known(rows, written(as_of)))).to_pylist()
         }
         interactions, intervals = (
-            table.filter(known(table, as_of))
+            table.filter(known(table, written(as_of)))
             for table in (self._tables["interactions"], self._tables["intervals"])
         )
         seen = self._engine.arrow(volume.seen_queues(interactions, intervals))
@@ -128,7 +129,7 @@ class FeatureStore:
     def events(self, as_of: datetime) -> tuple[Event, ...]:
         """Return the calendar events known at a moment, by start and id; they may lie ahead."""
         rows = self._tables["calendar"]
-        rows = rows.filter(known(rows, as_of) & (rows.known_at <= literal(as_of)))
+        rows = rows.filter(known(rows, written(as_of)) & (rows.known_at <= literal(as_of)))
         found = rows.select(
             "event_id",
             "kind",
@@ -189,9 +190,7 @@ class FeatureStore:
         horizon = timedelta(days=horizon_days)
         end = self._horizon()
         found = self._passes.run(
-            lambda histories, as_of: churn.churn_labels(
-                histories.purchases, as_of, horizon_days=horizon_days, active_days=active_days
-            ),
+            ChurnLabels(horizon_days=horizon_days, active_days=active_days),
             [as_of for as_of in as_ofs if as_of + horizon <= end],
         )
         seconds = found.column("as_of").cast(pa.int64()).to_numpy() + horizon_days * 86_400
@@ -220,7 +219,8 @@ class FeatureStore:
             progress: Told what is being done.
 
         Raises:
-            HorizonError: ``as_of`` lies after ``now``, or before anything was known.
+            HorizonError: ``as_of`` lies after ``now``.
+            TooLittleDataError: Nothing was known at ``as_of``.
         """
         if as_of > now:
             raise HorizonError(
@@ -247,21 +247,25 @@ class FeatureStore:
         )
 
     def _horizon(self) -> datetime:
-        moments = [
-            self._engine.arrow(table.aggregate(last=table.available_at.max()))
-            .column("last")[0]
-            .as_py()
-            for table in (self._tables[name] for name in EVENT_TABLES)
-        ]
-        found: list[datetime] = [moment for moment in moments if moment is not None]
+        found: list[datetime] = []
+        for name in EVENT_TABLES:
+            rows = self._tables[name]
+            # An as-of sees what happened before it, so the last event must lie before it.
+            last = self._engine.arrow(
+                rows.aggregate(
+                    known=rows.available_at.max(), happened=rows[TABLES[name].event_time].max()
+                )
+            ).to_pylist()[0]
+            if last["known"] is not None:
+                found += [last["known"], last["happened"] + _SECOND]
         if not found:
             raise TooLittleDataError(
                 "the lake holds no interactions, intervals or purchases",
                 remedy="load some with `python -m features ingest`",
             )
-        last = max(found).replace(tzinfo=UTC)
-        hour = last.replace(minute=0, second=0, microsecond=0)
-        return hour if hour == last else hour + _HOUR
+        last_known = max(found).replace(tzinfo=UTC)
+        hour = last_known.replace(minute=0, second=0, microsecond=0)
+        return hour if hour == last_known else hour + _HOUR
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None

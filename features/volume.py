@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.calendar import GRID_SECONDS
-from features.windows import happened, second_of, thousandths
+from features.windows import happened, second_of, thousandths, written
 
 
 def contact_cells(interactions: ir.Table, as_of: datetime) -> ir.Table:
@@ -35,7 +35,7 @@ def contact_cells(interactions: ir.Table, as_of: datetime) -> ir.Table:
         waiting=(interactions.outcome == "open").cast("int64"),
         handle_ms=thousandths(interactions.handle_seconds),
     )
-    rows = happened(rows, as_of)
+    rows = happened(rows, written(as_of))
     cell = ((rows.ts // GRID_SECONDS) * GRID_SECONDS).cast("int64")
     cells = rows.group_by("queue", cell=cell).aggregate(
         last_ts=rows.ts.max(),
@@ -79,7 +79,7 @@ def interval_counts(intervals: ir.Table, as_of: datetime) -> ir.Table:
         available_at=intervals.available_at,
         superseded_at=intervals.superseded_at,
     )
-    rows = happened(rows, as_of)
+    rows = happened(rows, written(as_of))
     ended = rows.ts + rows.minutes * 60 <= int(as_of.timestamp())
     return (
         rows.filter(ended)

@@ -7,6 +7,7 @@ is left-closed: it holds what happened in [as-of - W days, as-of).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import ibis
@@ -17,6 +18,29 @@ from features.errors import InputError
 
 WINDOW_DAYS = (7, 30, 90, 180, 365)
 """Days that windowed features look back."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An as-of inside an expression: written into it, or bound anew at each run.
+
+    Attributes:
+        second: Its epoch second, int64.
+        time: The same, to be compared with the lake's timestamps (naive UTC).
+    """
+
+    second: ir.IntegerScalar
+    time: ir.TimestampScalar
+
+
+def written(as_of: datetime) -> Moment:
+    """Return an as-of as literals.
+
+    Raises:
+        InputError: It has no time zone, or a fraction of a second.
+    """
+    second = ibis.literal(whole_second(as_of), type="int64")
+    return Moment(second=second, time=literal(as_of))
 
 
 def whole_second(as_of: datetime) -> int:
@@ -53,34 +77,34 @@ def literal(moment: datetime) -> ir.TimestampScalar:
     return ibis.literal(moment.astimezone(UTC).replace(tzinfo=None), type="timestamp(6)")
 
 
-def known(rows: ir.Table, as_of: datetime) -> ir.BooleanValue:
+def known(rows: ir.Table, as_of: Moment) -> ir.BooleanValue:
     """Return whether each row is the version of its key that was known at ``as_of``.
 
     Args:
         rows: Has ``available_at`` and ``superseded_at``.
-        as_of: The moment, aware.
+        as_of: The moment.
     """
-    moment = literal(as_of)
     until = rows.superseded_at
-    return (rows.available_at <= moment) & (until.isnull() | (until > moment))
+    return (rows.available_at <= as_of.time) & (until.isnull() | (until > as_of.time))
 
 
-def happened(rows: ir.Table, as_of: datetime) -> ir.Table:
+def happened(rows: ir.Table, as_of: Moment) -> ir.Table:
     """Keep what had happened before ``as_of`` and was known at it.
 
     Args:
         rows: Has ``ts`` (epoch seconds), ``available_at`` and ``superseded_at``.
-        as_of: The moment, whole seconds.
+        as_of: The moment.
     """
-    return rows.filter((rows.ts < whole_second(as_of)) & known(rows, as_of))
+    return rows.filter((rows.ts < as_of.second) & known(rows, as_of))
 
 
-def segment(ts: ir.IntegerValue, as_of: int) -> ir.IntegerValue:
+def segment(ts: ir.IntegerValue, as_of: Moment) -> ir.IntegerValue:
     """Return the shortest window that holds a moment: its place in ``WINDOW_DAYS``.
 
     A moment older than all of them gets the last place, so leave such rows out before.
     """
-    inside = [(ts >= as_of - days * DAY_SECONDS, i) for i, days in enumerate(WINDOW_DAYS[:-1])]
+    shorter = enumerate(WINDOW_DAYS[:-1])
+    inside = [(ts >= as_of.second - days * DAY_SECONDS, i) for i, days in shorter]
     return ibis.cases(*inside, else_=len(inside)).cast("int8")
 
 

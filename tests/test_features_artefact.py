@@ -121,6 +121,26 @@ def test_nothing_published_is_its_own_error(tmp_path):
         open_current(tmp_path, kind="thing", schema=1)
 
 
+@pytest.mark.parametrize("content", [b"../other\n", b"two\nlines", b"\xff\xfe\0", None])
+def test_a_pointer_that_names_no_folder_is_damage_and_says_what_to_do(tmp_path, content):
+    write(tmp_path, id="one")
+    if content is None:
+        (tmp_path / CURRENT).mkdir()
+    else:
+        (tmp_path / CURRENT).write_bytes(content)
+    with pytest.raises(DamagedArtefactError, match="Delete it, then publish or promote again"):
+        current_id(tmp_path)
+    with pytest.raises(DamagedArtefactError, match="CURRENT"):
+        open_current(tmp_path, kind="thing", schema=1)
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    write(tmp_path, id="one")
+    (tmp_path / CURRENT).write_text("two\n")
+    with pytest.raises(DamagedArtefactError, match=r"thing `two`: got no folder"):
+        open_current(tmp_path, kind="thing", schema=1)
+
+
 def test_pointing_at_nothing_suggests_near_names(tmp_path):
     write(tmp_path, id="one")
     with pytest.raises(UnknownNameError, match="one"):

@@ -17,6 +17,7 @@ from features.errors import InputError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
 from features.home import Home
 from features.store import FeatureStore
+from features.windows import written
 
 DAYS = (7, 30, 90, 180, 365)
 
@@ -419,6 +420,6 @@ def test_the_definition_compiles_for_spark():
         for contract in (INTERACTIONS, PURCHASES, CUSTOMERS)
     ]
     rows = Histories(contact_rows(tables[0]), purchase_rows(tables[1]), people_rows(tables[2]))
-    sql = ibis.to_sql(customer_features(rows, T0), dialect="databricks")
+    sql = ibis.to_sql(customer_features(rows, written(T0)), dialect="databricks")
     assert "ASOF" not in sql.upper()
     assert all(f"`{name}`" in sql for name in FEATURE_NAMES)

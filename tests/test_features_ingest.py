@@ -433,8 +433,10 @@ def test_what_was_asked_for_must_make_sense(lake: Lake, tmp_path: Path) -> None:
         load(lake, path, to="customer")
     with pytest.raises(MappingError, match="expected `queues`"):
         load(lake, path, to="queues", mapping=mapping)
-    with pytest.raises(InputError, match="files or a query"):
+    with pytest.raises(InputError, match="neither files nor a query"):
         ingest(lake, "customers", now=NOW)
+    with pytest.raises(InputError, match="got files and a query; expected one of them"):
+        ingest(lake, "customers", now=NOW, files=[path], query=Query("sqlite://", "SELECT 1"))
     with pytest.raises(InputError, match="aware"):
         load(lake, path, to="customers", now=datetime.fromisoformat("2026-01-01"))
 

@@ -88,6 +88,33 @@ def test_a_mapping_file_is_read(tmp_path: Path) -> None:
             "expected an encoding that Python knows",
         ),
         (
+            'table = "customers"\n[file]\nencoding = "idna"\n[columns]\ncustomer_id = "a"',
+            "expected an encoding that Python knows",
+        ),
+        (
+            'table = "customers"\n[time]\nformat = "%Q"\n[columns]\ncustomer_id = "a"',
+            "expected a strptime format such as",
+        ),
+        (
+            'table = "customers"\n[columns]\ncustomer_id = "a"\n'
+            'joined_at = { column = "b", format = "%Y %Y" }',
+            "expected a strptime format such as",
+        ),
+        (
+            'table = "customers"\n[columns]\ncustomer_id = "a"\n'
+            'available_at = { after = "joined_at", seconds = nan }',
+            "expected a finite number",
+        ),
+        (
+            'table = "customers"\n[columns]\ncustomer_id = "a"\n'
+            'available_at = { after = "joined_at", seconds = 1e30 }',
+            "seconds",
+        ),
+        (
+            'table = "customers"\n[rows]\nwhere = { a = "b" }\n[columns]\ncustomer_id = "a"',
+            "a valid list",
+        ),
+        (
             'table = "customers"\n[columns]\ncustomer_id = { column = "a", value = "b" }',
             "exactly one",
         ),

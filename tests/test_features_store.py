@@ -56,6 +56,21 @@ def test_the_default_as_of_is_the_next_full_hour_but_never_later_than_now(store)
     assert store.latest(now=at(0, seconds=-1800)) == at(0, seconds=-1800)
 
 
+def test_an_event_on_the_very_hour_is_seen_by_the_default_as_of(home):
+    load(home, {"purchases": [purchase("p", "alone", at(-3))]})
+    with FeatureStore(home, threads=1) as opened:
+        as_of = opened.latest(now=at(30))
+        assert as_of == at(-3, seconds=3600)
+        assert opened.customers([as_of]).column("customer_id").to_pylist() == ["alone"]
+
+
+def test_a_snapshot_of_nothing_is_refused_and_what_was_current_stays(store, home):
+    kept = store.publish(as_of=T0, now=T0)
+    with pytest.raises(TooLittleDataError, match="nothing was known"):
+        store.publish(as_of=at(-9999), now=T0)
+    assert open_current_snapshot(home.snapshots).artefact.id == kept.artefact.id
+
+
 def test_a_store_is_pinned_to_the_versions_of_its_opening(store, home):
     before = store.customers([T0])
     load(home, {"purchases": [purchase("new", "new", at(-1))]})
@@ -190,7 +205,9 @@ def test_the_verb_prints_a_summary_for_people_and_json_for_machines(home):
     assert '"as_of": "2026-02-28 00:00:00+00:00"' in as_json.stdout
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2026-02-28", "2026-02-28T01:00"])
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00+14:00", "yesterday", "2026-02-28", "2026-02-28T01:00"]
+)
 def test_an_as_of_without_a_zone_is_refused(home, text):
     load(home, centre())
     done = CliRunner().invoke(command(), ["build", "--home", str(home.root), "--as-of", text])

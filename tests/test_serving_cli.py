@@ -113,3 +113,9 @@ def test_what_the_server_cannot_afford_to_import_is_not_imported() -> None:
 def test_the_bentofile_starts_this_service() -> None:
     bentofile = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
     assert bentofile["service"] == "serving.service:Ebbflow"
+
+
+def test_a_host_that_is_not_ours_is_named_with_the_setting() -> None:
+    with pytest.raises(ConfigError, match="EBBFLOW_HOST") as caught:
+        invoke("run", "--host", "256.1.1.1", "--port", "0")
+    assert exit_code(caught.value) == 2

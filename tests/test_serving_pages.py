@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 from serving_client import Server, serving
 from serving_world import MADE_AT, NOW, World, build_world, customer_ids, put_forecast
+
+from serving.http.pages.week import queue_week
+from serving.sets.forecast import open_current_forecast_set
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +81,7 @@ def test_a_day_of_23_hours_is_as_wide_as_the_others(world: World) -> None:
     assert ("0.750", f"{2 + 14 / 24:.3f}") in shut
 
 
-def test_a_public_holiday_is_named_where_it_closes_a_queue(tmp_path: Path, world: World) -> None:
-    from dataclasses import replace
-
-    from serving.http.pages.week import queue_week
-    from serving.sets.forecast import open_current_forecast_set
-
+def test_a_public_holiday_is_named_where_it_closes_a_queue(world: World) -> None:
     phone = open_current_forecast_set(world.home.forecasts).queue("phone")
     closing = replace(phone, queue=replace(phone.queue, open_on_holidays=False))
     good_friday = MADE_AT + timedelta(days=13)

@@ -144,6 +144,7 @@ def test_nothing_registered_is_an_empty_list(command: Command, tmp_path: Path) -
         (("rollback", "churn"), 4, "no churn bundle serves"),
         (("fit", "volume", "--as-of", "2024-03-01"), 2, "ISO 8601 with a zone"),
         (("fit", "volume", "--as-of", "yesterday"), 2, "ISO 8601 with a zone"),
+        (("fit", "churn", "--as-of", "0001-01-01T00:00+14:00"), 2, "ISO 8601 with a zone"),
         (("fit", "volume", "--config", "missing.toml"), 2, "missing.toml"),
         (("fit", "tickets"), 2, "'tickets' is not one of 'volume'"),
     ],

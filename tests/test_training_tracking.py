@@ -175,6 +175,15 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         Tracking(tmp_path).versions("volume")
 
 
+def test_a_root_that_is_no_folder_is_named_before_anything_is_fitted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for root in (tmp_path / "file", tmp_path / "file" / "mlruns"):
+        with pytest.raises(ConfigError, match="file`, which is no folder that can be written"):
+            Tracking(root).check()
+    Tracking(tmp_path / "mlruns").check()
+    assert not (tmp_path / "mlruns").exists()
+
+
 def test_a_run_that_cannot_be_recorded_ends_as_failed_and_registers_nothing(
     tracking: Tracking, client: MlflowClient, tmp_path: Path
 ) -> None:

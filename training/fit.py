@@ -66,7 +66,7 @@ def fit(
         ConfigError: The tracking folder or database cannot be used; told before the fit begins.
     """
     started_at = clock()
-    tracking.ensure()
+    tracking.check()
     with FeatureStore(home) as store, tempfile.TemporaryDirectory() as folder:
         moment = as_of or store.latest(now=started_at)
         if moment > started_at:

@@ -99,7 +99,7 @@ class Tracking:
 
         for name in ("mlflow", "alembic"):  # both announce each step of making the database
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._make_root()
+        self.root.mkdir(parents=True, exist_ok=True)
         try:
             # Two processes that make MLflow's tables at once fail; SQLite's own lock keeps them
             # apart on every system, and ends with the process that holds it.
@@ -117,24 +117,21 @@ class Tracking:
                 remedy=f"if another MLflow version wrote it, run `mlflow db upgrade {self.uri}`",
             ) from error
 
-    def _make_root(self) -> None:
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"tracking folder `{self.root}`",
-                got=error.strerror,
-                expected="a folder that can be written",
-                remedy="set EBBFLOW_MLRUNS or --mlruns",
-            ) from None
-
-    def ensure(self) -> None:
-        """Open the database, or make it, so that what is in its way shows before a long fit.
+    def check(self) -> None:
+        """Refuse a place that cannot take a run, before a long fit; nothing is made.
 
         Raises:
-            ConfigError: The folder cannot be made, or the database is not MLflow's.
+            ConfigError: The folder cannot be written, or the database in it is not MLflow's.
         """
-        _ = self._client
+        nearest = next(path for path in (self.root, *self.root.parents) if path.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise ConfigError(
+                f"tracking folder `{self.root}`",
+                got=f"`{nearest}`, which is no folder that can be written",
+                remedy="set EBBFLOW_MLRUNS or --mlruns",
+            )
+        if self._database.exists():
+            _ = self._client
 
     def record(
         self,

@@ -24,6 +24,15 @@ _BLOCK_BYTES = 1 << 24
 BROKEN_STREAM = (OSError, EOFError, zlib.error)
 """What Python raises for a compressed file that is damaged or ends too early."""
 
+_SIGNS = {
+    b"\x1f\x8b": "it is packed by gzip: let its name end in .gz",
+    b"PK": "it is a zip archive or a spreadsheet: export it as CSV",
+    b"PAR1": 'it is Parquet: say `format = "parquet"` under [file] in the mapping',
+    b"\xff\xfe": 'say `encoding = "utf-16"` under [file] in the mapping',
+    b"\xfe\xff": 'say `encoding = "utf-16"` under [file] in the mapping',
+}
+"""How files begin that are no text in the usual encodings, and what to do about each."""
+
 
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a Parquet file.
@@ -217,11 +226,14 @@ def _csv_error(path: Path, options: FileOptions, error: Exception) -> Unreadable
 def _wrong_encoding(path: Path, options: FileOptions) -> UnreadableFileError:
     """Return the error that names the first byte that does not decode."""
     line, position, bad = _first_bad_byte(path, options.encoding)
+    with path.open("rb") as file:
+        start = file.read(4)
+    usual = 'say the encoding under [file] in the mapping, such as `encoding = "cp1252"`'
     return unreadable(
         path,
         f"{bad}, which is not {options.encoding}",
         where=f", line {line}, byte {position}",
-        remedy='say the encoding under [file] in the mapping, such as `encoding = "cp1252"`',
+        remedy=next((told for sign, told in _SIGNS.items() if start.startswith(sign)), usual),
     )
 
 

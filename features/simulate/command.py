@@ -77,7 +77,10 @@ def _end(until: str | None, now: datetime | None) -> datetime:
 
 
 def _show(word: str, share: float) -> None:
-    sys.stderr.write(f"\r{word} {share:4.0%}" + ("\n" if share >= 1 else ""))
+    """Show the progress on one line of a terminal, and as a line a step in a log."""
+    watched = sys.stderr.isatty()
+    end = "\n" if share >= 1 or not watched else ""
+    sys.stderr.write(("\r" if watched else "") + f"simulating {word} {share:4.0%}" + end)
     sys.stderr.flush()
 
 

@@ -30,7 +30,7 @@ from serving.sets.forecast import PublishedForecast
 
 DAYS = 7
 STYLE = """
-.week{table-layout:fixed;margin:.4rem 0}.week th:first-child{width:8.8rem;font-weight:400}
+.week{table-layout:fixed;margin:.4rem 0}.week tr>:first-child{width:8.8rem;font-weight:400}
 .week td,.week thead th{text-align:center;padding:.3rem .1rem;font-variant-numeric:tabular-nums}
 .week thead th{line-height:1.25}.week thead .soft{font-weight:400;font-size:.85em}
 .week .today{color:var(--tide)}.week tbody th{text-align:left;padding-left:0}
@@ -49,7 +49,7 @@ var(--tide);vertical-align:.25rem}
 .grid{stroke:var(--line)}.now{stroke:var(--alarm);stroke-width:1.5;stroke-dasharray:4 3}
 .key.now{width:0;height:.9rem;border-left:2px dashed var(--alarm)}
 svg *{vector-effect:non-scaling-stroke}
-@media (max-width:40rem){.week{font-size:.72rem}.week th:first-child{width:4.7rem}
+@media (max-width:40rem){.week{font-size:.72rem}.week tr>:first-child{width:4.2rem}
 .week td,.week thead th{padding:.3rem 0}}
 """
 LEGEND = (
