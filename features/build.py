@@ -16,7 +16,6 @@ from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
 from features.errors import InputError
 from features.home import Home
 from features.snapshot import QueueHistory, Snapshot
-from features.store import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,9 @@ def build_snapshot(
         TooLittleDataError: The lake holds no event.
         HorizonError: ``as_of`` lies in the future.
     """
+    # Ibis takes a second to import, which would slow down every other verb and all help.
+    from features.store import FeatureStore
+
     with FeatureStore(home) as store:
         at = store.latest(now=now) if as_of is None else as_of
         snapshot = store.publish(as_of=at, now=now, progress=progress)

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.contracts import CUSTOMERS, TABLES
-from features.engine import LAKE_COLUMNS, Engine, schema_of
+from features.engine import LAKE_COLUMNS, Engine, Query, parameter, schema_of
 from features.lake import lake_schema
 
 
@@ -48,6 +48,24 @@ def test_rows_in_memory_can_be_filtered_kept_and_streamed(engine):
     assert engine.arrow(kept.n.sum().as_table()).column(0).to_pylist() == [20]
     reader = engine.batches(kept.order_by("n"), rows=2)
     assert reader.read_all().column("n").to_pylist() == [0, 2, 4, 6, 8]
+
+
+def test_a_query_compiled_once_runs_with_each_value_over_views_and_kept_rows():
+    rows = ibis.table({"n": "int64", "t": "timestamp(6)"}, name="rows")
+    since, until = parameter("since", "int64"), parameter("until", "timestamp(6)")
+    query = Query.of(rows.filter((rows.n >= since) & (rows.t < until)).select("n").order_by("n"))
+    noon = datetime(2026, 1, 1, 12)  # noqa: DTZ001 # the lake's moments are naive UTC
+    moments = [noon.replace(hour=hour) for hour in (11, 12, 13)]
+    data = pa.table({"n": [1, 2, 3], "t": pa.array(moments, pa.timestamp("us"))})
+    with Engine(threads=1) as viewed, Engine(threads=1) as kept:
+        viewed.view(viewed.memory(data), name="rows")
+        kept.keep(kept.memory(data), name="rows")
+        for engine in (viewed, kept):
+            for since_n, expected in ((1, [1]), (2, []), (-5, [1])):
+                found = engine.run(query, {"since": since_n, "until": noon})
+                assert found.column("n").to_pylist() == expected
+            later = {"since": 2, "until": noon.replace(hour=23)}
+            assert engine.stream(query, later).read_all().column("n").to_pylist() == [2, 3]
 
 
 def test_zoned_moments_come_back_as_utc(engine):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.calendar import Float64
-from features.customers import FEATURES, Feature
+from features.customers import FEATURES
+from features.formulas import Feature
 from serving.models.churn.reasons import Phrase, ReasonBook, Unit, When
 
 
