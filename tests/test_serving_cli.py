@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
+def _clean_environment() -> Iterator[None]:
+    """Hide the user's settings, and undo what `run` tells the server that it becomes."""
+    before = dict(os.environ)
+    for name in before:
         if name.startswith(ENV_PREFIX):
-            monkeypatch.delenv(name)
+            del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def invoke(*arguments: str) -> str:
