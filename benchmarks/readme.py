@@ -7,30 +7,55 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS
+from features.contracts import LEAD_BUCKETS
 
-ORDER = ("features", "ingest", "simulate", "server", "accuracy")
+ORDER = ("features", "ingest", "simulate", "server", "churn", "volume")
+OURS, BASELINES = "Ebbflow", ("seasonal naive", "mean of 4 weeks")
 _MET = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def markdown(results: Path = RESULTS) -> str:
     """Return the accuracy of the volume model by set, then every goal with what was measured."""
     found = {name: json.loads((results / f"{name}.json").read_text()) for name in ORDER}
-    return "\n".join([*_accuracy(found["accuracy"]), "", *_goals(found)])
+    parts = (_volume(found["volume"]), _goals(found))
+    return "\n\n".join("\n".join(lines) for lines in parts)
 
 
-def _accuracy(result: dict[str, Any]) -> list[str]:
+def _volume(result: dict[str, Any]) -> list[str]:
+    """Return WAPE and coverage by set, with one figure a lead in each cell."""
+    leads = [label for _, _, label in LEAD_BUCKETS]
     lines = [
-        "WAPE over 28 days ahead, pooled over rolling origins (`python -m benchmarks.accuracy`):",
+        f"WAPE, %, at leads of {', '.join(leads)}, from six rolling origins over each set's year "
+        "(`python -m benchmarks.volume`; 1-24 h are six days a set):",
         "",
-        "| set | Ebbflow | same hour last week | mean of 4 weeks | hours in the 80 % band |",
-        "|---|---|---|---|---|",
+        "| set | Ebbflow | better seasonal baseline | best other peer | hours in the 80 % band "
+        "| day totals in it |",
+        "|---|---|---|---|---|---|",
     ]
+    by_set: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
     for row in result["rows"]:
-        if row.get("lead") == "all" and row.get("queue") == "all queues":
-            shares = (row["wape"], row["wape_seasonal_naive"], row["wape_mean4"])
-            cells = [row["set"], *(f"{100 * s:.1f} %" for s in shares)]
-            lines.append(f"| {' | '.join(cells)} | {100 * row['coverage_80']:.0f} % |")
+        if "who" in row:
+            by_set.setdefault(row["set"], {})[row["lead"], row["who"]] = row
+    for name, rows in by_set.items():
+        names = dict.fromkeys(who for _, who in rows)
+        others = [who for who in names if who not in (OURS, *BASELINES)]
+        cells = [
+            [f"{100 * rows[lead, OURS]['wape']:.1f}" for lead in leads],
+            [f"{100 * min(rows[lead, who]['wape'] for who in BASELINES):.1f}" for lead in leads],
+            [_best(rows, others, lead) for lead in leads],
+            [f"{100 * rows[lead, OURS]['coverage_80']:.0f}" for lead in leads],
+            [f"{100 * rows[lead, OURS]['coverage_80_days']:.0f}" for lead in leads],
+        ]
+        lines.append(f"| {' | '.join([name, *(' / '.join(cell) for cell in cells)])} |")
     return lines
+
+
+def _best(rows: dict[tuple[str, str], dict[str, Any]], others: list[str], lead: str) -> str:
+    """Return the least WAPE of the other peers at a lead, with its owner's name."""
+    if not others:
+        return "-"
+    best = min(others, key=lambda who: rows[lead, who]["wape"])
+    return f"{100 * rows[lead, best]['wape']:.1f} ({best})"
 
 
 def _goals(found: dict[str, Any]) -> list[str]:
@@ -40,12 +65,12 @@ def _goals(found: dict[str, Any]) -> list[str]:
             cells = (check["what"], check["goal"], check["value"], _MET[check["met"]])
             lines.append(f"| {' | '.join(cells)} |")
     runs = (f"{name} {result['date'][:10]}" for name, result in found.items())
-    machine = found["accuracy"]["machine"]
+    machine = found["volume"]["machine"]
     lines += [
         "",
         f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
         f"{', '.join(runs)}. Raw figures and versions: `benchmarks/results/`; to measure again: "
-        "`make benchmark-core`.",
+        "`make benchmark-core` and `make benchmark-volume`.",
     ]
     return lines
 

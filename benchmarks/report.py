@@ -42,6 +42,11 @@ def at_least(what: str, value: float, limit: float, *, unit: str = "x") -> Check
     return Check(what, f">= {limit:g}{unit}", f"{value:.3g}{unit}", value >= limit)
 
 
+def within(what: str, value: float, low: float, high: float, *, unit: str = "x") -> Check:
+    """Return a check that a figure lies between two bounds, both allowed."""
+    return Check(what, f"{low:g}-{high:g}{unit}", f"{value:.3g}{unit}", low <= value <= high)
+
+
 def skipped(what: str, goal: str, why: str) -> Check:
     """Return a check that could not be measured here."""
     return Check(what, goal, f"skipped: {why}", None)

@@ -35,8 +35,11 @@ import numpy as np
 from benchmarks.report import Check, finish
 from features.artefact import point_to
 from features.calendar import ALWAYS, Queue, epoch, interval_starts
+from features.contracts import PARTS
 from features.home import Home
+from serving.models.volume.effects import DayEffects
 from serving.models.volume.model import QueueForecast, VolumeForecast
+from serving.models.volume.shape import plain_shape
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 
@@ -180,11 +183,15 @@ def build_home(root: Path, *, customers: int) -> Home:
             is_open=np.ones(len(starts), dtype=bool),
             mean=mean,
             quantiles=mean[:, None] * (0.5 + np.arange(1, 20) / 20),
+            parts=np.column_stack((mean, np.zeros((len(mean), len(PARTS) - 1)))),
+            baseline=mean,
             aht_seconds=np.full(len(starts), 312.4),
+            shape=plain_shape(0.05),
+            effects=DayEffects({}, {}),
             method="combination",
             warnings=(),
         )
-    forecast = VolumeForecast(made_at=MADE_AT, as_of=MADE_AT, queues=queues)
+    forecast = VolumeForecast(made_at=MADE_AT, as_of=MADE_AT, events=(), queues=queues)
     id = write_forecast_set(
         home.forecasts, forecast=forecast, snapshot="none", model_version="none", now=MADE_AT
     )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
@@ -46,6 +46,7 @@ class BuildReport:
     Attributes:
         snapshot: Its id.
         as_of: The moment its features look back from.
+        customers_as_of: The moment its customers' features look back from.
         queues: A report a queue.
         customers: How many customers it knows.
         features: How many features each has.
@@ -56,6 +57,7 @@ class BuildReport:
 
     snapshot: str
     as_of: datetime
+    customers_as_of: datetime
     queues: tuple[QueueReport, ...]
     customers: int
     features: int
@@ -69,6 +71,7 @@ def build_snapshot(
     *,
     now: datetime,
     as_of: datetime | None = None,
+    only: Literal["volume"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> BuildReport:
     """Publish a snapshot and report what it holds.
@@ -77,18 +80,21 @@ def build_snapshot(
         home: Where the lake and the snapshots stand.
         now: The moment, aware UTC.
         as_of: The moment to look back from; by default the latest the data allow.
+        only: ``volume`` keeps the customers of the current snapshot, which takes seconds.
         progress: Told what is being done.
 
     Raises:
         TooLittleDataError: The lake holds no event.
-        HorizonError: ``as_of`` lies in the future.
+        HorizonError: ``as_of`` lies in the future, or before what kept customers look back from.
+        NotPublishedError: Customers are to be kept and no snapshot is published.
     """
     # Ibis takes a second to import, which would slow down every other verb and all help.
     from features.store import FeatureStore
 
     with FeatureStore(home) as store:
         at = store.latest(now=now) if as_of is None else as_of
-        snapshot = store.publish(as_of=at, now=now, progress=progress)
+        publish = store.publish if only is None else store.publish_volume
+        snapshot = publish(as_of=at, now=now, progress=progress)
         return _report(snapshot, versions=store.versions, warnings=store.warnings)
 
 
@@ -98,6 +104,7 @@ def _report(
     return BuildReport(
         snapshot=snapshot.artefact.id,
         as_of=snapshot.as_of,
+        customers_as_of=snapshot.customers_as_of,
         queues=tuple(_queue_report(history) for history in snapshot.histories.values()),
         customers=len(snapshot.customers),
         features=len(snapshot.customers.names),
@@ -137,12 +144,16 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
                 help="Look back from this time (ISO 8601 with zone); default: latest data."
             ),
         ] = None,
+        only: Annotated[
+            Literal["volume"] | None,
+            typer.Option(help="Build the volume; keep the customers of the current snapshot."),
+        ] = None,
         home: HomeOption = DEFAULT_HOME,
         json: JsonOption = False,
     ) -> None:
         """Build features for both models and publish them as a snapshot."""
         at = None if as_of is None else parse_as_of(as_of)
-        report = build_snapshot(Home(home), now=clock(), as_of=at, progress=_say)
+        report = build_snapshot(Home(home), now=clock(), as_of=at, only=only, progress=_say)
         if json:
             print_json(asdict(report))
         else:
@@ -174,10 +185,12 @@ def parse_as_of(text: str) -> datetime:
 
 def summary(report: BuildReport) -> str:
     """Return a report as text for people."""
+    same = report.customers_as_of == report.as_of
+    kept = "" if same else f", as of {report.customers_as_of:%Y-%m-%d %H:%M} UTC"
     lines = [
         f"snapshot   {report.snapshot}",
         f"as of      {report.as_of:%Y-%m-%d %H:%M} UTC",
-        f"customers  {report.customers:,} with {report.features} features each",
+        f"customers  {report.customers:,} with {report.features} features each{kept}",
         f"events     {report.events:,} known ahead",
         f"queues     {len(report.queues)}",
     ]

@@ -1,4 +1,4 @@
-"""Wall clocks, opening hours and public holidays, as pure functions of time.
+"""Wall clocks, opening hours and working days, as pure functions of time.
 
 Moments are epoch seconds (int64, UTC); intervals are left-closed and named by their start.
 Local wall time is derived from the queue's IANA zone, so a day has 23, 24 or 25 hours and a
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import holidays
 import numpy as np
 import numpy.typing as npt
 
 from features.contracts import INTERVAL_MINUTES, WEEKDAYS
 from features.errors import InputError
+from features.workdays import Workdays as Workdays
+from features.workdays import public_holidays as public_holidays
+from features.workdays import workdays as _workdays
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -310,37 +311,6 @@ def _opening_error(field: str, text: str) -> InputError:
     )
 
 
-@lru_cache(maxsize=256)
-def public_holidays(country: str, first_year: int, last_year: int) -> Mapping[int, str]:
-    """Return public holidays by local day (days since 1970-01-01), over whole years.
-
-    Args:
-        country: ISO 3166 code, with a subdivision as in ``DE-BY``.
-        first_year: First year.
-        last_year: Last year, included.
-
-    Raises:
-        InputError: The country or subdivision is unknown.
-
-    >>> public_holidays("US", 2026, 2026)[20638]  # 2026-07-04
-    'Independence Day'
-    """
-    code, _, subdivision = country.partition("-")
-    try:
-        found = holidays.country_holidays(
-            code, subdiv=subdivision or None, years=range(first_year, last_year + 1)
-        )
-    except (NotImplementedError, KeyError):
-        raise InputError(
-            f"country {country!r}",
-            got="no public holidays known for it",
-            expected="an ISO 3166 code such as `DE` or `DE-BY`",
-            field="country",
-        ) from None
-    origin = date(1970, 1, 1).toordinal()
-    return {day.toordinal() - origin: name for day, name in found.items()}
-
-
 def holidays_on(days: Int64, country: str | None) -> Bool:
     """Return whether each local day (days since 1970-01-01) is a public holiday, bool[n]."""
     if country is None or len(days) == 0:
@@ -350,10 +320,51 @@ def holidays_on(days: Int64, country: str | None) -> Bool:
     return np.isin(days, np.fromiter(known, dtype=np.int64, count=len(known)))
 
 
+def workdays(days: Int64, country: str | None) -> Workdays | None:
+    """Return the work calendar over the years of some local days; None without a country.
+
+    Args:
+        days: Local days since 1970-01-01, int64[n], at least one.
+        country: As in ``Queue.country``.
+    """
+    if country is None:
+        return None
+    years = [moment(int(d) * DAY_SECONDS).year for d in (days.min(), days.max())]
+    return _workdays(country, years[0], years[1])
+
+
+def followed_weekday(days: Int64, country: str | None) -> Int64:
+    """Return the weekday whose hours and shape each local day has, 0 for Monday, int64[n].
+
+    A day's own weekday, save for a make-up working day, as China has them: that keeps the hours
+    of the day off that it makes up for.
+
+    >>> saturday, sunday = 20_512, 20_513  # 2026-02-28, worked in China, and the day after
+    >>> followed_weekday(np.array([saturday, sunday]), "CN").tolist()
+    [0, 6]
+    """
+    weekday: Int64 = (days + 3) % 7
+    known = workdays(days, country) if len(days) else None
+    if known is None or not known.made_up.any():
+        return weekday
+    followed: Int64 = known.follows[days - known.first_day]
+    return followed
+
+
+def made_up(days: Int64, country: str | None) -> Bool:
+    """Return whether each local day is a make-up working day, bool[n]."""
+    known = workdays(days, country) if len(days) else None
+    if known is None:
+        return np.zeros(len(days), dtype=bool)
+    found: Bool = known.made_up[days - known.first_day]
+    return found
+
+
 def is_open(queue: Queue, starts: Int64) -> Bool:
     """Return whether the queue is open in any part of each interval, bool[n].
 
-    A weekday whose opening is neither stated nor learnt counts as open.
+    A weekday whose opening is neither stated nor learnt counts as open; a make-up working day
+    has the hours of the day off that it makes up for.
 
     Args:
         queue: The queue.
@@ -368,7 +379,8 @@ def is_open(queue: Queue, starts: Int64) -> Bool:
             for start, end in spans:
                 week[weekday, start:end] = True
     cells = np.any(week.reshape(7, DAY_MINUTES // step, step), axis=2)
-    opened: Bool = cells[local.weekday, local.minute_of_day // step]
+    followed = followed_weekday(local.day, queue.country)
+    opened: Bool = cells[followed, local.minute_of_day // step]
     if not queue.open_on_holidays:
         opened = opened & ~holidays_on(local.day, queue.country)
     return opened
@@ -392,8 +404,11 @@ def learn_opening(queue: Queue, starts: Int64, offered: Float64) -> Queue:
     if all(spans is not None for spans in queue.opening) or len(starts) == 0:
         return queue
     recent = (starts >= starts[-1] - 26 * 7 * DAY_SECONDS) & ~np.isnan(offered)
+    local = local_times(starts, queue.time_zone)
+    # A make-up working day says nothing of the weekend that it falls on.
+    recent &= ~made_up(local.day, queue.country)
     step = queue.interval_minutes
-    slots = local_times(starts[recent], queue.time_zone).minute_of_week // step
+    slots = local.minute_of_week[recent] // step
     size = 7 * DAY_MINUTES // step
     total = np.bincount(slots, weights=offered[recent], minlength=size)
     seen = np.bincount(slots, minlength=size)

@@ -35,7 +35,8 @@ FUTURE_TOLERANCE = timedelta(days=1)
 Bool = npt.NDArray[np.bool_]
 _ColumnCheck = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_AHEAD = {("calendar", "starts_at"), ("calendar", "ends_at")}
+_BELOW = {"aht_seconds": "; empty where nothing was handled: `null_values` in the mapping"}
+_AHEAD = {("calendar", "starts_at"), ("calendar", "ends_at"), ("overrides", "interval_start")}
 
 
 class Checker:
@@ -128,9 +129,8 @@ def _value_checks(column: Column) -> list[pandera.Check]:
     checks = []
     least, most = column.minimum, column.maximum
     if least is not None:
-        checks.append(
-            _check(column, lambda v: pc.greater_equal(v, least), f"below {least:g}, the least")
-        )
+        reason = f"below {least:g}, the least{_BELOW.get(column.name, '')}"
+        checks.append(_check(column, lambda v: pc.greater_equal(v, least), reason))
     if most is not None:
         checks.append(_check(column, lambda v: pc.less_equal(v, most), f"above {most:g}, the most"))
     if allowed := column.values:  # noqa: PD011 - a contract's words, nothing of pandas
@@ -173,7 +173,10 @@ def _queue_checks(column: Column) -> list[pandera.Check]:
             _check(column, lambda v: pc.or_(pc.is_null(v), pc.is_in(v, value_set=allowed)), reason)
         ]
     if column.name in {f"open_{day}" for day in WEEKDAYS}:
-        reason = "no opening hours; expected `08:00-18:00`, several joined by `,`, or `closed`"
+        reason = (
+            "no opening hours, or spans that overlap; expected `08:00-18:00`, several apart joined "
+            "by `,`, or `closed`"
+        )
         return [_each(column, _accepts(parse_opening), reason)]
     return []
 
@@ -220,6 +223,12 @@ def _row_checks(contract: Table) -> list[pandera.Check]:
         "intervals": [
             (_on_grid, "`interval_start`: not on the grid of `interval_minutes`; check the zone")
         ],
+        "overrides": [
+            (
+                _in_quarter_hours,
+                "`interval_start`, `interval_minutes`: not whole quarters of an hour",
+            )
+        ],
         "purchases": [
             (
                 lambda t: pc.or_(
@@ -239,6 +248,12 @@ def _row_check(holds: Callable[[Any], Any], reason: str) -> pandera.Check:
         return pd.Series(np.asarray(flags), index=frame.index)
 
     return pandera.Check(run, error=reason, ignore_na=False)
+
+
+def _in_quarter_hours(columns: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:
+    minutes = pc.fill_null(columns["interval_minutes"], 15).to_numpy()
+    seconds = pc.fill_null(columns["interval_start"].cast(pa.int64()), 0).to_numpy() / 1e6
+    return pa.chunked_array([pa.array((seconds % 900 == 0) & (minutes % 15 == 0))])
 
 
 def _on_grid(columns: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:

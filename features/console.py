@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,3 +71,31 @@ def run(app: typer.Typer) -> None:
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""
     sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def parse_moment(text: str, *, option: str) -> datetime:
+    """Read the moment that an option states, as aware UTC.
+
+    Args:
+        text: ISO 8601 with a zone.
+        option: The option's name, for the error.
+
+    Raises:
+        InputError: It is no time, or has no zone.
+
+    >>> parse_moment("2026-03-01T01:00+01:00", option="--since").isoformat()
+    '2026-03-01T00:00:00+00:00'
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InputError(
+            option,
+            got=repr(text),
+            expected="ISO 8601 with a zone",
+            remedy="write it like 2026-03-01T00:00Z",
+        )
+    return utc

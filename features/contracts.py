@@ -27,6 +27,12 @@ QUANTILE_LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 LEAD_BUCKETS = ((0, 24, "1-24 h"), (24, 168, "2-7 d"), (168, 336, "8-14 d"), (336, 672, "15-28 d"))
 """Leads in hours, left-closed: first, one past the last, label."""
 
+PARTS = ("level", "week_pattern", "season", "holiday", "event", "orders", "today")
+"""Names of the parts that each interval's forecast is the sum of, in order."""
+
+ORDER_STAGES = ("placed", "shipped", "completed", "returned")
+"""Steps of an order that contacts may follow; a cancellation counts as returned."""
+
 MAX_ID_LENGTH = 512
 """Characters in an id; a longer one goes to quarantine."""
 
@@ -139,7 +145,14 @@ INTERVALS = Table(
         Column("offered", "integer", "Contacts offered.", False, 0, 10_000_000),
         Column("answered", "integer", "Contacts answered.", True, 0, 10_000_000),
         Column("abandoned", "integer", "Contacts abandoned.", True, 0, 10_000_000),
-        Column("aht_seconds", "float", "Average handle time.", True, 0.001, 30 * 86400),
+        Column(
+            "aht_seconds",
+            "float",
+            "Average handle time; empty where nothing was handled.",
+            True,
+            0.001,
+            30 * 86400,
+        ),
         _AVAILABLE_AT,
     ),
     "Counts per queue and interval, for a centre that keeps no single contacts.",
@@ -230,6 +243,25 @@ CALENDAR = Table(
     "What was known ahead: holidays, promotions, billing runs, launches, outages.",
 )
 
+OVERRIDES = Table(
+    "overrides",
+    ("override_id",),
+    "made_at",
+    (
+        _id("override_id", "The override's id in its source."),
+        Column("queue", "string", "The queue it is for."),
+        Column("interval_start", "timestamp", "Start of the span that it is for."),
+        Column("interval_minutes", "integer", "Length of the span.", False, 1, 1500),
+        Column("offered", "float", "Contacts that the planner expects.", False, 0, 10_000_000),
+        Column("aht_seconds", "float", "Average handle time expected.", True, 0.001, 30 * 86400),
+        Column("made_by", "string", "Who made it."),
+        Column("made_at", "timestamp", "When it was made."),
+        Column("reason", "string", "Why.", True),
+        _AVAILABLE_AT,
+    ),
+    "A planner's own number for a queue and a span of time, instead of the forecast's.",
+)
+
 OUTREACH = Table(
     "outreach",
     ("outreach_id",),
@@ -248,7 +280,16 @@ OUTREACH = Table(
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (INTERACTIONS, INTERVALS, PURCHASES, CUSTOMERS, QUEUES, CALENDAR, OUTREACH)
+    for table in (
+        INTERACTIONS,
+        INTERVALS,
+        PURCHASES,
+        CUSTOMERS,
+        QUEUES,
+        CALENDAR,
+        OVERRIDES,
+        OUTREACH,
+    )
 }
 
 

@@ -123,6 +123,9 @@ class ColumnSource(_Strict):
         allow_inf_nan=False,
         description="Factor to our unit; whole columns are rounded.",
     )
+    null_values: tuple[str, ...] = Field(
+        (), description="Texts that mean empty in this column, such as `0` for no handle time."
+    )
     values: dict[str, Scalar] | None = Field(None, description="Their words to ours.")
     default: Scalar | None = Field(None, description="For words that `values` does not hold.")
     zone: str | None = Field(None, description="As in [time], for this column.")
@@ -142,6 +145,8 @@ class ColumnSource(_Strict):
             )
         if self.seconds and self.after is None:
             raise ValueError("`seconds` goes with `after`")
+        if self.null_values and self.column is None:
+            raise ValueError("`null_values` goes with `column`")
         if self.default is not None and self.values is None:
             raise ValueError("`default` goes with `values`")
         return self

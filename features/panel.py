@@ -1,8 +1,9 @@
 """The volume panel: counts laid on each queue's wall clock, dense, with what was not observed.
 
 Not observed (NaN) are: an interval that had not ended at the as-of; one that ended after the
-feed's last sign of life; one inside a gap of the feed (``feed_gaps``); and, for a queue that is
-fed by interval counts, one without a row. A closed interval (stated opening) is exactly 0.
+feed's last sign of life; one inside a gap of the feed, or of this queue alone (``gaps.py``); and,
+for a queue that is fed by interval counts, one that rows do not cover exactly. A closed interval
+(stated opening) is exactly 0.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from features.calendar import (
+    DAY_SECONDS,
     GRID_SECONDS,
     Bool,
+    Event,
     Float64,
     Int64,
     Queue,
     holidays_on,
-    interval_of,
     interval_starts,
     is_open,
     local_midnight,
@@ -29,14 +31,9 @@ from features.calendar import (
     moment,
 )
 from features.contracts import INTERVAL_MINUTES
+from features.gaps import GAP_EXPECTED, GAP_WEEKS, Gap, feed_gaps, stopped
+from features.observed import Counts, Rows, from_contacts, from_intervals
 from features.snapshot import QueueHistory
-
-GAP_EXPECTED = 18.0
-"""Contacts expected in a silent stretch before it counts as a gap: a chance below 1 in 10^7."""
-GAP_SECONDS = 3 * 3600
-"""Least length of a gap."""
-_HOUR_CELLS = 3600 // GRID_SECONDS
-_WEEK_HOURS = 168
 
 
 @dataclass(frozen=True)
@@ -69,56 +66,13 @@ class Panel:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """Counts of one queue from one source, on the queue's grid; NaN where not observed."""
-
-    offered: Float64
-    answered: Float64
-    abandoned: Float64
-    handled: Float64
-    handle_seconds: Float64
-
-
-def feed_gaps(cells: Int64, counts: Int64) -> list[tuple[int, int]]:
-    """Find the stretches in which a whole feed fell silent.
-
-    A stretch counts when not one queue of the feed has a contact in it for three hours or more,
-    although at the feed's mean rates by hour of the week at least ``GAP_EXPECTED`` were due.
-
-    Args:
-        cells: Starts of cells of 900 s that have contacts, epoch seconds, int64[n].
-        counts: Contacts in each, int64[n].
-
-    Returns:
-        Left-closed stretches in epoch seconds, in order.
-
-    >>> week = np.arange(8 * 168, dtype=np.int64) * 3600
-    >>> kept = week[(week < 90_000) | (week >= 180_000)]
-    >>> feed_gaps(kept, np.full(len(kept), 10))
-    [(87300, 180000)]
-    """
-    if len(cells) == 0:
-        return []
-    first = int(cells.min()) // GRID_SECONDS
-    size = int(cells.max()) // GRID_SECONDS - first + 1
-    total = np.bincount(cells // GRID_SECONDS - first, weights=counts, minlength=size)
-    hour = (np.arange(size) + first) // _HOUR_CELLS % _WEEK_HOURS
-    seen = np.bincount(hour, minlength=_WEEK_HOURS)
-    rate = np.bincount(hour, weights=total, minlength=_WEEK_HOURS) / np.maximum(seen, 1)
-    due = np.concatenate(([0.0], np.cumsum(rate[hour])))
-    busy = np.flatnonzero(total > 0)
-    starts, stops = busy[:-1] + 1, busy[1:]
-    silent = (stops - starts) * GRID_SECONDS >= GAP_SECONDS
-    silent &= due[stops] - due[starts] >= GAP_EXPECTED
-    return [
-        (int(a + first) * GRID_SECONDS, int(b + first) * GRID_SECONDS)
-        for a, b in zip(starts[silent], stops[silent], strict=True)
-    ]
-
-
 def build_panel(
-    queues: Sequence[Queue], *, cells: pa.Table, intervals: pa.Table, as_of: int
+    queues: Sequence[Queue],
+    *,
+    cells: pa.Table,
+    intervals: pa.Table,
+    events: Sequence[Event] = (),
+    as_of: int,
 ) -> Panel:
     """Lay counts on the wall clock of each queue.
 
@@ -126,15 +80,22 @@ def build_panel(
         queues: Every queue that may have rows.
         cells: From ``volume.contact_cells``.
         intervals: From ``volume.interval_counts``.
+        events: Calendar events: a silence during one is no gap of the feed.
         as_of: Epoch seconds.
 
     Returns:
         A panel of the queues that have at least one full interval.
     """
     warnings: list[str] = []
-    gaps = _gaps(cells, warnings)
-    reach = max(cells.column("last_ts").to_pylist(), default=0) + GRID_SECONDS
     contacts_of, intervals_of = _by_queue(cells), _by_queue(intervals)
+    reach = max(cells.column("last_ts").to_pylist(), default=0) + GRID_SECONDS
+    shared = [
+        gap
+        for gap in _shared_gaps(queues, contacts_of)
+        if sum(_due(q, contacts_of[q.queue], gap) for q in queues if q.queue in contacts_of)
+        >= GAP_EXPECTED
+    ]
+    warnings.extend(_gap_warning("no contact of any queue", shared))
     panels = {}
     for queue in sorted(queues, key=lambda q: q.queue):
         own = contacts_of.get(queue.queue)
@@ -145,27 +106,91 @@ def build_panel(
             continue
         parts = []
         if stated is not None:
-            parts.append(_from_intervals(fitted, starts, stated))
+            counts, notes = from_intervals(fitted, starts, stated)
+            warnings.extend(notes)
+            parts.append(counts)
         if own is not None:
-            parts.append(_from_contacts(fitted, starts, own, reach, gaps))
+            alone = _own_gaps(fitted, own, shared, reach=reach)
+            warnings.extend(_gap_warning(f"queue `{queue.queue}`: no contact", alone))
+            parts.append(
+                from_contacts(
+                    fitted,
+                    starts,
+                    own,
+                    reach=reach,
+                    gaps=(*shared, *alone),
+                    events=[e for e in events if not e.queues or queue.queue in e.queues],
+                )
+            )
         panels[queue.queue] = _merge(fitted, starts, parts, as_of, warnings)
     return Panel(panels, tuple(warnings))
 
 
-def _gaps(cells: pa.Table, warnings: list[str]) -> list[tuple[int, int]]:
-    gaps = feed_gaps(
-        cells.column("ts").to_numpy().astype(np.int64),
-        cells.column("offered").to_numpy().astype(np.int64),
-    )
-    warnings.extend(
-        f"no contact of any queue between {moment(a):%Y-%m-%d %H:%M} and "
-        f"{moment(b):%Y-%m-%d %H:%M} UTC: taken as not observed"
-        for a, b in gaps
-    )
-    return gaps
+def _shared_gaps(queues: Sequence[Queue], contacts_of: Mapping[str, Rows]) -> list[Gap]:
+    """Return when the whole feed was silent, on the clock of the queue with most contacts."""
+    if not contacts_of:
+        return []
+    ts = np.concatenate([rows["ts"] for rows in contacts_of.values()]).astype(np.int64)
+    offered = np.concatenate([rows["offered"] for rows in contacts_of.values()]).astype(np.int64)
+    cells, where = np.unique(ts, return_inverse=True)
+    sizes = {name: rows["offered"].sum() for name, rows in contacts_of.items()}
+    zones = {queue.queue: queue.time_zone for queue in queues}
+    busiest = max(sorted(sizes), key=lambda name: sizes[name])
+    total = np.bincount(where, weights=offered).astype(np.int64)
+    return feed_gaps(cells, total, time_zone=zones.get(busiest, "UTC"))
 
 
-def _by_queue(table: pa.Table) -> dict[str, dict[str, Float64]]:
+def _own_gaps(queue: Queue, rows: Rows, shared: Sequence[Gap], *, reach: int) -> list[Gap]:
+    """Return when one queue was silent alone, by a fault and not because it had stopped."""
+    found = feed_gaps(
+        rows["ts"].astype(np.int64),
+        rows["offered"].astype(np.int64),
+        time_zone=queue.time_zone,
+        until=reach,
+    )
+    return [
+        gap
+        for gap in found
+        if not any(gap.start < other.end and other.start < gap.end for other in shared)
+        and not stopped(gap, until=reach)
+        and _due(queue, rows, gap) >= GAP_EXPECTED
+    ]
+
+
+def _due(queue: Queue, rows: Rows, gap: Gap) -> float:
+    """Return what usually comes in the hours of a silence that are open and no public holiday.
+
+    The median of the weeks around; what a closed weekend or a holiday leaves is no gap.
+    """
+    cells = np.arange(gap.start, gap.end, GRID_SECONDS, dtype=np.int64)
+    day = local_times(cells, queue.time_zone).day
+    cells = cells[is_open(queue, cells) & ~holidays_on(day, queue.country)]
+    # A silence of ten days is compared with stretches two, three, … weeks away.
+    length = (gap.end - gap.start) // (7 * DAY_SECONDS) + 1
+    away = [7 * DAY_SECONDS * k for k in range(length, length + GAP_WEEKS)]
+    first, last = rows["ts"][0], rows["ts"][-1]
+    weeks = [
+        shift
+        for shift in (*(-week for week in away), *away)
+        if first <= gap.start + shift and gap.end + shift <= last + GRID_SECONDS
+    ]
+    sums = [float(rows["offered"][np.isin(rows["ts"], cells + week)].sum()) for week in weeks]
+    return float(np.median(sums)) if sums else 0.0
+
+
+def _gap_warning(what: str, gaps: Sequence[Gap]) -> list[str]:
+    if not gaps:
+        return []
+    last = gaps[-1]
+    often = "" if len(gaps) == 1 else f"in {len(gaps)} stretches, the last "
+    return [
+        f"{what} {often}between {moment(last.start):%Y-%m-%d %H:%M} and "
+        f"{moment(last.end):%Y-%m-%d %H:%M} UTC, where some {last.due:,.0f} are usual: "
+        "taken as not observed"
+    ]
+
+
+def _by_queue(table: pa.Table) -> dict[str, Rows]:
     """Split a table sorted by queue into float64 columns by queue; null becomes NaN."""
     names = np.array(table.column("queue").to_pylist(), dtype=object)
     columns = {
@@ -184,7 +209,7 @@ def _by_queue(table: pa.Table) -> dict[str, dict[str, Float64]]:
     }
 
 
-def _fit_interval(queue: Queue, stated: Mapping[str, Float64] | None, warnings: list[str]) -> Queue:
+def _fit_interval(queue: Queue, stated: Rows | None, warnings: list[str]) -> Queue:
     """Widen a queue's interval to that of its rows: a count cannot be divided."""
     if stated is None:
         return queue
@@ -207,8 +232,8 @@ def _fit_interval(queue: Queue, stated: Mapping[str, Float64] | None, warnings: 
 
 def _grid(
     queue: Queue,
-    own: Mapping[str, Float64] | None,
-    stated: Mapping[str, Float64] | None,
+    own: Rows | None,
+    stated: Rows | None,
     as_of: int,
 ) -> Int64:
     """Return interval starts from the first full local day to the as-of."""
@@ -227,89 +252,21 @@ def _grid(
     return interval_starts(min(firsts), as_of, queue.interval_minutes, queue.time_zone)
 
 
-def _place(queue: Queue, starts: Int64, ts: Float64) -> tuple[Int64, Bool]:
-    """Return each row's place on the grid, and whether it has one."""
-    at = interval_of(ts.astype(np.int64), queue.interval_minutes, queue.time_zone)
-    place = np.searchsorted(starts, at).astype(np.int64)
-    on_grid = (place < len(starts)) & (at >= starts[0])
-    return place, on_grid
-
-
-def _sums(place: Int64, values: Float64, size: int) -> Float64:
-    return np.bincount(place, weights=values, minlength=size).astype(np.float64)
-
-
-def _from_intervals(queue: Queue, starts: Int64, rows: Mapping[str, Float64]) -> _Counts:
-    place, on_grid = _place(queue, starts, rows["ts"])
-    on_grid &= rows["minutes"] <= queue.interval_minutes
-    place, kept = place[on_grid], {name: values[on_grid] for name, values in rows.items()}
-    covered = _sums(place, kept["minutes"], len(starts))
-    missing = covered < queue.interval_minutes
-    weight = np.where(np.isnan(kept["answered"]), kept["offered"], kept["answered"])
-    weight = np.where(np.isnan(kept["aht_seconds"]), 0.0, weight)
-    seconds = weight * np.nan_to_num(kept["aht_seconds"])
-
-    def counts(values: Float64) -> Float64:
-        return np.where(missing, np.nan, _sums(place, values, len(starts)))
-
-    return _Counts(
-        offered=counts(kept["offered"]),
-        answered=counts(kept["answered"]),
-        abandoned=counts(kept["abandoned"]),
-        handled=_sums(place, weight, len(starts)),
-        handle_seconds=_sums(place, seconds, len(starts)),
-    )
-
-
-def _from_contacts(
-    queue: Queue,
-    starts: Int64,
-    rows: Mapping[str, Float64],
-    reach: int,
-    gaps: Sequence[tuple[int, int]],
-) -> _Counts:
-    place, on_grid = _place(queue, starts, rows["ts"])
-    place, kept = place[on_grid], {name: values[on_grid] for name, values in rows.items()}
-    ends = starts + queue.interval_minutes * 60
-    first_day = int(local_times(rows["ts"][:1].astype(np.int64), queue.time_zone).day[0]) + 1
-    unseen = (ends > reach) | (starts < local_midnight(first_day, queue.time_zone))
-    silent = np.zeros(len(starts), dtype=bool)
-    for start, stop in gaps:
-        silent |= (ends > start) & (starts < stop)
-    # A silent public holiday is a holiday, not a gap.
-    silent &= ~holidays_on(local_times(starts, queue.time_zone).day, queue.country)
-    unseen |= silent
-
-    def counts(values: Float64) -> Float64:
-        return np.where(unseen, np.nan, _sums(place, values, len(starts)))
-
-    return _Counts(
-        offered=counts(kept["offered"]),
-        answered=counts(kept["answered"]),
-        abandoned=counts(kept["abandoned"]),
-        handled=_sums(place, kept["handled"], len(starts)),
-        handle_seconds=_sums(place, kept["handle_ms"], len(starts)) / 1000.0,
-    )
-
-
 def _merge(
-    queue: Queue, starts: Int64, parts: Sequence[_Counts], as_of: int, warnings: list[str]
+    queue: Queue, starts: Int64, parts: Sequence[Counts], as_of: int, warnings: list[str]
 ) -> QueuePanel:
     """Prefer the first part where it observed, and apply opening hours and the as-of."""
     merged = parts[0]
     if len(parts) == 2:
         second = parts[1]
         stated = ~np.isnan(merged.offered)
-        both = int((stated & (second.offered > 0)).sum())
-        if both:
-            warnings.append(
-                f"queue `{queue.queue}`: {both} intervals have counts and single contacts; "
-                "the counts are used"
-            )
-        merged = _Counts(
+        both = stated & (second.offered > 0)
+        if both.any():
+            warnings.append(_overlap_warning(queue, merged.offered[both], second.offered[both]))
+        merged = Counts(
             *(
                 np.where(stated, getattr(merged, name), getattr(second, name))
-                for name in _Counts.__dataclass_fields__
+                for name in Counts.__dataclass_fields__
             )
         )
     opened = is_open(queue, starts)
@@ -327,12 +284,26 @@ def _merge(
     offered = final(merged.offered)
     counted = opened & ~np.isnan(offered)
     handled = np.where(counted, merged.handled, 0.0)
+    timed = (handled > 0) & (merged.handle_seconds > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        aht = np.where(handled > 0, merged.handle_seconds / handled, np.nan)
+        aht = np.where(timed, merged.handle_seconds / handled, np.nan)
     history = QueueHistory(
         queue=queue, starts=starts, offered=offered, aht_seconds=aht, handled=handled
     )
     return QueuePanel(history, final(merged.answered), final(merged.abandoned), opened)
+
+
+def _overlap_warning(queue: Queue, counts: Float64, contacts: Float64) -> str:
+    differ = int((counts != contacts).sum())
+    said = (
+        "both say the same"
+        if differ == 0
+        else f"{differ} differ: {counts.sum():,.0f} counted, {contacts.sum():,.0f} single ones"
+    )
+    return (
+        f"queue `{queue.queue}`: {len(counts)} intervals have counts and single contacts; "
+        f"the counts are used; {said}"
+    )
 
 
 def panel_table(panel: Panel) -> pa.Table:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -18,12 +20,15 @@ from features.panel import Panel, panel_table
 from features.snapshot import (
     CUSTOMERS_FILE,
     EVENTS_FILE,
+    ORDERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
     VOLUME_FILE,
+    OrderFlow,
     Snapshot,
     open_snapshot,
+    orders_to_table,
     queue_to_json,
     write_arrow,
 )
@@ -33,8 +38,9 @@ def publish_snapshot(
     root: Path,
     *,
     panel: Panel,
-    customers: pa.RecordBatchReader,
+    customers: pa.RecordBatchReader | Snapshot,
     events: Sequence[Event],
+    orders: OrderFlow,
     as_of: datetime,
     now: datetime,
     lineage: Mapping[str, Any],
@@ -45,8 +51,10 @@ def publish_snapshot(
     Args:
         root: Folder of all snapshots.
         panel: The volume.
-        customers: ``customer_id`` and features, sorted by the id's bytes; read batch by batch.
+        customers: ``customer_id`` and features, sorted by the id's bytes; read batch by batch. Or
+            the snapshot whose customers are kept, as of then.
         events: Calendar events known at ``as_of``.
+        orders: Steps of orders known at ``as_of``, by hour.
         as_of: The moment the features look back from.
         now: The moment of writing.
         lineage: What it was made from.
@@ -68,15 +76,23 @@ def publish_snapshot(
         meta=meta,
     ) as folder:
         write_arrow(folder / VOLUME_FILE, panel_table(panel))
+        write_arrow(folder / ORDERS_FILE, orders_to_table(orders))
         meta["queues"] = len(panel.queues)
-        meta["customers"] = _write_customers(folder / CUSTOMERS_FILE, customers)
+        if isinstance(customers, Snapshot):
+            _keep(customers.artefact.file(CUSTOMERS_FILE), folder / CUSTOMERS_FILE)
+            meta["customers"] = len(customers.customers)
+            meta["features"] = list(customers.customers.names)
+            meta["customers_as_of"] = customers.customers_as_of.isoformat()
+        else:
+            meta["customers"] = _write_customers(folder / CUSTOMERS_FILE, customers)
+            meta["features"] = [n for n in customers.schema.names if n != "customer_id"]
+            meta["customers_as_of"] = as_of.isoformat()
         if not meta["queues"] and not meta["customers"]:
             raise TooLittleDataError(
                 f"nothing was known at {as_of.isoformat()}",
                 expected="a moment after the first row was available",
                 remedy="build as of a later moment, or say in the mapping when rows were known",
             )
-        meta["features"] = [name for name in customers.schema.names if name != "customer_id"]
         queues = [queue_to_json(q.history.queue) for q in panel.queues.values()]
         (folder / QUEUES_FILE).write_text(json.dumps(queues, ensure_ascii=False), encoding="utf-8")
         (folder / EVENTS_FILE).write_text(
@@ -94,3 +110,11 @@ def _write_customers(path: Path, batches: pa.RecordBatchReader) -> int:
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows
+
+
+def _keep(published: Path, path: Path) -> None:
+    """Put a file of one snapshot into another; neither is ever written to again."""
+    try:
+        os.link(published, path)
+    except OSError:
+        shutil.copyfile(published, path)

@@ -19,10 +19,12 @@ import pyarrow.compute as pc
 
 from features.artefact import Artefact, open_artefact, open_current
 from features.calendar import Bool, Event, Float64, Int64, Queue, epoch
+from features.contracts import ORDER_STAGES
 
 SNAPSHOT_KIND = "snapshot"
-SNAPSHOT_SCHEMA = 1
+SNAPSHOT_SCHEMA = 2
 VOLUME_FILE = "volume.arrow"
+ORDERS_FILE = "orders.arrow"
 CUSTOMERS_FILE = "customers.arrow"
 QUEUES_FILE = "queues.json"
 EVENTS_FILE = "events.json"
@@ -62,6 +64,29 @@ class QueueHistory:
             aht_seconds=self.aht_seconds[:n],
             handled=self.handled[:n],
         )
+
+
+@dataclass(frozen=True)
+class OrderFlow:
+    """Steps of orders by UTC hour, without a hole in the grid.
+
+    Attributes:
+        starts: Starts of the hours, epoch seconds, int64[n], ascending.
+        counts: Orders that took each of ``contracts.ORDER_STAGES``, float64[n, stages]; NaN
+            where not all of them are known yet.
+    """
+
+    starts: Int64
+    counts: Float64
+
+    def before(self, moment: datetime) -> OrderFlow:
+        """Return the hours that had ended by a moment."""
+        n = int(np.searchsorted(self.starts, epoch(moment) - 3600, side="right"))
+        return OrderFlow(self.starts[:n], self.counts[:n])
+
+
+NO_ORDERS = OrderFlow(np.empty(0, dtype=np.int64), np.empty((0, len(ORDER_STAGES))))
+"""The flow of a centre that knows no purchases."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +134,22 @@ class Snapshot:
 
     Attributes:
         artefact: The verified folder.
-        as_of: The moment its features look back from.
+        as_of: The moment up to which events are known to it.
         histories: Volume by queue name.
         events: Calendar events known at ``as_of``.
-        customers: Customer features at ``as_of``.
+        orders: Steps of orders, by hour.
+        customers: Customer features at ``customers_as_of``.
+        customers_as_of: The moment that customers' features look back from; before ``as_of``
+            where only the volume was built again.
     """
 
     artefact: Artefact
     as_of: datetime
     histories: Mapping[str, QueueHistory]
     events: tuple[Event, ...]
+    orders: OrderFlow
     customers: FeatureTable
+    customers_as_of: datetime
 
 
 def read_arrow(path: Path) -> pa.Table:
@@ -153,6 +183,19 @@ def event_from_json(document: Mapping[str, Any]) -> Event:
     return Event(**{**document, "queues": tuple(document["queues"])})
 
 
+def orders_to_table(orders: OrderFlow) -> pa.Table:
+    """Return a flow as ``orders.arrow`` holds it: ``hour``, then a column a stage."""
+    hours = pa.array(orders.starts, pa.int64()).cast(pa.timestamp("s", "UTC"))
+    counts = [pa.array(orders.counts[:, k]) for k in range(len(ORDER_STAGES))]
+    return pa.table([hours, *counts], names=["hour", *ORDER_STAGES])
+
+
+def orders_from_table(table: pa.Table) -> OrderFlow:
+    """Return the flow that ``orders_to_table`` wrote."""
+    starts = table.column("hour").to_numpy().astype("datetime64[s]").astype(np.int64)
+    return OrderFlow(starts, np.column_stack([table.column(s).to_numpy() for s in ORDER_STAGES]))
+
+
 def open_snapshot(path: Path) -> Snapshot:
     """Verify and read one snapshot folder.
 
@@ -181,10 +224,14 @@ def _read(artefact: Artefact) -> Snapshot:
         as_of=datetime.fromisoformat(artefact.meta["as_of"]),
         histories=_histories(read_arrow(artefact.file(VOLUME_FILE)), queues),
         events=tuple(event_from_json(e) for e in artefact.json(EVENTS_FILE)),
+        orders=orders_from_table(read_arrow(artefact.file(ORDERS_FILE))),
         customers=FeatureTable(
             ids=customers.column("customer_id"),
             names=names,
             columns=tuple(customers.column(n) for n in names),
+        ),
+        customers_as_of=datetime.fromisoformat(
+            artefact.meta.get("customers_as_of", artefact.meta["as_of"])
         ),
     )
 

@@ -9,25 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from features import volume
-from features.calendar import Event, Queue, epoch, parse_opening
-from features.contracts import INTERVAL_MINUTES, TABLES, WEEKDAYS
+from features.artefact import current_id
+from features.calendar import Event, Queue, epoch
+from features.contracts import TABLES
 from features.customers import customer_features
 from features.engine import Engine
-from features.errors import HorizonError, InputError, TooLittleDataError
+from features.errors import HorizonError, NotPublishedError, TooLittleDataError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
 from features.grid import Passes
 from features.home import Home
 from features.labels import ChurnLabels
 from features.lake import Lake
+from features.orders import order_cells, order_delays, order_flow
+from features.overrides import Override
 from features.panel import Panel, build_panel
 from features.publish import publish_snapshot
-from features.snapshot import QueueHistory, Snapshot
+from features.rows import event_of, queue_of
+from features.snapshot import OrderFlow, QueueHistory, Snapshot, open_current_snapshot
 from features.windows import known, literal, second_of, written
 
 EVENT_TABLES = ("interactions", "intervals", "purchases")
@@ -116,7 +120,7 @@ class FeatureStore:
         """
         rows = self._tables["queues"]
         stated = {
-            row["queue"]: _queue(row)
+            row["queue"]: queue_of(row)
             for row in self._engine.arrow(rows.filter(known(rows, written(as_of)))).to_pylist()
         }
         interactions, intervals = (
@@ -145,7 +149,24 @@ class FeatureStore:
             ends_at=second_of(rows.ends_at),
             known_at=second_of(rows.known_at),
         ).order_by("starts_at", "event_id")
-        return tuple(_event(row) for row in self._engine.arrow(found).to_pylist())
+        return tuple(event_of(row) for row in self._engine.arrow(found).to_pylist())
+
+    def overrides(self, as_of: datetime) -> tuple[Override, ...]:
+        """Return the planner's overrides known at a moment, as they were made; all layers."""
+        rows = self._tables["overrides"]
+        rows = rows.filter(known(rows, written(as_of)))
+        found = rows.select(
+            "override_id",
+            "queue",
+            "interval_minutes",
+            "offered",
+            "aht_seconds",
+            "made_by",
+            "reason",
+            start=second_of(rows.interval_start),
+            made_at=second_of(rows.made_at),
+        ).order_by("made_at", "override_id")
+        return tuple(Override(**row) for row in self._engine.arrow(found).to_pylist())
 
     def panel(self, as_of: datetime) -> Panel:
         """Return the volume panel as known at a moment, with its warnings."""
@@ -153,6 +174,7 @@ class FeatureStore:
             self.queues(as_of),
             cells=self._engine.arrow(volume.contact_cells(self._tables["interactions"], as_of)),
             intervals=self._engine.arrow(volume.interval_counts(self._tables["intervals"], as_of)),
+            events=self.events(as_of),
             as_of=epoch(as_of),
         )
         for warning in panel.warnings:
@@ -162,6 +184,15 @@ class FeatureStore:
     def volume(self, as_of: datetime) -> dict[str, QueueHistory]:
         """Return each queue's history as known at a moment, by name."""
         return {name: queue.history for name, queue in self.panel(as_of).queues.items()}
+
+    def orders(self, as_of: datetime) -> OrderFlow:
+        """Return the steps of orders by hour as known at a moment; empty without purchases."""
+        purchases = self._tables["purchases"]
+        return order_flow(
+            self._engine.arrow(order_cells(purchases, as_of)),
+            self._engine.arrow(order_delays(purchases, as_of)),
+            as_of=epoch(as_of),
+        )
 
     def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
         """Return the features of everybody known at each as-of.
@@ -228,6 +259,56 @@ class FeatureStore:
             HorizonError: ``as_of`` lies after ``now``.
             TooLittleDataError: Nothing was known at ``as_of``.
         """
+        return self._publish(
+            lambda: self._passes.batches(customer_features, as_of),
+            as_of=as_of,
+            now=now,
+            progress=progress,
+        )
+
+    def publish_volume(
+        self,
+        *,
+        as_of: datetime,
+        now: datetime,
+        progress: Callable[[str], None] | None = None,
+    ) -> Snapshot:
+        """Write a snapshot that keeps the current one's customers, and make it the current one.
+
+        Args:
+            as_of: Of all but the customers; aware, whole seconds.
+            now: The moment of writing, aware.
+            progress: Told what is being done.
+
+        Raises:
+            HorizonError: ``as_of`` lies after ``now``, or before what the customers look back from.
+            NotPublishedError: There is no snapshot to keep the customers of.
+            ArtefactError: It is damaged or of another contract.
+        """
+        if current_id(self.home.snapshots) is None:
+            raise NotPublishedError(
+                "no snapshot is published whose customers could be kept",
+                remedy="run `python -m features build` once",
+            )
+        kept = open_current_snapshot(self.home.snapshots)
+        if as_of < kept.customers_as_of:
+            raise HorizonError(
+                f"as-of {as_of.isoformat()}",
+                got="a moment before what the kept customers look back from",
+                expected=f"at least {kept.customers_as_of.isoformat()}",
+                remedy="build everything as of that moment: leave `--only` out",
+                field="as_of",
+            )
+        return self._publish(lambda: kept, as_of=as_of, now=now, progress=progress)
+
+    def _publish(
+        self,
+        customers: Callable[[], pa.RecordBatchReader | Snapshot],
+        *,
+        as_of: datetime,
+        now: datetime,
+        progress: Callable[[str], None] | None,
+    ) -> Snapshot:
         if as_of > now:
             raise HorizonError(
                 f"as-of {as_of.isoformat()}",
@@ -239,13 +320,14 @@ class FeatureStore:
         say("volume")
         panel = self.panel(as_of)
         events = self.events(as_of)
+        orders = self.orders(as_of)
         say("customers")
-        customers = self._passes.batches(customer_features, as_of)
         return publish_snapshot(
             self.home.snapshots,
             panel=panel,
-            customers=customers,
+            customers=customers(),
             events=events,
+            orders=orders,
             as_of=as_of,
             now=now,
             lineage={"tables": self.versions},
@@ -275,47 +357,3 @@ class FeatureStore:
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
-
-
-def _queue(row: dict[str, Any]) -> Queue:
-    """Return the queue that a row of the table ``queues`` states."""
-    opening = tuple(
-        parse_opening(row[f"open_{day}"], field=f"open_{day} of queue {row['queue']}")
-        for day in WEEKDAYS
-    )
-    given = {
-        name: row[name]
-        for name in (
-            "name",
-            "country",
-            "open_on_holidays",
-            "interval_minutes",
-            "goal_seconds",
-            "goal_share",
-            "default_aht_seconds",
-            "patience_seconds",
-            "concurrency",
-        )
-        if row[name] is not None
-    }
-    if given.get("interval_minutes", 60) not in INTERVAL_MINUTES:
-        raise InputError(
-            f"`interval_minutes` of queue `{row['queue']}`",
-            got=given["interval_minutes"],
-            expected=f"one of {INTERVAL_MINUTES}",
-            remedy="correct the row of `queues` and load it again",
-            field="interval_minutes",
-        )
-    return Queue(
-        queue=row["queue"],
-        channel=row["channel"],
-        time_zone=row["time_zone"],
-        opening=opening,
-        opening_source="stated" if any(o is not None for o in opening) else "assumed",
-        **given,
-    )
-
-
-def _event(row: dict[str, Any]) -> Event:
-    names = (part.strip() for part in (row["queues"] or "").split(","))
-    return Event(**{**row, "queues": tuple(name for name in names if name)})

@@ -35,6 +35,9 @@ def contact_cells(interactions: ir.Table, as_of: datetime) -> ir.Table:
         waiting=(interactions.outcome == "open").cast("int64"),
         handle_ms=thousandths(interactions.handle_seconds),
     )
+    # Some exports write 0 for what nobody handled.
+    unhandled = (rows.abandoned == 1) & (rows.handle_ms == 0)
+    rows = rows.mutate(handle_ms=unhandled.ifelse(ibis.null("int64"), rows.handle_ms))
     rows = happened(rows, written(as_of))
     cell = ((rows.ts // GRID_SECONDS) * GRID_SECONDS).cast("int64")
     cells = rows.group_by("queue", cell=cell).aggregate(

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.console import DEFAULT_HOME, EXIT_CODES, HomeOption, JsonOption, print_json, run
-from features.errors import ConfigError
+from features.errors import ConfigError, InputError
 from features.home import Home
 from serving.settings import load_settings
 
 if TYPE_CHECKING:
-    from serving.batch import PublishedReport
+    from serving.report import PublishedReport
 
 SOURCE = Path(__file__).resolve().parents[1]
 
@@ -56,17 +56,34 @@ def forecast(
     horizon_days: Annotated[
         int | None, typer.Option(help="Days ahead; by default all that the model was trained for.")
     ] = None,
+    intraday: Annotated[
+        bool,
+        typer.Option(
+            "--intraday", help="Correct today and tomorrow of the last full forecast instead."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Forecast every queue of the current snapshot and put the forecast in force.
 
     Running servers pick it up within seconds.
     """
+    if intraday and horizon_days is not None:
+        raise InputError(
+            "`--intraday` and `--horizon-days`",
+            got="both",
+            expected="one of them",
+            remedy="leave `--horizon-days` out: a correction reaches as far as what it corrects",
+        )
+    now = datetime.now(UTC)
+    if intraday:
+        from serving.intraday import publish_intraday
+
+        _tell(publish_intraday(Home(home), now=now), as_json=as_json)
+        return
     from serving.batch import publish_forecast
 
-    report = publish_forecast(
-        Home(home), now=datetime.now(UTC), horizon_days=horizon_days, progress=_progress
-    )
+    report = publish_forecast(Home(home), now=now, horizon_days=horizon_days, progress=_progress)
     _tell(report, as_json=as_json)
 
 

@@ -8,7 +8,6 @@ was published before stays on disk, and in force until the last step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from features.errors import (
     TooLittleDataError,
 )
 from features.home import Home, ModelName
-from features.snapshot import FeatureTable, Snapshot, open_current_snapshot
+from features.snapshot import FeatureTable, Snapshot
 from serving.models.bundle import open_model
 from serving.models.churn.model import ChurnModel, ChurnScores, percentile
+from serving.report import PublishedReport, age_warnings, snapshot_in_force
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 
@@ -33,33 +33,6 @@ Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done, in [0, 1]."""
 
 CHUNK_ROWS = 100_000
-OLD_SNAPSHOT = timedelta(days=2)
-"""A snapshot that looks back from further than this puts a warning into what is made from it."""
-
-
-@dataclass(frozen=True)
-class PublishedReport:
-    """What a batch published.
-
-    Attributes:
-        kind: ``forecast-set`` or ``score-set``.
-        id: The set's id.
-        path: Its folder.
-        as_of: The moment its snapshot looks back from, aware UTC.
-        snapshot: The snapshot's id.
-        model_version: The bundle's id.
-        counts: How many queues and intervals, or customers and scored ones.
-        warnings: What a reader should know; also in the set.
-    """
-
-    kind: str
-    id: str
-    path: Path
-    as_of: datetime
-    snapshot: str
-    model_version: str
-    counts: dict[str, int]
-    warnings: tuple[str, ...]
 
 
 def publish_forecast(
@@ -86,7 +59,7 @@ def publish_forecast(
     say = progress or _silent
     say("opening the model and the snapshot", 0.0)
     model = open_model("volume", _bundle(home, "volume"))
-    snapshot = _snapshot(home)
+    snapshot = snapshot_in_force(home)
     if not snapshot.histories:
         raise _empty(snapshot, "queue", "`python -m features ingest interactions` or `intervals`")
     days = model.horizon_days if horizon_days is None else horizon_days
@@ -103,11 +76,12 @@ def publish_forecast(
     forecast = model.forecast(
         snapshot.histories,
         events=snapshot.events,
+        orders=snapshot.orders,
         made_at=snapshot.as_of,
         until=snapshot.as_of + timedelta(days=days),
     )
     say("writing", 0.9)
-    warnings = _age_warnings(snapshot, now=now)
+    warnings = age_warnings(snapshot.as_of, now=now)
     id = write_forecast_set(
         home.forecasts,
         forecast=forecast,
@@ -161,7 +135,7 @@ def publish_scores(
     say = progress or _silent
     say("opening the model and the snapshot", 0.0)
     model = open_model("churn", _bundle(home, "churn"))
-    snapshot = _snapshot(home)
+    snapshot = snapshot_in_force(home)
     customers = snapshot.customers
     if len(customers) == 0:
         raise _empty(snapshot, "customer", "`python -m features ingest customers` or `purchases`")
@@ -181,11 +155,11 @@ def publish_scores(
             say("writing", 0.6 + 0.4 * start / len(customers))
             yield _rendered(model, part, ranks[start : start + chunk_rows], customers, start)
 
-    warnings = _age_warnings(snapshot, now=now)
+    warnings = age_warnings(snapshot.customers_as_of, now=now)
     id = write_score_set(
         home.scores,
         chunks=chunks(),
-        as_of=snapshot.as_of,
+        as_of=snapshot.customers_as_of,
         snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
         tiers=model.tiers,
@@ -198,7 +172,7 @@ def publish_scores(
         kind="score-set",
         id=id,
         path=home.scores / id,
-        as_of=snapshot.as_of,
+        as_of=snapshot.customers_as_of,
         snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
         counts={"customers": len(customers), "scored": int((~np.isnan(ranks)).sum())},
@@ -256,14 +230,6 @@ def _bundle(home: Home, model: ModelName) -> Path:
     return root / id
 
 
-def _snapshot(home: Home) -> Snapshot:
-    if current_id(home.snapshots) is None:
-        raise NotPublishedError(
-            "no feature snapshot is published", remedy="run `python -m features build`"
-        )
-    return open_current_snapshot(home.snapshots)
-
-
 def _empty(snapshot: Snapshot, what: str, how: str) -> TooLittleDataError:
     return TooLittleDataError(
         f"snapshot `{snapshot.artefact.id}`",
@@ -289,10 +255,3 @@ def _check_features(model: ChurnModel, snapshot: Snapshot) -> None:
 def _named(features: set[str]) -> str:
     names = [f"`{name}`" for name in sorted(features)]
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _age_warnings(snapshot: Snapshot, *, now: datetime) -> tuple[str, ...]:
-    age = now - snapshot.as_of
-    if age <= OLD_SNAPSHOT:
-        return ()
-    return (f"made from data up to {snapshot.as_of:%Y-%m-%d %H:%M} UTC, {age.days} days ago",)

@@ -35,16 +35,19 @@ import pyarrow as pa
 
 from features.artefact import Artefact, new_id, point_to, writing
 from features.calendar import ALWAYS, Queue, epoch, interval_starts, is_open
-from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
+from features.contracts import LEAD_BUCKETS, PARTS
 from features.home import Home, ModelName
 from features.snapshot import (
     CUSTOMERS_FILE,
     EVENTS_FILE,
+    NO_ORDERS,
+    ORDERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
     VOLUME_FILE,
     open_current_snapshot,
+    orders_to_table,
     queue_to_json,
     write_arrow,
 )
@@ -53,6 +56,8 @@ from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import Phrase, ReasonBook
 from serving.models.churn.trees import TreeTables
 from serving.models.volume.combination import Boosters
+from serving.models.volume.effects import DayEffects
+from serving.models.volume.golden import write_golden
 from serving.models.volume.levels import Smoothing
 from serving.models.volume.model import (
     VOLUME_BUNDLE_KIND,
@@ -60,10 +65,9 @@ from serving.models.volume.model import (
     QueueForecast,
     VolumeForecast,
     VolumeModel,
-    write_golden,
 )
 from serving.models.volume.outlook import COMPONENTS, MEAN4
-from serving.models.volume.specials import DayEffects
+from serving.models.volume.shape import plain_shape
 from serving.models.volume.state import VolumeState, write_volume_state
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
@@ -164,6 +168,7 @@ def put_snapshot(
         )
         (folder / QUEUES_FILE).write_text(json.dumps([queue_to_json(q) for q in QUEUES]))
         (folder / EVENTS_FILE).write_text("[]")
+        write_arrow(folder / ORDERS_FILE, orders_to_table(NO_ORDERS))
     return _publish(home.snapshots, folder)
 
 
@@ -203,8 +208,8 @@ def put_volume_bundle(home: Home, *, now: datetime = NOW) -> str:
         effects=DayEffects(shared={}, own={}),
         smoothing={"": Smoothing(alpha=0.1)},
         weights=weights,
-        spread=np.full(shape, 0.01),
-        levels=np.broadcast_to(QUANTILE_LEVELS, (*shape, len(QUANTILE_LEVELS))).copy(),
+        shapes=(plain_shape(0.01),) * (len(queues) + 1),
+        young=plain_shape(0.02),
         boosters=Boosters(None, None),
     )
     root, card = home.bundles("volume"), {"model": "volume", "horizon_days": DAYS}
@@ -313,11 +318,15 @@ def flat_forecast(*, days: int = DAYS, factor: float = 1.0) -> VolumeForecast:
             is_open=opened,
             mean=mean,
             quantiles=mean[:, None] * (0.5 + np.arange(1, 20) / 20),
+            parts=np.column_stack((mean, np.zeros((len(mean), len(PARTS) - 1)))),
+            baseline=mean,
             aht_seconds=np.full(len(starts), _AHT[queue.queue]),
+            shape=plain_shape(0.05),
+            effects=DayEffects({}, {}),
             method="baseline" if queue.queue == "mail" else "combined",
             warnings=("little history",) if queue.queue == "mail" else (),
         )
-    return VolumeForecast(made_at=MADE_AT, as_of=MADE_AT, queues=queues)
+    return VolumeForecast(made_at=MADE_AT, as_of=MADE_AT, events=(), queues=queues)
 
 
 def put_forecast(

@@ -10,6 +10,7 @@ from features.calendar import (
     ALWAYS,
     Queue,
     epoch,
+    followed_weekday,
     holidays_on,
     interval_of,
     interval_starts,
@@ -17,10 +18,12 @@ from features.calendar import (
     learn_opening,
     local_midnight,
     local_times,
+    made_up,
     moment,
     opening_text,
     parse_opening,
     public_holidays,
+    workdays,
     zone,
 )
 from features.contracts import WEEKDAYS
@@ -194,3 +197,130 @@ def test_a_stated_weekday_is_never_learnt_and_too_little_teaches_nothing():
     quiet = Queue("q")
     assert learn_opening(quiet, starts[:48], np.ones(48)) is quiet
     assert learn_opening(quiet, starts, np.full(len(starts), np.nan)) is quiet
+
+
+def label(day, country):
+    at = days(day)
+    known = workdays(at, country)
+    return str(known.labels[at[0] - known.first_day])
+
+
+CHINA_MADE_UP = {
+    # State Council notices for 2024, 2025 and 2026: the day worked, and the weekday it stands for.
+    date(2024, 2, 4): 3,
+    date(2024, 2, 18): 4,
+    date(2024, 4, 7): 4,
+    date(2024, 4, 28): 3,
+    date(2024, 5, 11): 4,
+    date(2024, 9, 14): 0,
+    date(2024, 9, 29): 4,
+    date(2024, 10, 12): 0,
+    date(2025, 1, 26): 0,
+    date(2025, 2, 8): 1,
+    date(2025, 4, 27): 0,
+    date(2025, 9, 28): 1,
+    date(2025, 10, 11): 2,
+    date(2026, 1, 4): 4,
+    date(2026, 2, 14): 4,
+    date(2026, 2, 28): 0,
+    date(2026, 5, 9): 1,
+    date(2026, 9, 20): 1,
+    date(2026, 10, 10): 2,
+}
+
+
+def test_china_works_on_its_make_up_days_with_the_hours_of_the_day_off():
+    every = days(*(date(2024, 1, 1) + timedelta(k) for k in range(3 * 366 - 2)))
+    worked = days(*CHINA_MADE_UP)
+    assert every[made_up(every, "CN")].tolist() == worked.tolist()
+    assert followed_weekday(worked, "CN").tolist() == list(CHINA_MADE_UP.values())
+    others = np.setdiff1d(every, worked)
+    assert (followed_weekday(others, "CN") == (others + 3) % 7).all()
+
+
+def test_an_office_in_china_opens_on_a_make_up_saturday_and_not_on_the_next():
+    weekdays = (*(parse_opening("09:00-18:00"),) * 5, (), ())
+    office = Queue("q", time_zone="Asia/Shanghai", opening=weekdays, country="CN",
+                   open_on_holidays=False)  # fmt: skip
+
+    def hours(day):
+        first = local_midnight(int(days(day)[0]), "Asia/Shanghai")
+        return int(is_open(office, first + np.arange(24) * 3600).sum())
+
+    assert hours(date(2025, 10, 11)) == 9
+    assert hours(date(2025, 10, 18)) == 0
+    assert hours(date(2025, 10, 8)) == 0  # the day off that it makes up for
+
+
+def test_a_make_up_saturday_does_not_teach_that_saturdays_are_open():
+    first = int(days(date(2025, 8, 4))[0]) * 86_400
+    starts = first + np.arange(10 * 7 * 24) * 3600
+    day, hour = starts // 86_400, starts // 3600 % 24
+    worked = ((day + 3) % 7 < 5) | (day == days(date(2025, 10, 11))[0])
+    offered = np.where(worked & (hour >= 9) & (hour < 18), 10.0, 0.0)
+    learnt = learn_opening(Queue("q", country="CN"), starts, offered)
+    assert learnt.opening[5] == ()
+    assert learn_opening(Queue("q"), starts, offered).opening[5] == ((540, 1080),)
+
+
+def test_other_countries_have_make_up_days_too_and_most_have_none():
+    assert made_up(days(date(2026, 8, 8)), "HU").tolist() == [True]  # for Friday the 21st
+    assert followed_weekday(days(date(2026, 8, 8)), "HU").tolist() == [4]
+    year = days(*(date(2026, 1, 1) + timedelta(k) for k in range(365)))
+    assert not made_up(year, "DE").any()
+    assert not made_up(year, None).any()
+    assert len(made_up(year[:0], "CN")) == len(followed_weekday(year[:0], "CN")) == 0
+
+
+@pytest.mark.parametrize(
+    ("day", "wanted"),
+    [
+        (date(2026, 5, 13), "eve:Ascension Day"),
+        (date(2026, 5, 14), "holiday:Ascension Day"),
+        (date(2026, 5, 15), "bridge:Ascension Day"),
+        (date(2026, 5, 16), ""),
+        (date(2026, 5, 18), ""),
+        (date(2026, 5, 22), "before_long_weekend:Pentecost Monday"),
+        (date(2026, 5, 23), "long_weekend:Pentecost Monday"),
+        (date(2026, 5, 26), "after:Pentecost Monday"),
+        (date(2026, 5, 4), "after_long_weekend:Labor Day"),
+        (date(2024, 4, 30), "eve:Labor Day"),
+        (date(2025, 12, 24), "eve:Christmas Day"),
+        (date(2024, 12, 24), "eve:Christmas Day"),
+        (date(2023, 10, 2), "bridge_eve:German Unity Day"),
+        (date(2026, 12, 29), "between:New Year's Day"),
+        (date(2026, 12, 31), "eve:New Year's Day"),
+        (date(2026, 7, 15), ""),
+    ],
+)
+def test_days_around_a_german_holiday_are_named_by_it(day, wanted):
+    assert label(day, "DE") == wanted
+
+
+def test_a_holiday_that_falls_on_a_weekend_lengthens_none():
+    assert label(date(2026, 10, 2), "DE") == "eve:German Unity Day"
+    assert label(date(2026, 10, 3), "DE") == "holiday:German Unity Day"  # a Saturday
+    assert label(date(2026, 10, 4), "DE") == ""
+    assert label(date(2026, 10, 5), "DE") == "after_long_weekend:German Unity Day"
+
+
+def test_a_day_kept_for_another_has_the_holiday_s_own_name():
+    assert label(date(2026, 7, 3), "US") == label(date(2026, 7, 4), "US")
+    assert label(date(2022, 12, 26), "US") == "holiday:Christmas Day"
+    assert label(date(2025, 10, 8), "CN") == "holiday:Mid-Autumn Festival"  # joined to it
+    assert label(date(2026, 2, 23), "CN") == "holiday:Chinese New Year (Spring Festival)"
+
+
+def test_israel_rests_on_friday_and_saturday():
+    at = days(date(2026, 4, 1))
+    assert workdays(at, "IL").rest_weekday == 5
+    assert label(date(2026, 4, 1), "IL") == "eve:Pesach"  # a Wednesday
+    assert label(date(2026, 4, 3), "IL").startswith("long_weekend")  # a Friday
+
+
+def test_names_of_holidays_do_not_depend_on_the_locale_of_the_process(monkeypatch):
+    monkeypatch.setenv("LANGUAGE", "de")
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    public_holidays.cache_clear()
+    first = days(date(2026, 1, 1))[0]
+    assert public_holidays("DE", 2026, 2026)[first] == "New Year's Day"

@@ -34,6 +34,10 @@ ROWS: dict[str, dict[str, Any]] = {
         "event_id": "e", "kind": "launch", "starts_at": THEN, "ends_at": THEN + timedelta(hours=1),
         "known_at": THEN,
     },
+    "overrides": {
+        "override_id": "o", "queue": "q", "interval_start": THEN, "interval_minutes": 60,
+        "offered": 1.5, "made_by": "Ann", "made_at": THEN,
+    },
     "outreach": {
         "outreach_id": "o", "customer_id": "c", "experiment": "x", "arm": "treat",
         "action": "call", "decided_at": THEN,
@@ -107,10 +111,13 @@ def test_the_bounds_of_a_column_are_inside_and_beyond_them_is_not(name: str, col
         ("queues", {"time_zone": "Berlin"}, "no IANA zone"),
         ("queues", {"country": "XX"}, "no country"),
         ("queues", {"open_mon": "8-18"}, "no opening hours"),
+        ("queues", {"open_mon": "08:00-12:00,11:00-18:00"}, "spans that overlap"),
         ("queues", {"interval_minutes": 45}, "none of 15, 30, 60"),
         ("calendar", {"ends_at": THEN}, "not after `starts_at`"),
         ("intervals", {"interval_start": THEN + timedelta(minutes=5)}, "not on the grid"),
         ("intervals", {"interval_start": THEN + timedelta(seconds=1)}, "not on the grid"),
+        ("overrides", {"interval_start": THEN + timedelta(minutes=5)}, "not whole quarters"),
+        ("overrides", {"interval_minutes": 20}, "not whole quarters"),
     ],
 )
 def test_a_broken_rule_names_itself(name: str, change: dict[str, Any], reason: str) -> None:
@@ -141,6 +148,9 @@ def test_no_time_may_lie_in_the_future_but_that_of_a_planned_event(name: str) ->
     edge = NOW + FUTURE_TOLERANCE
     for column in table(name).columns:
         if column.kind != "timestamp" or column.name == "ends_at":
+            continue
+        if (name, column.name) == ("overrides", "interval_start"):
+            assert problems(name, {column.name: edge + timedelta(days=90)}) == {}
             continue
         if column.name in ("starts_at",):
             ahead = {"starts_at": edge + timedelta(days=90), "ends_at": edge + timedelta(days=91)}

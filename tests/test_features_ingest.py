@@ -12,9 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.contracts import MAX_ID_LENGTH, table
 from features.errors import (
@@ -26,6 +29,7 @@ from features.errors import (
     UnreadableFileError,
 )
 from features.ingest import Query, Report, ingest
+from features.intake.spans import Spans
 from features.lake import LOADS, QUARANTINE, Lake
 from features.mapping import Mapping, parse_mapping
 
@@ -276,6 +280,59 @@ def test_two_rows_for_one_interval_are_both_set_aside(lake: Lake, tmp_path: Path
     assert report.kept == 26
     assert list(report.quarantined.values()) == [2]
     assert {json.loads(row["row"])["offered"] for row in quarantined(lake)} == {5, 6}
+    assert [row["row_number"] for row in quarantined(lake)] == [5, 28]
+
+
+def test_rows_of_two_lengths_over_one_time_are_all_set_aside(lake: Lake, tmp_path: Path) -> None:
+    header = "queue,interval_start,interval_minutes,offered,available_at"
+    rows = [f"q,2026-02-{day:02d}T10:00Z,60,5,2026-02-28T00:00Z" for day in range(1, 28)]
+    rows += [f"r,2026-02-05T{clock}Z,30,3,2026-02-28T00:00Z" for clock in ("10:00", "10:30")]
+    first = write(tmp_path / "a.csv", lines(*rows, header=header))
+    halves = [f"q,2026-02-05T{clock}Z,30,3,2026-02-28T00:00Z" for clock in ("10:00", "10:30")]
+    second = write(tmp_path / "b.csv", lines("r,2026-02-09T10:00Z,60,1,", *halves, header=header))
+    report = ingest(lake, "intervals", now=NOW, files=[first, second], max_bad_share=0.2)
+    assert (report.kept, report.repeated) == (29, 0)
+    assert report.quarantined == {
+        "two rows for one time: their intervals overlap; keep one length": 2,
+        "two rows for one interval: equal `queue` and `interval_start`, other content; keep one": 1,
+    }
+    found = {(Path(row["source"]).name, row["row_number"]) for row in quarantined(lake)}
+    assert found == {("a.csv", 5), ("b.csv", 2), ("b.csv", 3)}
+
+
+@given(
+    spans=st.lists(
+        st.tuples(st.sampled_from("qr"), st.integers(0, 12), st.sampled_from([15, 30, 60])),
+        max_size=12,
+    ),
+    chunk=st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_overlapping_spans_are_those_that_brute_force_finds(
+    spans: list[tuple[str, int, int]], chunk: int
+) -> None:
+    found = Spans()
+    for start in range(0, len(spans), chunk):
+        part = spans[start : start + chunk]
+        rows = pa.table(
+            {
+                "queue": [queue for queue, _, _ in part],
+                "interval_start": pa.array(
+                    [NOW + timedelta(minutes=15 * at) for _, at, _ in part],
+                    pa.timestamp("us", "UTC"),
+                ),
+                "interval_minutes": pa.array([length for _, _, length in part], pa.int64()),
+            }
+        )
+        found.add(rows, source="f", numbers=np.arange(start, start + len(part)))
+    expected = [
+        any(
+            queue == other and at != when and at < when + long / 15 and when < at + length / 15
+            for other, when, long in spans
+        )
+        for queue, at, length in spans
+    ]
+    assert found.overlapping().tolist() == expected
 
 
 def test_rows_are_left_out_and_counted_as_the_mapping_says(lake: Lake, tmp_path: Path) -> None:
@@ -493,7 +550,10 @@ def test_every_contract_can_be_loaded_by_its_own_names(lake: Lake, tmp_path: Pat
         "currency": "EUR", "csat": "5", "nps": "5", "aht_seconds": "2", "concurrency": "1",
         "default_aht_seconds": "10", "patience_seconds": "10",
     }  # fmt: skip
-    for name in ("interactions", "intervals", "purchases", "customers", "queues", "calendar"):
+    names = (
+        "interactions", "intervals", "purchases", "customers", "queues", "calendar", "overrides",
+    )  # fmt: skip
+    for name in names:
         contract = table(name)
         row = {
             c.name: special.get(c.name)
@@ -504,6 +564,4 @@ def test_every_contract_can_be_loaded_by_its_own_names(lake: Lake, tmp_path: Pat
             row["open_on_holidays"] = "no"
         text = ",".join(row) + "\n" + ",".join(row.values()) + "\n"
         assert load(lake, write(tmp_path / f"{name}.csv", text), to=name).kept == 1
-    assert sorted(lake.versions()) == sorted(
-        ["interactions", "intervals", "purchases", "customers", "queues", "calendar"]
-    )
+    assert sorted(lake.versions()) == sorted(names)

@@ -242,7 +242,7 @@ def test_contradictory_rows_of_one_moment_are_found_and_not_kept() -> None:
         rows_of([("a", 1, 0), ("a", 1, 2), ("b", 1, 0), ("b", 1, 0)]),
         stored=nothing,
         stored_superseded=np.empty(0, dtype=np.int64),
-        contradictions=True,
+        contradictory=np.zeros(4, dtype=bool),
     )
     assert placed.contradictory.tolist() == [True, True, False, False]
     assert placed.keep.tolist() == [False, False, False, True]

@@ -8,6 +8,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from features.build import build_snapshot, register
+from features.calendar import epoch
 from features.customers import FEATURE_NAMES
 from features.errors import HorizonError, InputError, TooLittleDataError
 from features.home import Home
@@ -84,6 +85,33 @@ def test_queues_and_events_are_those_known_at_the_moment(store):
     assert [e.queues for e in store.events(T0)] == [("q", "r")]
     assert store.events(at(-2.5)) == ()
     assert store.warnings == ()
+
+
+def test_overrides_are_those_known_at_the_moment_in_the_order_they_were_made(home):
+    def row(id, made_at, **more):
+        return {
+            "override_id": id, "queue": "q", "interval_start": at(3), "interval_minutes": 60,
+            "offered": 12.5, "made_by": "Ann", "made_at": made_at, "available_at": made_at, **more,
+        }  # fmt: skip
+
+    rows = [
+        row("b", at(-1)),
+        row("a", at(-2), aht_seconds=240.0, reason="campaign"),
+        row("later", at(1)),
+        row("old", at(-5), superseded_at=at(-3)),
+    ]
+    load(home, {"overrides": rows})
+    with FeatureStore(home, threads=1) as opened:
+        found = opened.overrides(T0)
+        assert [o.override_id for o in opened.overrides(at(-4))] == ["old"]
+    assert [o.override_id for o in found] == ["a", "b"]
+    assert (found[0].aht_seconds, found[0].reason, found[1].aht_seconds) == (
+        240.0,
+        "campaign",
+        None,
+    )
+    assert (found[0].start, found[0].end) == (epoch(at(3)), epoch(at(3)) + 3600)
+    assert found[0].made_at == epoch(at(-2))
 
 
 def test_an_interval_that_no_clock_has_is_an_error_that_names_the_queue(home):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from features.calendar import epoch, local_times
 from features.contracts import INTERACTIONS, INTERVALS
 from features.engine import schema_of
+from features.gaps import feed_gaps
 from features.home import Home
-from features.panel import feed_gaps
 from features.store import FeatureStore
 from features.volume import contact_cells, interval_counts
 
@@ -143,9 +143,10 @@ def test_nights_of_a_day_centre_are_no_gap(tmp_path):
 def test_a_silent_public_holiday_is_zero_where_the_country_is_known(tmp_path):
     first, last = datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 1, 10, tzinfo=UTC)
     rows = busy("a", first, last, skip=lambda t: (t.month, t.day) == (12, 25))
-    panel, _ = panel_of(
+    panel, warnings = panel_of(
         tmp_path, {"interactions": rows, "queues": [queue("a", country="DE")]}, last
     )
+    assert not [warning for warning in warnings if "no contact" in warning]
     history = panel.queues["a"].history
     christmas = history.starts // 86400 == epoch(datetime(2025, 12, 25, tzinfo=UTC)) // 86400
     assert history.offered[christmas].tolist() == [0.0] * 24
@@ -206,7 +207,159 @@ def test_counts_win_over_single_contacts_and_the_overlap_is_reported(tmp_path):
     panel, warnings = panel_of(tmp_path, {"interactions": busy("a", at(-3), T0), "intervals": rows})
     history = panel.queues["a"].history
     assert history.offered.tolist() == [2.0] * 24 + [7.0] * 12 + [2.0] * 12
-    assert any("12 intervals have counts and single contacts" in w for w in warnings)
+    (said,) = [w for w in warnings if "12 intervals have counts and single contacts" in w]
+    assert "12 differ: 84 counted, 24 single ones" in said
+
+
+def test_counts_that_agree_with_single_contacts_say_so(tmp_path):
+    rows = [interval("a", at(-1, seconds=3600 * k), 2) for k in range(12)]
+    _, warnings = panel_of(tmp_path, {"interactions": busy("a", at(-3), T0), "intervals": rows})
+    assert any("the counts are used; both say the same" in w for w in warnings)
+
+
+def test_rows_of_two_lengths_over_one_time_are_not_observed_and_reported(tmp_path):
+    rows = [interval("a", at(-1, seconds=1800 * k), 5, 30) for k in range(48) if k != 6]
+    rows.append(interval("a", at(-1, seconds=3 * 3600), 11, 60))  # over the halves 6 and 7
+    panel, warnings = panel_of(tmp_path, {"intervals": rows, "queues": [queue("a")]})
+    offered = panel.queues["a"].history.offered
+    assert np.flatnonzero(np.isnan(offered)).tolist() == [3]
+    assert np.nansum(offered) == 23 * 10
+    assert any("2 rows overlap in time, the first at 2026-02-28 03:00 UTC" in w for w in warnings)
+
+
+def test_rows_that_lie_across_the_queues_own_hours_are_not_observed_and_reported(tmp_path):
+    rows = [interval("a", at(-1, seconds=3600 * k), 5) for k in range(24)]
+    stated = [queue("a", "Asia/Kolkata")]  # half an hour beside UTC
+    panel, warnings = panel_of(tmp_path, {"intervals": rows, "queues": stated})
+    assert np.isnan(panel.queues["a"].history.offered).all()
+    assert any("rows reach over two intervals of 60 minutes" in w for w in warnings)
+
+
+def test_an_export_that_may_leave_out_empty_intervals_is_pointed_at(tmp_path):
+    rows = [interval("a", at(-9, seconds=3600 * k), 1) for k in range(0, 9 * 24, 5)]
+    panel, warnings = panel_of(tmp_path / "a", {"intervals": rows, "queues": [queue("a")]})
+    assert np.nanmax(panel.queues["a"].history.offered) == 1.0
+    assert any("80% of its intervals have no row and no row says 0" in w for w in warnings)
+    rows[3]["offered"] = 0
+    _, warnings = panel_of(tmp_path / "b", {"intervals": rows, "queues": [queue("a")]})
+    assert not any("no row says 0" in w for w in warnings)
+
+
+def test_an_abandoned_contact_whose_handle_time_is_zero_was_not_handled(tmp_path):
+    rows = busy("a", at(-3), T0, handle_seconds=0.0, outcome="abandoned")
+    rows += busy("b", at(-3), T0, handle_seconds=300.0) + [
+        {**row, "interaction_id": row["interaction_id"] + "x", "queue": "b"} for row in rows
+    ]
+    panel, _ = panel_of(tmp_path, {"interactions": rows})
+    assert np.isnan(panel.queues["a"].history.aht_seconds).all()
+    assert (panel.queues["b"].history.aht_seconds == 300.0).all()
+    assert (panel.queues["b"].history.handled == 2.0).all()
+
+
+# --- silence: a fault of the feed, or no contact ---
+
+
+def silent_between(first, last):
+    return lambda moment: first <= moment < last
+
+
+def test_one_queue_that_falls_silent_alone_is_not_observed_and_reported(tmp_path):
+    lost = silent_between(at(-9, seconds=10 * 3600), at(-9, seconds=20 * 3600))
+    rows = busy("a", at(-40), T0, skip=lost) + busy("b", at(-40), T0)
+    panel, warnings = panel_of(tmp_path, {"interactions": rows})
+    history = panel.queues["a"].history
+    hours = (history.starts[np.isnan(history.offered)] - epoch(at(-9))) // 3600
+    assert hours.tolist() == list(range(10, 21))  # and the hour in which it came back
+    assert not np.isnan(panel.queues["b"].history.offered).any()
+    assert any("queue `a`: no contact between 2026-02-20 10:00" in w for w in warnings)
+
+
+def test_a_queue_in_which_few_contacts_were_due_is_zero_when_it_is_silent(tmp_path):
+    lost = silent_between(at(-9, seconds=10 * 3600), at(-9, seconds=18 * 3600))
+    rows = busy("a", at(-40), T0, per_hour=2, skip=lost) + busy("b", at(-40), T0)
+    panel, _ = panel_of(tmp_path, {"interactions": rows})  # 16 were due
+    assert not np.isnan(panel.queues["a"].history.offered).any()
+
+
+@pytest.mark.parametrize(("days", "missing"), [(2, 48), (4, 0)])
+def test_a_queue_that_stopped_days_ago_is_zero_and_one_that_just_fell_silent_is_missing(
+    tmp_path, days, missing
+):
+    rows = busy("a", at(-40), at(-days)) + busy("b", at(-40), T0)
+    panel, warnings = panel_of(tmp_path, {"interactions": rows})
+    history = panel.queues["a"].history
+    assert np.isnan(history.offered).sum() == missing
+    assert np.isnan(history.offered[-1]) == (missing > 0)
+    assert any("queue `a`: no contact between" in w for w in warnings) == (missing > 0)
+
+
+def test_a_queue_that_was_shut_for_a_month_is_zero(tmp_path):
+    rows = busy("a", at(-120), T0, skip=silent_between(at(-60), at(-30)))
+    panel, _ = panel_of(tmp_path, {"interactions": rows + busy("b", at(-120), T0)})
+    history = panel.queues["a"].history
+    assert not np.isnan(history.offered).any()
+    assert (history.offered == 0).sum() == 30 * 24
+
+
+@pytest.mark.parametrize(("days_more", "missing"), [(0, 0), (20, 11)])
+def test_a_silence_that_fills_an_event_is_a_closure_and_one_within_it_is_a_gap(
+    tmp_path, days_more, missing
+):
+    first, last = at(-9, seconds=10 * 3600), at(-9, seconds=21 * 3600)
+    event = {
+        "event_id": "e", "kind": "closure", "queues": "a",
+        "starts_at": first, "ends_at": last + timedelta(days=days_more),
+        "known_at": at(-20), "available_at": at(-20),
+    }  # fmt: skip
+    rows = busy("a", at(-40), T0, skip=silent_between(first, last)) + busy("b", at(-40), T0)
+    panel, _ = panel_of(tmp_path, {"interactions": rows, "calendar": [event]})
+    history = panel.queues["a"].history
+    inside = (history.starts >= epoch(first)) & (history.starts < epoch(last))
+    assert np.isnan(history.offered[inside]).sum() == missing
+    assert np.nansum(history.offered[inside]) == 0
+
+
+def test_quiet_nights_of_a_queue_that_has_grown_tenfold_are_no_gaps():
+    weeks = [np.arange(w * 168, (w + 1) * 168) for w in range(40)]
+    hours = np.concatenate(weeks) * 3600
+    night = hours // 3600 % 24 < 6
+    growth = np.linspace(1, 10, len(hours))
+    counts = np.where(night, np.floor(growth / 4), growth * 5).astype(np.int64)
+    assert feed_gaps(hours[counts > 0], counts[counts > 0]) == []
+
+
+def test_the_nights_around_a_clock_change_are_no_gaps():
+    first, last = datetime(2026, 2, 2, tzinfo=UTC), datetime(2026, 4, 3, tzinfo=UTC)
+    hours = np.arange(epoch(first), epoch(last), 3600)
+    local = local_times(hours, "Europe/Berlin").minute_of_day // 60
+    day = hours[(local >= 8) & (local < 18)]
+    assert feed_gaps(day, np.full(len(day), 60), time_zone="Europe/Berlin") == []
+    # On a clock that does not change, an hour of contacts seems to be missing each night.
+    assert feed_gaps(day, np.full(len(day), 60), time_zone="UTC") != []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    start=st.integers(5 * 7 * 24, 9 * 7 * 24),
+    hours=st.integers(1, 20 * 24),
+    per_hour=st.integers(1, 12),
+    seed=st.integers(0, 9),
+)
+def test_a_gap_is_found_whole_whatever_the_order_of_cells(start, hours, per_hour, seed):
+    """Brute force: a hole in an even feed is a gap by its length and what was due in it."""
+    cells = np.arange(15 * 7 * 24) * 3600
+    kept = cells[(cells < start * 3600) | (cells >= (start + hours) * 3600)]
+    mixed = np.random.default_rng(seed).permutation(kept)
+    found = feed_gaps(mixed, np.full(len(mixed), per_hour))
+    silent_seconds = hours * 3600 + 2700
+    weeks = -(-silent_seconds // (7 * 86400))
+    before = sum((start * 3600 - 2700) - 7 * 86400 * (weeks + k) >= 0 for k in range(4))
+    after = sum((start + hours) * 3600 + 7 * 86400 * (weeks + k) <= cells[-1] + 3600
+                for k in range(4))  # fmt: skip
+    is_gap = silent_seconds >= 3 * 3600 and hours * per_hour >= 18 and before + after >= 2
+    assert [(gap.start, gap.end) for gap in found] == (
+        [(start * 3600 - 2700, (start + hours) * 3600)] if is_gap else []
+    )
 
 
 def test_rows_longer_than_the_queues_interval_widen_it(tmp_path):

@@ -16,7 +16,8 @@ from features.contracts import QUANTILE_LEVELS
 from features.errors import HorizonError, InputError, UnknownNameError
 from serving.http import answers
 from serving.http.agents import staffing_json
-from serving.http.answers import ForecastWriter, choose, quantiles_at
+from serving.http.answers import ForecastWriter, quantiles_at
+from serving.http.choice import choose
 from serving.http.schemas import ForecastRequest, StaffingRequest
 from serving.sets.forecast import ForecastSet, open_forecast_set
 
@@ -156,7 +157,7 @@ def test_an_interval_that_is_not_the_queues_own_is_refused(forecast: ForecastSet
 def test_an_answer_that_would_be_too_large_is_refused(
     forecast: ForecastSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "MOST_INTERVALS", 100)
+    monkeypatch.setattr("serving.http.choice.MOST_INTERVALS", 100)
     with pytest.raises(InputError, match="fewer queues"):
         choose(ForecastRequest(), of=forecast)
 

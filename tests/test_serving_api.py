@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from serving_world import (
 )
 
 from features.artefact import CURRENT
-from serving.http import problems, shapes
+from serving.http import problems, shapes, volume_shapes
 
 GOLDEN = Path(__file__).parent / "golden"
 PROBLEM = "application/problem+json"
@@ -64,13 +65,22 @@ def problem(response: Any, status: int, kind: str) -> dict:
 @pytest.mark.parametrize(
     ("method", "path", "body", "model"),
     [
-        ("POST", "/v1/forecast", {}, shapes.ForecastAnswer),
-        ("POST", "/v1/forecast", {"quantiles": [0.07, 0.93]}, shapes.ForecastAnswer),
-        ("GET", "/v1/forecast?queue=phone&queue=mail", None, shapes.ForecastAnswer),
-        ("POST", "/v1/staffing", {"shrinkage": 0.3}, shapes.StaffingAnswer),
-        ("POST", "/v1/staffing", {"model": "erlang_c"}, shapes.StaffingAnswer),
+        ("POST", "/v1/forecast", {}, volume_shapes.ForecastAnswer),
+        ("POST", "/v1/forecast", {"quantiles": [0.07, 0.93]}, volume_shapes.ForecastAnswer),
+        ("GET", "/v1/forecast?queue=phone&queue=mail", None, volume_shapes.ForecastAnswer),
+        (
+            "POST",
+            "/v1/forecast",
+            {"parts": True, "paths": {"count": 2}},
+            volume_shapes.ForecastAnswer,
+        ),
+        ("GET", "/v1/forecast?parts=true", None, volume_shapes.ForecastAnswer),
+        ("POST", "/v1/forecast/totals", {"by": "all", "what_if": {}}, volume_shapes.TotalsAnswer),
+        ("POST", "/v1/staffing", {"shrinkage": 0.3}, volume_shapes.StaffingAnswer),
+        ("POST", "/v1/staffing", {"model": "erlang_c"}, volume_shapes.StaffingAnswer),
         ("POST", "/v1/churn/scores", {"customer_ids": customer_ids()}, shapes.ScoresAnswer),
-        ("GET", "/v1/queues", None, shapes.QueuesAnswer),
+        ("GET", "/v1/queues", None, volume_shapes.QueuesAnswer),
+        ("GET", "/v1/events", None, volume_shapes.EventsAnswer),
         ("GET", "/v1/models", None, shapes.ModelsAnswer),
         ("GET", "/readyz", None, shapes.Readiness),
         ("GET", "/healthz", None, shapes.Health),
@@ -250,7 +260,9 @@ def test_models_show_their_cards_and_what_they_serve(server: Server, world: Worl
         ("POST", "/v1/forecast", {}, "python -m serving forecast"),
         ("GET", "/v1/forecast", None, "python -m training promote volume"),
         ("POST", "/v1/staffing", {}, "python -m serving forecast"),
+        ("POST", "/v1/forecast/totals", {}, "python -m serving forecast"),
         ("GET", "/v1/queues", None, "python -m serving forecast"),
+        ("GET", "/v1/events", None, "python -m serving forecast"),
         ("POST", "/v1/churn/scores", {"customer_ids": ["a"]}, "python -m serving score"),
         ("GET", "/v1/churn/scores", None, "python -m training promote churn"),
     ],
@@ -343,6 +355,7 @@ def test_a_method_that_a_route_does_not_take_is_told_which_it_does(server: Serve
     assert server.http.post("/healthz").headers["allow"] == "GET"
 
 
+POSTS = ["/v1/forecast", "/v1/forecast/totals", "/v1/staffing", "/v1/churn/scores"]
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
     lambda inner: (
@@ -354,6 +367,7 @@ FIELDS = st.sampled_from(
     [
         *("queues", "start", "end", "quantiles", "interval_minutes", "goal", "model"),
         *("patience_seconds", "shrinkage", "max_occupancy", "customer_ids"),
+        *("parts", "paths", "what_if", "by"),
     ]
 )
 TIMES = st.datetimes().map(lambda t: t.isoformat() + "Z") | st.datetimes().map(str)
@@ -365,7 +379,7 @@ NAMES = st.lists(st.sampled_from(["phone", "mail", "chat"]) | st.text(max_size=8
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    path=st.sampled_from(["/v1/forecast", "/v1/staffing", "/v1/churn/scores"]),
+    path=st.sampled_from(POSTS),
     body=st.dictionaries(FIELDS, JSON_VALUES | TIMES | NUMBERS | NAMES, max_size=4) | JSON_VALUES,
 )
 def test_no_body_makes_a_server_error(server: Server, path: str, body: Any) -> None:
@@ -380,7 +394,7 @@ def test_no_body_makes_a_server_error(server: Server, path: str, body: Any) -> N
 
 
 @settings(max_examples=60, deadline=None)
-@given(path=st.sampled_from(["/v1/forecast", "/v1/staffing"]), body=st.binary(max_size=60))
+@given(path=st.sampled_from(POSTS), body=st.binary(max_size=60))
 def test_no_bytes_make_a_server_error(server: Server, path: str, body: bytes) -> None:
     response = server.http.post(path, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code < 500
@@ -393,7 +407,7 @@ def test_no_bytes_make_a_server_error(server: Server, path: str, body: bytes) ->
     query=st.lists(
         st.tuples(
             st.sampled_from(
-                ["queue", "start", "end", "quantile", "limit", "after", "tier", "set", "x"]
+                ["queue", "start", "end", "quantile", "parts", "limit", "after", "tier", "set"]
             )
             | st.text(max_size=5),
             st.text(max_size=40) | TIMES | st.integers().map(str),
@@ -512,7 +526,7 @@ def test_a_name_with_markup_is_shown_as_text(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>\""
     queue = replace(mail.queue, queue=evil)
     forecast = VolumeForecast(
-        made_at=MADE_AT, as_of=MADE_AT, queues={evil: replace(mail, queue=queue)}
+        made_at=MADE_AT, as_of=MADE_AT, events=(), queues={evil: replace(mail, queue=queue)}
     )
     point_to(
         home.forecasts,
@@ -532,17 +546,36 @@ def test_the_guide_names_every_route_problem_and_request_field(server: Server) -
         assert f"{path}`" in guide, path
     for kind in problems.KINDS.values():
         assert f"`{kind.type}` | {kind.status} |" in guide, kind
-    for name in ("ForecastRequest", "StaffingRequest", "ScoresRequest", "ScoreRecord"):
+    for name in GUIDED:
         for field in document["components"]["schemas"][name]["properties"]:
-            assert field in guide, (name, field)
+            assert re.search(rf"\b{field}\b", guide), (name, field)
+
+
+GUIDED = (
+    *("ForecastRequest", "TotalsRequest", "StaffingRequest", "ScoresRequest", "ScoreRecord"),
+    *("WhatIf", "AddedEvent", "Scaling", "Closing", "PathsRequest", "Parts"),
+)
 
 
 def test_the_guides_json_bodies_are_valid_requests(server: Server) -> None:
     guide = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
     asked = re.findall(r"-X POST \S+3000(\S+).*?-d '([^']+)'", guide, flags=re.DOTALL)
-    assert len(asked) == 3
+    assert len(asked) == 7
     for path, body in asked:
-        known = body.replace('"sales"', '"phone"').replace("2026-03-02", "2026-03-21")
-        known = known.replace("2026-03-16", "2026-03-30")
+        # The world of these tests begins 19 days after the guide's.
+        known = re.sub(
+            r"2026-03-\d\d",
+            lambda day: f"{date.fromisoformat(day.group()) + timedelta(days=19)}",
+            body.replace('"sales"', '"phone"'),
+        )
         response = server.http.post(path, json=json.loads(known))
         assert response.status_code == 200, response.text
+
+
+def test_the_guides_answers_are_what_the_document_describes() -> None:
+    guide = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+    shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", guide, flags=re.DOTALL)]
+    forecast, totals, problem = shown
+    volume_shapes.ForecastAnswer.model_validate_json(json.dumps(forecast))
+    volume_shapes.TotalsAnswer.model_validate_json(json.dumps(totals))
+    shapes.ProblemDetails.model_validate(problem)

@@ -45,6 +45,8 @@ def test_the_document_is_printed_whole() -> None:
     assert document["info"]["title"] == "Ebbflow"
     assert set(document["paths"]) == {
         "/v1/forecast",
+        "/v1/forecast/totals",
+        "/v1/events",
         "/v1/staffing",
         "/v1/queues",
         "/v1/churn/scores",

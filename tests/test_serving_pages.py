@@ -11,12 +11,20 @@ from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
+from forecast_world import put_planners_forecast
 from serving_client import Server, serving
 from serving_world import MADE_AT, NOW, World, build_world, customer_ids, put_forecast
 
+from features.calendar import Event, Queue, local_midnight
+from features.contracts import PARTS
+from features.home import Home
+from serving.http.pages.moves import MOST_MOVES, moves
 from serving.http.pages.week import queue_week
-from serving.sets.forecast import open_current_forecast_set
+from serving.models.volume.effects import DayEffects
+from serving.models.volume.shape import plain_shape
+from serving.sets.forecast import PublishedForecast, open_current_forecast_set
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +90,12 @@ def test_a_day_of_23_hours_is_as_wide_as_the_others(world: World) -> None:
 
 
 def test_a_public_holiday_is_named_where_it_closes_a_queue(world: World) -> None:
-    phone = open_current_forecast_set(world.home.forecasts).queue("phone")
+    found = open_current_forecast_set(world.home.forecasts)
+    phone = found.queue("phone")
     closing = replace(phone, queue=replace(phone.queue, open_on_holidays=False))
     good_friday = MADE_AT + timedelta(days=13)
-    assert "Closed on Fri 3 Apr: " in queue_week(closing, now=good_friday)
-    assert "Closed on" not in queue_week(phone, now=good_friday)
+    assert "Closed on Fri 3 Apr: " in queue_week(closing, of=found, now=good_friday)
+    assert "Closed on" not in queue_week(phone, of=found, now=good_friday)
 
 
 def test_the_tiers_count_every_scored_customer_once(server: Server) -> None:
@@ -147,7 +156,7 @@ def test_the_docs_example_of_a_post_is_what_the_document_gives(server: Server) -
     page = unescape(server.http.get("/docs").text)
     document = server.http.get("/openapi.json").json()
     commands = re.findall(r"<pre>(curl -s -X POST .*?)</pre>", page, flags=re.DOTALL)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         words = shlex.split(command.replace("\\\n", " "))
         path = words[words.index("POST") + 1].partition("3000")[2]
@@ -159,7 +168,7 @@ def test_the_docs_examples_of_gets_are_answered(server: Server) -> None:
     page = unescape(server.http.get("/docs").text)
     commands = re.findall(r"^(?:<pre>|.*<pre>)?(curl -s .*?)(?:</pre>.*)?$", page, flags=re.M)
     asked = [shlex.split(c) for c in commands if "POST" not in c]
-    assert len(asked) == 9
+    assert len(asked) == 10
     for words in asked:
         address = words[-1].partition("3000")[2].replace("queue=sales", "queue=phone")
         headers = dict([words[3].split(": ")]) if "-H" in words else {}
@@ -177,3 +186,145 @@ def test_the_docs_show_every_field_of_a_body_and_the_shape_of_errors(server: Ser
         assert f"<code>{field}</code>" in section
     problem = page.split('id="problems"')[1].split("<pre>")[1].split("</pre>")[0]
     assert set(json.loads(problem)) == set(schemas["ProblemDetails"]["properties"])
+
+
+# What a planner reads in a queue's week
+
+
+@pytest.fixture(scope="module")
+def planner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = Home(tmp_path_factory.mktemp("home"))
+    full = put_planners_forecast(home)
+    put_planners_forecast(home, base=full)
+    with serving(home.root, now=MADE_AT + timedelta(days=3, hours=9)) as running:
+        yield running
+
+
+def test_a_days_contacts_and_band_are_those_of_the_totals_route(planner: Server) -> None:
+    section = queue_section(planner.http.get("/").text, "mail")
+    asked = {"queues": ["mail"], "start": "2026-03-23T00:00:00Z", "end": "2026-03-30T00:00:00Z"}
+    (group,) = planner.http.post("/v1/forecast/totals", json=asked).json()["groups"]
+    bands = [
+        f"{q['0.1']:.0f}–{q['0.9']:.0f}" for q in (d["total"]["quantiles"] for d in group["days"])
+    ]
+    assert row(section, "80 % band") == bands
+    quantiles = group["span"]["total"]["quantiles"]
+    contacts = f"<b>{group['span']['total']['mean']:.0f} contacts</b>"
+    assert f"{contacts} in these days (8 of 10 times " in section
+    assert f"(8 of 10 times {quantiles['0.1']:.0f} to {quantiles['0.9']:.0f})" in section
+
+
+def test_a_day_is_held_against_the_same_day_of_last_week(planner: Server) -> None:
+    section = queue_section(planner.http.get("/").text, "Hotline")
+    asked = {"queues": ["phone"], "start": "2026-03-22T23:00:00Z", "end": "2026-03-23T23:00:00Z"}
+    (queue,) = planner.http.post("/v1/forecast", json=asked | {"parts": True}).json()["queues"]
+    now = sum(i["volume"]["mean"] for i in queue["intervals"])
+    then = sum(i["baseline"] for i in queue["intervals"])
+    changes = [unescape(cell) for cell in row(section, "to last week")]
+    assert changes[0] == f"{100 * (now / then - 1):+.0f}\N{NO-BREAK SPACE}%"
+    assert changes[5:] == ["", ""]
+    assert section.count('<polyline class="past"') == 5
+    assert section.count('<polyline class="mean"') == 5
+
+
+def test_what_moves_the_week_is_said_by_day(planner: Server) -> None:
+    section = queue_section(planner.http.get("/").text, "Hotline")
+    told = [t.replace("\N{NO-BREAK SPACE}", " ") for t in re.findall(r"<li>(.*?)</li>", section)]
+    assert any(re.fullmatch(r"Tue 24 Mar: sale, \d+ contacts more \(\+50 %\)", t) for t in told)
+    assert any(re.fullmatch(r"Thu 26 Mar: billing, \d+ contacts more \(\+20 %\)", t) for t in told)
+    assert any(": what was ordered lately, " in t for t in told)
+
+
+def test_todays_correction_is_said_with_the_set_it_corrects(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    full = put_planners_forecast(home)
+    with serving(tmp_path) as server:
+        page = server.http.get("/").text
+        assert "From what was known on" in page
+        assert "Corrected on" not in page
+    put_planners_forecast(home, base=full)
+    with serving(tmp_path) as server:
+        page = server.http.get("/").text
+    assert 'Corrected on <time datetime="2026-03-20T00:00:00Z">' in page
+    assert f"<code>{full}</code>" in page
+    section = queue_section(page, "mail")
+    assert re.search(r"<li>Today: what came since the full forecast, \d+ contacts more", section)
+
+
+def flat_week(**parts: float) -> PublishedForecast:
+    """Return a forecast of 10 contacts an hour over one Berlin day, moved by some parts."""
+    first = local_midnight(20546, "Europe/Berlin")  # Good Friday, 2026-04-03
+    starts = first + np.arange(24) * 3600
+    split = np.zeros((24, len(PARTS)))
+    split[:, 0] = 10.0
+    for name, value in parts.items():
+        split[:, PARTS.index(name)] = value
+    mean = split.sum(axis=1)
+    shape = plain_shape(0.05)
+    return PublishedForecast(
+        queue=Queue("q", time_zone="Europe/Berlin", country="DE"),
+        starts=starts,
+        is_open=np.ones(24, dtype=bool),
+        mean=mean,
+        quantiles=shape.quantiles(mean, np.zeros(24, dtype=np.int64)),
+        parts=split,
+        baseline=np.full(24, 10.0),
+        aht_seconds=np.full(24, 300.0),
+        shape=shape,
+        effects=DayEffects({}, {}),
+        method="combined",
+        warnings=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"holiday": -4.0}, ["Today: Good Friday, 96 contacts fewer (-40 %)"]),
+        ({"event": 2.5}, ["Today: promo <b>, 60 contacts more (+25 %)"]),
+        ({"orders": 1.0}, ["Today: what was ordered lately, 24 contacts more (+10 %)"]),
+        ({"season": 5.0, "week_pattern": -1.0}, []),
+        ({"today": 0.2}, []),
+        (
+            {"holiday": -5.0, "today": 1.0},
+            [
+                "Today: Good Friday, 120 contacts fewer (-50 %)",
+                "Today: what came since the full forecast, 24 contacts more (+20 %)",
+            ],
+        ),
+    ],
+)
+def test_a_move_is_named_by_its_cause_and_size(parts: dict[str, float], said: list[str]) -> None:
+    forecast = flat_week(**parts)
+    start = int(forecast.starts[0])
+    events = [
+        Event("a", "promo <b>", start - 3600, start + 3600, 0),
+        Event("b", "another", start - 3600, start + 3600, 0, ("other",)),
+    ]
+    found = moves(forecast, rows=slice(0, 24), events=events, today=20546)
+    assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in found] == said
+
+
+def test_the_days_after_an_event_are_named_for_it() -> None:
+    forecast = flat_week(event=3.0)
+    start = int(forecast.starts[0])
+    past = Event("a", "launch", start - 3 * 86_400, start - 86_400, 0)
+    (text,) = moves(forecast, rows=slice(0, 24), events=[past], today=0)
+    assert text.startswith("Fri 3 Apr: after launch, 72 contacts more")
+    (text,) = moves(forecast, rows=slice(0, 24), events=[], today=0)
+    assert text.startswith("Fri 3 Apr: events of the calendar, 72 contacts more")
+
+
+def test_only_the_largest_moves_are_told() -> None:
+    forecast = flat_week(event=3.0)
+    days = 30
+    many = replace(
+        forecast,
+        starts=int(forecast.starts[0]) + np.arange(24 * days) * 3600,
+        is_open=np.ones(24 * days, dtype=bool),
+        **{
+            name: np.concatenate([getattr(forecast, name)] * days)
+            for name in ("mean", "quantiles", "parts", "baseline", "aht_seconds")
+        },
+    )
+    assert len(moves(many, rows=slice(0, 24 * days), events=[], today=0)) == MOST_MOVES

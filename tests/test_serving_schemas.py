@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from serving.http import shapes
+from serving.http import shapes, volume_shapes
 from serving.http.examples import EXAMPLES
 from serving.http.schemas import (
     ForecastQuery,
@@ -16,6 +16,7 @@ from serving.http.schemas import (
     ScoresRequest,
     ServiceGoal,
     StaffingRequest,
+    TotalsRequest,
 )
 
 
@@ -128,10 +129,13 @@ def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None
     ("name", "model"),
     [
         ("forecast-request", ForecastRequest),
-        ("forecast", shapes.ForecastAnswer),
+        ("forecast", volume_shapes.ForecastAnswer),
         ("staffing-request", StaffingRequest),
-        ("staffing", shapes.StaffingAnswer),
-        ("queues", shapes.QueuesAnswer),
+        ("staffing", volume_shapes.StaffingAnswer),
+        ("queues", volume_shapes.QueuesAnswer),
+        ("totals-request", TotalsRequest),
+        ("totals", volume_shapes.TotalsAnswer),
+        ("events", volume_shapes.EventsAnswer),
         ("scores-request", ScoresRequest),
         ("scores", shapes.ScoresAnswer),
         ("scores-line", shapes.ScoreRecord),

@@ -105,7 +105,7 @@ def test_an_unknown_queue_is_named_with_its_neighbours(forecast: ForecastSet) ->
 def test_a_forecast_of_no_queue_can_be_written_and_read(home: Home) -> None:
     id = write_forecast_set(
         home.forecasts,
-        forecast=VolumeForecast(made_at=MADE_AT, as_of=MADE_AT, queues={}),
+        forecast=VolumeForecast(made_at=MADE_AT, as_of=MADE_AT, events=(), queues={}),
         snapshot="s",
         model_version="m",
         warnings=("nothing to forecast",),

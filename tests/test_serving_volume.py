@@ -4,19 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from volume_world import DAY, START, around_the_clock, history, office, rates
 
 from features.artefact import writing
 from features.calendar import Event, epoch, moment
 from features.contracts import QUANTILE_LEVELS
 from features.errors import DamagedArtefactError, HorizonError, InputError
 from features.snapshot import QueueHistory
-from serving.models.volume.model import (
-    VOLUME_BUNDLE_KIND,
-    VOLUME_BUNDLE_SCHEMA,
-    open_volume_model,
-)
-from tests.volume_world import DAY, START, around_the_clock, history, office, rates
-from training.volume.train import Histories, VolumeConfig, train_volume
+from serving.models.volume.model import VOLUME_BUNDLE_KIND, VOLUME_BUNDLE_SCHEMA, open_volume_model
+from training.volume.config import VolumeConfig
+from training.volume.source import Histories
+from training.volume.train import train_volume
 
 DAYS = 150
 AS_OF = moment(START + DAYS * DAY)
@@ -247,10 +245,10 @@ def rewritten(bundle, root, change):
 
 def test_a_bundle_that_forecasts_otherwise_than_when_made_is_found_out(bundle, tmp_path):
     def halve(folder, _meta):
-        with np.load(folder / "arrays.npz") as arrays:
-            changed = dict(arrays)
-        changed["spread"] = changed["spread"] / 2 + 0.01
-        np.savez_compressed(folder / "arrays.npz", **changed)
+        shapes = json.loads((folder / "shapes.json").read_text())
+        for shape in (*shapes["queues"], shapes["young"]):
+            shape["spread"] = [spread / 2 + 0.01 for spread in shape["spread"]]
+        (folder / "shapes.json").write_text(json.dumps(shapes))
 
     other = open_volume_model(rewritten(bundle, tmp_path, halve))
     with pytest.raises(DamagedArtefactError, match="another forecast"):
@@ -265,6 +263,17 @@ def _drop_a_queue(folder, _meta):
 def _cut_the_trees(folder, _meta):
     text = (folder / "tweedie.txt").read_text()
     (folder / "tweedie.txt").write_text(text[:300])
+
+
+def _drop_a_shape(folder, _meta):
+    shapes = json.loads((folder / "shapes.json").read_text())
+    (folder / "shapes.json").write_text(json.dumps({**shapes, "queues": shapes["queues"][1:]}))
+
+
+def _cut_a_curve(folder, _meta):
+    shapes = json.loads((folder / "shapes.json").read_text())
+    shapes["young"]["curve"] = shapes["young"]["curve"][1:]
+    (folder / "shapes.json").write_text(json.dumps(shapes))
 
 
 def _empty_the_arrays(folder, _meta):
@@ -282,7 +291,15 @@ def _drop_the_card(_folder, meta):
 
 @pytest.mark.parametrize(
     "change",
-    [_drop_a_queue, _cut_the_trees, _empty_the_arrays, _rename_a_component, _drop_the_card],
+    [
+        _drop_a_queue,
+        _cut_the_trees,
+        _drop_a_shape,
+        _cut_a_curve,
+        _empty_the_arrays,
+        _rename_a_component,
+        _drop_the_card,
+    ],
 )
 def test_a_bundle_that_does_not_fit_together_is_refused(bundle, tmp_path, change):
     with pytest.raises(DamagedArtefactError):

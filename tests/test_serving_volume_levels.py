@@ -10,6 +10,7 @@ from serving.models.volume.levels import (
     Smoothing,
     ahead,
     day_levels,
+    level_shift,
     robust_level,
     smooth,
     smoothed_levels,
@@ -96,3 +97,17 @@ def test_levels_scale_with_the_contacts(totals, alpha, factor):
     more = smoothed_levels(one.ratio * factor, Smoothing(alpha), 3)
     assert more == pytest.approx(found * factor, rel=1e-9)
     assert (found >= 0).all()
+
+
+def test_a_merger_is_found_on_its_day_and_noise_and_one_bad_day_are_not_one():
+    rng = np.random.default_rng(9)
+    calm = 7000 * np.exp(rng.normal(0, 0.08, 70))
+    assert level_shift(days_at(calm)) == (0, 1.0)
+    merged = calm.copy()
+    merged[62:] *= 5
+    first, factor = level_shift(days_at(merged))
+    assert first == 62
+    assert factor == pytest.approx(5, rel=0.1)
+    bad = calm.copy()
+    bad[-3] /= 5
+    assert level_shift(days_at(bad)) == (0, 1.0)

@@ -2,18 +2,17 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from volume_world import history, office
 
 from features.calendar import Queue, epoch, interval_starts
 from features.snapshot import QueueHistory
 from serving.models.volume.profiles import (
-    aht_profile,
     last_seen,
     mean_seen,
     recent,
     week_grid,
     week_profile,
 )
-from tests.volume_world import START, history, office
 
 BERLIN = Queue("q", time_zone="Europe/Berlin")
 
@@ -71,6 +70,39 @@ def test_a_profile_finds_the_true_shape():
     assert np.abs(found / shape - 1).mean() < 0.05
 
 
+def bell(hours: list[float]) -> np.ndarray:
+    """Return a week whose days rise to noon and fall, each on its own hours, summing to 1."""
+    week = np.array([np.exp(-(((np.arange(24) - middle) / 4) ** 2)) for middle in hours])
+    week[5:] /= 3
+    shape: np.ndarray = (week / week.sum()).reshape(-1)
+    return shape
+
+
+def test_a_month_of_noise_is_smoothed_well_below_the_mean_of_the_weeks():
+    shape = bell([12] * 7)
+    values = np.random.default_rng(6).poisson(800 * shape, (4, 168)).astype(np.float64)
+    found = week_profile(values, half_life_weeks=20)
+    raw = values.sum(axis=0) / values.sum()
+    assert np.abs(found - shape).sum() < 0.5 * np.abs(raw - shape).sum()
+
+
+def test_a_weekend_keeps_hours_of_its_own():
+    shape = bell([10, 10, 10, 10, 10, 18, 18])
+    values = np.random.default_rng(7).poisson(20_000 * shape, (8, 168)).astype(np.float64)
+    found = week_profile(values, half_life_weeks=20)
+    weekend = slice(5 * 24, None)
+    assert np.abs(found - shape)[weekend].sum() < 0.06 * shape[weekend].sum()
+
+
+def test_a_busy_cell_unlike_its_neighbours_is_kept():
+    shape = bell([12] * 7)
+    shape[2 * 24 + 9] *= 3
+    shape /= shape.sum()
+    values = np.random.default_rng(8).poisson(20_000 * shape, (8, 168)).astype(np.float64)
+    found = week_profile(values, half_life_weeks=20)
+    assert found[2 * 24 + 9] == pytest.approx(shape[2 * 24 + 9], rel=0.1)
+
+
 def test_one_storm_changes_a_profile_little():
     calm = np.random.default_rng(4).poisson(20.0, (20, 168)).astype(np.float64)
     storm = calm.copy()
@@ -95,27 +127,3 @@ def test_recent_keeps_the_last_weeks_and_takes_an_empty_history():
     assert len(recent(past, 2).starts) == pytest.approx(2 * 168, abs=1)
     none = np.empty(0)
     assert len(recent(QueueHistory(BERLIN, none.astype(np.int64), none, none, none)).starts) == 0
-
-
-def test_handle_time_is_drawn_from_the_default_to_the_level_to_the_hour_to_the_cell():
-    starts = START + 3600 * np.arange(168, dtype=np.int64)
-    seconds, handled = np.full(168, np.nan), np.zeros(168)
-    seconds[0], handled[0] = 600.0, 30.0
-    queue = Queue("q")
-    cells = aht_profile(
-        week_grid(queue, starts, seconds),
-        week_grid(queue, starts, handled),
-        default_seconds=300,
-    )
-    # START is a Wednesday at midnight; two week rows, the first one a week old at most.
-    weight = 30 * 0.5 ** (1 / 6)
-    level = (weight * 600 + 30 * 300) / (weight + 30)
-    hour = (weight * 600 + 30 * level) / (weight + 30)
-    assert cells[2 * 24] == pytest.approx((weight * 600 + 30 * hour) / (weight + 30))
-    assert cells[3 * 24] == pytest.approx(hour)
-    assert cells[2 * 24 + 1] == pytest.approx(level)
-
-
-def test_without_a_handled_contact_the_default_handle_time_holds():
-    none = grid_of(datetime(2026, 3, 2, tzinfo=UTC), 168, np.full(168, np.nan))
-    assert set(aht_profile(none, none, default_seconds=123)) == {123.0}

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from features_rows import at, contact, load, purchase
 from serving_client import serving
-from serving_world import build_world, put_churn_bundle
+from serving_world import build_world, put_churn_bundle, put_volume_bundle
 
 from features.artefact import current_id
 from features.console import run
@@ -176,6 +176,148 @@ def test_bad_rows_are_set_aside_with_reason_and_place(command: Command, tmp_path
     for row, reason in zip(kept, bad, strict=True):
         assert reason in row["reason"]
         assert json.loads(row["row"])["queue"] == "q"
+
+
+# --- what a planner's data may hold ---
+
+INTERVAL = {
+    "queue": "q", "interval_start": "2026-02-01T10:00Z", "interval_minutes": 60, "offered": 5,
+    "aht_seconds": 300, "available_at": "2026-02-01T11:00Z",
+}  # fmt: skip
+STATED = {"queue": "q", "channel": "voice", "time_zone": "UTC", "available_at": "2026-01-01T00:00Z"}
+EVENT = {
+    "event_id": "e", "kind": "promotion", "starts_at": "2026-02-01T10:00Z",
+    "ends_at": "2026-02-02T10:00Z", "known_at": "2026-01-01T00:00Z",
+    "available_at": "2026-01-01T00:00Z",
+}  # fmt: skip
+OVERRIDE = {
+    "override_id": "o", "queue": "q", "interval_start": "2026-04-01T10:00Z",
+    "interval_minutes": 60, "offered": 12.5, "made_by": "Ann", "made_at": "2026-02-01T00:00Z",
+    "available_at": "2026-02-01T00:00Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "reason"),
+    [
+        ("intervals", {**INTERVAL, "offered": 6}, "two rows for one interval: equal `queue`"),
+        ("intervals", {**INTERVAL, "interval_start": "2026-02-01T10:30Z", "interval_minutes": 30},
+         "two rows for one time: their intervals overlap"),
+        ("intervals", {**INTERVAL, "queue": "r", "offered": -1}, "`offered`: below 0"),
+        ("intervals", {**INTERVAL, "queue": "r", "answered": -3}, "`answered`: below 0"),
+        ("intervals", {**INTERVAL, "queue": "r", "aht_seconds": 0}, "`aht_seconds`: below 0.001"),
+        ("intervals", {**INTERVAL, "queue": "r", "offered": 2.5}, "`offered`: no whole number"),
+        ("queues", {**STATED, "queue": "r", "time_zone": "Mars/Base"}, "`time_zone`: no IANA zone"),
+        ("queues", {**STATED, "queue": "r", "open_mon": "08:00-12:00,11:30-17:00"},
+         "`open_mon`: no opening hours, or spans that overlap"),
+        ("queues", {**STATED, "queue": "r", "open_tue": "22:00-06:00"}, "`open_tue`: no opening"),
+        ("calendar", {**EVENT, "event_id": "f", "ends_at": "2026-01-31T10:00Z"},
+         "`ends_at`: not after `starts_at`"),
+        ("calendar", {**EVENT, "event_id": "f", "ends_at": None}, "`ends_at`: empty"),
+        ("overrides", {**OVERRIDE, "override_id": "p", "offered": -1}, "`offered`: below 0"),
+        ("overrides", {**OVERRIDE, "override_id": "p", "made_by": None}, "`made_by`: empty"),
+        ("overrides", {**OVERRIDE, "override_id": "p", "made_at": "2199-01-01T00:00Z"},
+         "`made_at`: in the future"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_is_set_aside_under_its_field_and_the_rest_is_kept(
+    command: Command, tmp_path: Path, table: str, row: dict[str, Any], reason: str
+) -> None:
+    good = {"intervals": INTERVAL, "queues": STATED, "calendar": EVENT, "overrides": OVERRIDE}
+    path = tmp_path / "rows.ndjson"
+    path.write_text(f"{json.dumps(good[table])}\n{json.dumps(row)}\n")
+    words = ("features", "ingest", table, path, "--home", tmp_path / "home")
+    refused = command(*words)
+    assert (refused.code, reason in refused.err, "row " in refused.err) == (2, True, True)
+    assert command(*words, "--max-bad-share", 1).code == 0
+    lake = Lake(Home(tmp_path / "home").lake)
+    kept = lake.read(table).num_rows if lake.version(table) is not None else 0
+    aside = lake.read(QUARANTINE).to_pylist()
+    assert kept + len(aside) == 2  # nothing lost
+    assert all(reason in found["reason"] for found in aside)
+    assert aside[-1]["row_number"] == 2
+    assert json.loads(aside[-1]["row"])["queue" if table != "calendar" else "event_id"]
+
+
+def test_a_handle_time_of_zero_for_an_hour_without_a_contact_is_empty_where_the_mapping_says_so(
+    command: Command, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "counts.toml"
+    names = ("queue", "interval_start", "interval_minutes", "offered", "available_at")
+    mapping.write_text(
+        'table = "intervals"\n[columns]\n'
+        + "".join(f'{name} = "{name}"\n' for name in names)
+        + 'aht_seconds = { column = "aht_seconds", null_values = ["0"] }\n'
+    )
+    path = tmp_path / "counts.csv"
+    quiet = {**INTERVAL, "interval_start": "2026-02-01T11:00Z", "offered": 0, "aht_seconds": 0}
+    path.write_text(
+        ",".join(INTERVAL)
+        + "".join("\n" + ",".join(map(str, row.values())) for row in (INTERVAL, quiet))
+    )
+    home = tmp_path / "home"
+    ended = command("features", "ingest", "intervals", path, "-m", mapping, "--home", home)
+    assert ended.code == 0, ended.err
+    rows = Lake(Home(home).lake).read("intervals").sort_by("interval_start").to_pylist()
+    assert [(row["offered"], row["aht_seconds"]) for row in rows] == [(5, 300.0), (0, None)]
+
+
+def test_an_event_or_override_of_an_unknown_queue_is_kept_with_a_warning(
+    command: Command, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    warnings = {}
+    for table, row in (
+        ("queues", {**STATED, "queue": "phone"}),
+        ("calendar", {**EVENT, "queues": "phone, phoen"}),
+        ("overrides", {**OVERRIDE, "queue": "fone"}),
+    ):
+        path = tmp_path / f"{table}.ndjson"
+        path.write_text(json.dumps(row) + "\n")
+        report = json.loads(
+            command("features", "ingest", table, path, "--home", home, "--json").out
+        )
+        assert report["kept"] == 1
+        warnings[table] = report["warnings"]
+    assert warnings == {
+        "queues": [],
+        "calendar": ["queue 'phoen' is not in table `queues`; near: `phone`"],
+        "overrides": ["queue 'fone' is not in table `queues`; near: `phone`"],
+    }
+
+
+def test_a_restated_length_that_overlaps_stored_rows_is_not_observed_and_said_at_the_build(
+    command: Command, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    halves = [
+        {**INTERVAL, "interval_start": f"2026-02-0{day}T{hour:02d}:{minute}Z",
+         "interval_minutes": 30, "available_at": f"2026-02-0{day}T23:59Z"}
+        for day in (1, 2, 3) for hour in range(24) for minute in ("00", "30")
+    ]  # fmt: skip
+    whole = {**INTERVAL, "interval_start": "2026-02-02T10:00Z", "available_at": "2026-02-04T00:00Z"}
+    for name, documents in (("halves", halves), ("whole", [whole])):
+        path = tmp_path / f"{name}.ndjson"
+        path.write_text("".join(json.dumps(row) + "\n" for row in documents))
+        assert command("features", "ingest", "intervals", path, "--home", home.root).code == 0
+    built = command("features", "build", "--home", home.root, "--json")
+    assert "rows overlap in time, the first at 2026-02-02 10:00 UTC" in built.out + built.err
+    history = open_current_snapshot(home.snapshots).histories["q"]
+    assert history.starts[~history.observed].tolist() == [1_770_026_400]
+
+
+def test_a_horizon_beyond_the_trained_one_is_refused_at_publishing_and_over_http(
+    command: Command, tmp_path: Path
+) -> None:
+    home = build_world(tmp_path).home
+    put_volume_bundle(home)
+    ended = command("serving", "forecast", "--horizon-days", 29, "--home", tmp_path)
+    assert ended.code == 2
+    assert "`horizon_days`: got 29; expected 1 to 28, as trained" in ended.err
+    with serving(tmp_path) as server:
+        answer = server.http.get("/v1/forecast?end=2026-04-18T00:00Z")
+    assert answer.status_code == 422
+    assert "end" in answer.text
 
 
 # --- ids ---

@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import real
 
 from features.calendar import moment
-from tests import real
-from training.volume.backtest import Histories, run_backtest, score_table
+from training.volume.backtest import run_backtest
 from training.volume.config import VolumeConfig
+from training.volume.scores import score_table
+from training.volume.source import Histories
 
 CONFIG = VolumeConfig(
     origins=6, step_days=45, refits=1, boosting_rounds=80, boosting_rows=30_000, threads=1

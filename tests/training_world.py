@@ -25,11 +25,15 @@ from features.lake import Lake
 from features.snapshot import (
     CUSTOMERS_FILE,
     EVENTS_FILE,
+    NO_ORDERS,
+    ORDERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
     VOLUME_FILE,
+    OrderFlow,
     QueueHistory,
+    orders_to_table,
     queue_to_json,
     write_arrow,
 )
@@ -121,6 +125,9 @@ class Centre:
 
     def events(self, as_of: datetime) -> tuple[Event, ...]:
         return ()
+
+    def orders(self, as_of: datetime) -> OrderFlow:
+        return NO_ORDERS
 
     def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
         rows = []
@@ -235,4 +242,5 @@ def publish_snapshot(home: Home, *, centre: Centre, without: str | None = None) 
         queues = [queue_to_json(history.queue) for history in centre.histories.values()]
         (folder / QUEUES_FILE).write_text(json.dumps(queues))
         (folder / EVENTS_FILE).write_text("[]")
+        write_arrow(folder / ORDERS_FILE, orders_to_table(NO_ORDERS))
     point_to(home.snapshots, folder.name.removeprefix(".writing-"))

@@ -20,11 +20,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from features.artefact import current_id
-from features.console import DEFAULT_HOME, EXIT_CODES, HomeOption, JsonOption, print_json, run
-from features.errors import InputError
+from features.console import (
+    DEFAULT_HOME,
+    EXIT_CODES,
+    HomeOption,
+    JsonOption,
+    parse_moment,
+    print_json,
+    run,
+)
 from features.home import Home, ModelName
 from features.terminal import console as terminal
 from features.terminal import grid
+from training import accuracy, bad_days
 from training import ledger as ledgers
 from training.tracking import Tracking, Version
 
@@ -77,7 +85,7 @@ def fit(
     from training.fit import fit as run_fit
 
     settings = load_config(config)
-    moment = None if as_of is None else _moment(as_of)
+    moment = None if as_of is None else parse_moment(as_of, option="--as-of")
     with _progress(f"fit {model}") as report:
         fitted = run_fit(
             Home(home),
@@ -100,6 +108,13 @@ def fit(
         highlight=False,
         soft_wrap=True,
     )
+    if count := int(version.metrics.get("bad_days", 0)):
+        Console().print(
+            f"{count} bad days were not learnt from; `python -m training bad-days {model}` "
+            "lists them.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command("promote", epilog="Example: python -m training promote churn --version 3")
@@ -205,6 +220,10 @@ def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     terminal().print(table)
 
 
+accuracy.register(app, clock=_clock)
+bad_days.register(app, clock=_clock)
+
+
 @app.command(epilog="Example: python -m training config > training.toml")
 def config(
     markdown: Annotated[
@@ -226,22 +245,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a number without a name
         return "unknown"
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        utc = moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InputError(
-            "--as-of",
-            got=repr(text),
-            expected="ISO 8601 with a zone",
-            remedy="write it like 2026-03-01T00:00Z",
-        )
-    return utc
 
 
 @contextlib.contextmanager

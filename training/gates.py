@@ -203,6 +203,7 @@ def answer_on(model: Model, snapshot: Snapshot) -> tuple[Answer, str]:
         forecast = model.forecast(
             snapshot.histories,
             events=snapshot.events,
+            orders=snapshot.orders,
             made_at=snapshot.as_of,
             until=snapshot.as_of + timedelta(days=min(_HORIZON_DAYS, model.horizon_days)),
         )

@@ -23,6 +23,7 @@ from features.intake.cells import Problem
 from features.intake.quarantine import Quarantine
 from features.intake.source import Chunk
 from features.intake.sources import Source
+from features.intake.spans import Bool, Spans
 from features.intake.staging import Patch, Stage, Stored, copy_rows, find_stored
 from features.intake.translate import selected, translate
 from features.intake.versions import Placed, place
@@ -126,6 +127,7 @@ class Load:
             staging / "quarantine.parquet", contract.name, load_id=self._id, now=now
         )
         self._counts = _Counts()
+        self._spans = Spans() if contract.name == "intervals" else None
         self._sources: list[str] = []
         self._warnings: dict[str, None] = {}
         self._checker: Checker | None = None
@@ -161,6 +163,8 @@ class Load:
         bad = self._quarantine.add(rows, problems, source=source.name, numbers=numbers)
         good = found.rows.filter(pa.array(~bad)) if bad.any() else found.rows
         self._count(good, dated="available_at" in source.mapping.columns)
+        if self._spans is not None:
+            self._spans.add(good, source=source.name, numbers=numbers[~bad])
         self._stage.add(good)
 
     def _count(self, rows: pa.Table, *, dated: bool) -> None:
@@ -169,8 +173,15 @@ class Load:
             empty = rows.column("customer_id").null_count
             counts.linked += n - empty
             counts.unlinked += empty
-        if self._contract.name in ("interactions", "intervals"):
+        if self._contract.name in ("interactions", "intervals", "overrides"):
             counts.queues.update(pc.unique(rows.column("queue")).to_pylist())
+        if self._contract.name == "calendar":
+            counts.queues.update(
+                name.strip()
+                for names in pc.unique(rows.column("queues").drop_null()).to_pylist()
+                for name in names.split(",")
+                if name.strip()
+            )
         if self._contract.event_time and not dated and self._contract.name != "calendar":
             limit = pa.scalar(self._now - OLD, pa.timestamp("us", "UTC"))
             counts.dated += n
@@ -219,13 +230,15 @@ class Load:
         incoming = self._stage.rows()
         files = self._lake.files(self._contract.name)
         stored = find_stored(files, self._contract, incoming.key[0])
+        overlapping = None if self._spans is None else self._spans.overlapping()
         placed = place(
             incoming,
             stored=stored.rows,
             stored_superseded=stored.superseded,
-            contradictions=self._contract.name == "intervals",
+            contradictory=overlapping,
         )
-        self._set_contradictions_aside(placed)
+        if self._spans is not None and overlapping is not None:
+            self._set_contradictions_aside(placed, self._spans, overlapping)
         self._quarantine.close()
         self.refuse_if_bad(max_bad_share)
         bad = self._quarantine.unseen(self._lake)
@@ -245,21 +258,26 @@ class Load:
         self._lake.append(LOADS, rows, staging=self._staging, now=self._now)
         return report
 
-    def _set_contradictions_aside(self, placed: Placed) -> None:
+    def _set_contradictions_aside(self, placed: Placed, spans: Spans, overlapping: Bool) -> None:
         if not placed.contradictory.any():
             return
         rows = self._stage.pick(placed.contradictory).select(self._contract.column_names)
-        keys = " and ".join(f"`{name}`" for name in self._contract.key)
-        reason = f"two rows for one interval: equal {keys}, other content; keep one"
-        everywhere = np.ones(rows.num_rows, dtype=bool)
-        # The file's own row is gone by now: they are numbered by their place in the load.
-        numbers = np.flatnonzero(placed.contradictory) + 1
-        self._quarantine.add(
-            rows,
-            [Problem(reason, everywhere)],
-            source=", ".join(self._sources),
-            numbers=numbers,
-        )
+        over = overlapping[placed.contradictory]
+        problems = [
+            Problem("two rows for one time: their intervals overlap; keep one length", over),
+            Problem(
+                "two rows for one interval: equal `queue` and `interval_start`, other content; "
+                "keep one",
+                ~over,
+            ),
+        ]
+        for source, mine, numbers in spans.places(placed.contradictory):
+            self._quarantine.add(
+                rows.filter(pa.array(mine)),
+                [Problem(problem.reason, problem.rows[mine]) for problem in problems],
+                source=source,
+                numbers=numbers,
+            )
 
     def _change(self, files: list[str], stored: Stored, placed: Placed) -> Change | None:
         """Write what the commit needs beside the staged files; None where nothing changes."""

@@ -113,6 +113,9 @@ def _column(
     theirs = rows.column(str(source.column))
     if mapping.file.null_values:
         theirs = _without(theirs, mapping.file.null_values)
+    if source.null_values:
+        empty = pc.is_in(as_text(theirs), value_set=pa.array(source.null_values, pa.string()))
+        theirs = pc.if_else(empty, None, theirs)
     if source.values is None:
         return _typed(column, source, theirs, mapping)
     words, unknown = _mapped(theirs, source.values, source.default)

@@ -51,7 +51,7 @@ class Placed:
             contradictory.
         new: Whether it is the first of its key, bool[n].
         contradictory: Whether another row of the load says otherwise of the same key and moment,
-            bool[n]; looked for only when asked.
+            or it was refused before, bool[n]; looked for only when asked.
         superseded: When each incoming row ends, microseconds, int64[n]; ``OPEN`` for the newest.
         stored_superseded: When each stored row ends from now on, int64[m].
     """
@@ -64,7 +64,7 @@ class Placed:
 
 
 def place(
-    incoming: Rows, *, stored: Rows, stored_superseded: Int64, contradictions: bool = False
+    incoming: Rows, *, stored: Rows, stored_superseded: Int64, contradictory: Bool | None = None
 ) -> Placed:
     """Place incoming rows, in file order, among the stored versions of their keys.
 
@@ -72,7 +72,8 @@ def place(
         incoming: The load's rows.
         stored: All stored versions of the keys among them; more do no harm.
         stored_superseded: When each stored version ends, int64[m].
-        contradictions: Whether two rows of one key and moment that differ are both to be refused.
+        contradictory: Rows that are refused already, bool[n]; where it is given, two rows of one
+            key and moment that differ are both refused as well.
 
     >>> rows = Rows(np.array([[1, 1], [1, 1]], np.uint64), np.array([10, 20]), np.array([5, 6]))
     >>> nothing = Rows(np.empty((2, 0), np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -83,13 +84,14 @@ def place(
     result = Placed(
         keep=np.ones(n, dtype=bool),
         new=np.ones(n, dtype=bool),
-        contradictory=np.zeros(n, dtype=bool),
+        contradictory=np.zeros(n, dtype=bool) if contradictory is None else contradictory.copy(),
         superseded=np.full(n, OPEN, dtype=np.int64),
         stored_superseded=stored_superseded.copy(),
     )
+    result.keep[result.contradictory] = False
     chosen = np.flatnonzero(_met_again(incoming.key[0], stored.key[0]))
     if len(chosen):
-        _place_chosen(incoming, chosen, stored, result, contradictions=contradictions)
+        _place_chosen(incoming, chosen, stored, result, contradictions=contradictory is not None)
     return result
 
 
@@ -139,6 +141,7 @@ def _place_chosen(
     alive = is_stored | ~_said_before(rows, is_stored, rank)
     if contradictions:
         clash = _clashes(rows, alive & ~is_stored)
+        clash[m:] |= result.contradictory[chosen]
         result.contradictory[chosen] = clash[m:]
         alive &= ~clash
     rank[_behind(rows, is_stored, rank, alive)] -= len(rank) + 2

@@ -1,21 +1,26 @@
 """A simulated contact centre of which the truth is known.
 
 ``simulate`` gives it in memory, under the names of our own tables; ``write`` gives the files that
-its systems would have exported, with mappings, and the truth beside them.
+its systems would have exported, with mappings, and the truth beside them. ``simulate_panel`` gives
+the volume histories of many queues at once, without customers, tables or files.
 """
 
 from features.simulate.config import SimulationConfig
 from features.simulate.files import Written, write
 from features.simulate.mappings import SOURCES, Source
 from features.simulate.memory import Simulation, Truth, simulate
+from features.simulate.panel import QueueTruth, SimulatedPanel, simulate_panel
 
 __all__ = [
     "SOURCES",
+    "QueueTruth",
+    "SimulatedPanel",
     "Simulation",
     "SimulationConfig",
     "Source",
     "Truth",
     "Written",
     "simulate",
+    "simulate_panel",
     "write",
 ]

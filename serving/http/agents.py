@@ -14,12 +14,12 @@ from features.errors import InputError
 from serving.http.answers import (
     AHT_DECIMALS,
     VOLUME_DECIMALS,
-    Choice,
     envelope,
     interval_times,
     queue_head,
     rounded,
 )
+from serving.http.choice import Choice
 from serving.http.schemas import StaffingRequest
 from serving.sets.forecast import PublishedForecast
 from serving.staffing import Goal, Staffing, staff

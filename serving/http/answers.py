@@ -14,114 +14,27 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
-from features.calendar import Float64, Int64, epoch, local_times, moment
-from features.contracts import QUANTILE_LEVELS
-from features.errors import HorizonError, InputError
-from serving.http.schemas import ForecastRequest, StaffingRequest
-from serving.sets.forecast import ForecastSet, PublishedForecast
+from features.calendar import Float64, Int64, local_times, moment
+from features.contracts import PARTS, QUANTILE_LEVELS
+from serving.http.choice import Choice
+from serving.http.sampled import Drawn
+from serving.sets.forecast import PublishedForecast
 from serving.sets.scores import iso
 
-RENDERING = 1
+RENDERING = 2
 """Raised when the same set would be written in other bytes: part of every ETag."""
 
-DEFAULT_SPAN = timedelta(days=14)
-MOST_INTERVALS = 100_000
 VOLUME_DECIMALS = 3
+PART_DECIMALS = 7
+"""Decimals of parts and of the mean beside them, so that they add up to 1e-6."""
+PATH_DECIMALS = 2
 AHT_DECIMALS = 1
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The part of a set that one request asks for.
-
-    Attributes:
-        set: The published set.
-        start: First moment, epoch seconds.
-        end: One past the last, epoch seconds.
-        queues: Each queue with the rows of its intervals.
-    """
-
-    set: ForecastSet
-    start: int
-    end: int
-    queues: tuple[tuple[PublishedForecast, slice], ...]
-
-    @property
-    def intervals(self) -> int:
-        """How many intervals it holds, over all queues."""
-        return sum(rows.stop - rows.start for _, rows in self.queues)
-
-
-def choose(request: ForecastRequest | StaffingRequest, *, of: ForecastSet) -> Choice:
-    """Find what a request asks for in the published set.
-
-    Args:
-        request: The request, validated.
-        of: The published set.
-
-    Raises:
-        UnknownNameError: A queue is not in the set; the message suggests near names.
-        HorizonError: The span is not inside the published one.
-        InputError: The interval is not the queue's own, or the answer would be too large.
-    """
-    names = request.queues if request.queues is not None else list(of.queues)
-    queues = [of.queue(name, field=f"queues.{i}") for i, name in enumerate(names)]
-    start, end = _span(request.start, request.end, of)
-    for queue in queues:
-        own = queue.queue.interval_minutes
-        if request.interval_minutes not in (None, own):
-            raise InputError(
-                f"`interval_minutes` of queue `{queue.queue.queue}`",
-                got=request.interval_minutes,
-                expected=f"{own}, the queue's own",
-                remedy="leave `interval_minutes` out, or ask for queues of one length",
-                field="interval_minutes",
-            )
-    choice = Choice(of, start, end, tuple((q, q.rows(start, end)) for q in queues))
-    if choice.intervals > MOST_INTERVALS:
-        raise InputError(
-            "the answer",
-            got=f"{choice.intervals} intervals",
-            expected=f"at most {MOST_INTERVALS}",
-            remedy="ask for fewer queues or a shorter span at once",
-            field="queues",
-        )
-    return choice
-
-
-def _span(start: datetime | None, end: datetime | None, of: ForecastSet) -> tuple[int, int]:
-    first, last = epoch(of.horizon_start), epoch(of.horizon_end)
-    begin = first if start is None else _ceil(start)
-    stop = min(begin + int(DEFAULT_SPAN.total_seconds()), last) if end is None else _ceil(end)
-    span = f"{iso(of.horizon_start)} to {iso(of.horizon_end)}"
-    if begin < first or begin >= last:
-        raise HorizonError(
-            "`start`",
-            got=start.isoformat() if start else "nothing",
-            expected=f"a moment in the published span, {span}",
-            remedy="leave `start` out for its beginning",
-            field="start",
-        )
-    if stop > last:
-        raise HorizonError(
-            "`end`",
-            got=end.isoformat() if end else "nothing",
-            expected=f"at most {iso(of.horizon_end)}, where the published forecast ends",
-            remedy="ask for less, or publish a new forecast",
-            field="end",
-        )
-    return begin, stop
-
-
-def _ceil(at: datetime) -> int:
-    return epoch(at) + (at.microsecond > 0)
 
 
 def quantiles_at(published: Float64, levels: Sequence[float]) -> Float64:
@@ -167,7 +80,9 @@ def interval_times(forecast: PublishedForecast, rows: slice) -> IntervalTimes:
     starts = forecast.starts[rows]
     ends = starts + forecast.interval_seconds
     zone = forecast.queue.time_zone
-    return IntervalTimes(_utc(starts), _utc(ends), _local(starts, zone), _local(ends, zone))
+    return IntervalTimes(
+        utc_texts(starts), utc_texts(ends), local_texts(starts, zone), local_texts(ends, zone)
+    )
 
 
 def _text(seconds: Int64) -> list[str]:
@@ -175,11 +90,13 @@ def _text(seconds: Int64) -> list[str]:
     return texts
 
 
-def _utc(moments: Int64) -> list[str]:
+def utc_texts(moments: Int64) -> list[str]:
+    """Write moments, epoch seconds, as UTC with ``Z``."""
     return [f"{text}Z" for text in _text(moments)]
 
 
-def _local(moments: Int64, zone: str) -> list[str]:
+def local_texts(moments: Int64, zone: str) -> list[str]:
+    """Write moments, epoch seconds, on a zone's wall clock with its offset."""
     local = local_times(moments, zone)
     offsets = {offset: _offset(offset) for offset in np.unique(local.offset_seconds).tolist()}
     return [
@@ -193,10 +110,9 @@ def _offset(seconds: int) -> str:
     return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
-def rounded(values: npt.NDArray[Any], decimals: int) -> list[Any]:
+def rounded(values: npt.ArrayLike, decimals: int) -> Any:
     """Return values rounded for an answer, without a negative zero; nested as they are."""
-    numbers: list[Any] = (np.round(values, decimals) + 0.0).tolist()
-    return numbers
+    return (np.round(np.asarray(values), decimals) + 0.0).tolist()
 
 
 @dataclass(frozen=True)
@@ -222,36 +138,53 @@ class ForecastWriter:
     """
 
     def __init__(self, *, cache_bytes: int = 48_000_000) -> None:
-        self._cache: OrderedDict[tuple[str, str, tuple[float, ...]], _Written] = OrderedDict()
+        self._cache: OrderedDict[tuple[object, ...], _Written] = OrderedDict()
         self._left = cache_bytes
         self._lock = threading.Lock()
 
-    def json(self, choice: Choice, *, quantiles: Sequence[float]) -> bytes:
+    def json(
+        self,
+        choice: Choice,
+        *,
+        quantiles: Sequence[float],
+        parts: bool = False,
+        drawn: Drawn | None = None,
+    ) -> bytes:
         """Return the JSON answer of one choice.
 
         Args:
             choice: What was asked for.
             quantiles: Levels in [0.05, 0.95], ascending.
+            parts: Whether each interval carries its parts and its baseline.
+            drawn: The queues' sample paths, where they were asked for.
         """
-        methods = {queue.method for queue, _ in choice.queues}
-        head = envelope(choice) | {"method": methods.pop() if len(methods) == 1 else "mixed"}
-        parts = [orjson.dumps(head)[:-1], b',"queues":[']
+        head = envelope(choice)
+        if drawn is not None:
+            head["paths"] = drawn.head()
+        pieces = [orjson.dumps(head)[:-1], b',"queues":[']
         for i, (queue, rows) in enumerate(choice.queues):
-            written = self._written(choice.set.id, queue, tuple(quantiles))
-            parts += (b"," if i else b"", written.head, written.intervals(rows), b"]}")
-        parts.append(b"]}")
-        return b"".join(parts)
+            written = (
+                _write(queue, tuple(quantiles), parts=parts)
+                if choice.what_if  # made for one request, so nobody asks for it again
+                else self._written(choice.set.id, queue, tuple(quantiles), parts=parts)
+            )
+            pieces += (b"," if i else b"", written.head, written.intervals(rows), b"]")
+            if drawn is not None:
+                pieces += (b',"paths":', _paths(drawn.paths[i]))
+            pieces.append(b"}")
+        pieces.append(b"]}")
+        return b"".join(pieces)
 
     def _written(
-        self, set_id: str, forecast: PublishedForecast, quantiles: tuple[float, ...]
+        self, set_id: str, forecast: PublishedForecast, quantiles: tuple[float, ...], *, parts: bool
     ) -> _Written:
-        key = (set_id, forecast.queue.queue, quantiles)
+        key = (set_id, forecast.queue.queue, quantiles, parts)
         with self._lock:
             found = self._cache.get(key)
             if found is not None:
                 self._cache.move_to_end(key)
                 return found
-        written = _write(forecast, quantiles)
+        written = _write(forecast, quantiles, parts=parts)
         with self._lock:
             if key not in self._cache:
                 self._cache[key] = written
@@ -261,11 +194,19 @@ class ForecastWriter:
         return written
 
 
-def _write(forecast: PublishedForecast, quantiles: tuple[float, ...]) -> _Written:
+def _paths(values: Float64) -> bytes:
+    rounded = np.ascontiguousarray(np.round(values, PATH_DECIMALS) + 0.0)
+    return orjson.dumps(rounded, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _write(forecast: PublishedForecast, quantiles: tuple[float, ...], *, parts: bool) -> _Written:
     """Write all intervals of one queue."""
-    times = interval_times(forecast, slice(0, len(forecast.starts)))
+    every = slice(0, len(forecast.starts))
+    times = interval_times(forecast, every)
     names = [f"{level:g}" for level in quantiles]
     levels = rounded(quantiles_at(forecast.quantiles, quantiles), VOLUME_DECIMALS)
+    split = part_columns(forecast, every) if parts else {}
+    rows = zip(*split.values(), strict=True) if parts else ((),) * len(forecast.starts)
     intervals = [
         orjson.dumps(
             {
@@ -277,22 +218,37 @@ def _write(forecast: PublishedForecast, quantiles: tuple[float, ...]) -> _Writte
                 "volume": {"mean": mean, "quantiles": dict(zip(names, values, strict=True))},
                 "aht_seconds": aht,
             }
+            | _parts(tuple(split), row)
         )
-        for start, end, start_local, end_local, is_open, mean, values, aht in zip(
+        for start, end, start_local, end_local, is_open, mean, values, aht, row in zip(
             times.start,
             times.end,
             times.start_local,
             times.end_local,
             forecast.is_open.tolist(),
-            rounded(forecast.mean, VOLUME_DECIMALS),
+            rounded(forecast.mean, PART_DECIMALS if parts else VOLUME_DECIMALS),
             levels,
             rounded(forecast.aht_seconds, AHT_DECIMALS),
+            rows,
             strict=True,
         )
     ]
     ends = np.cumsum([len(text) + 1 for text in intervals], dtype=np.int64) - 1
     head = orjson.dumps(queue_head(forecast))[:-1] + b',"intervals":['
     return _Written(head, b",".join(intervals), ends)
+
+
+def part_columns(forecast: PublishedForecast, rows: slice) -> dict[str, list[float]]:
+    """Return the parts of some intervals by name, then the baseline, rounded for an answer."""
+    found = {name: rounded(forecast.parts[rows, i], PART_DECIMALS) for i, name in enumerate(PARTS)}
+    return found | {"baseline": rounded(forecast.baseline[rows], VOLUME_DECIMALS)}
+
+
+def _parts(names: tuple[str, ...], row: tuple[float, ...]) -> dict[str, object]:
+    """Return what an interval says of its parts; nothing where they were not asked for."""
+    if not names:
+        return {}
+    return {"parts": dict(zip(PARTS, row[:-1], strict=True)), "baseline": row[-1]}
 
 
 def queue_head(forecast: PublishedForecast) -> dict[str, object]:
@@ -309,24 +265,29 @@ def queue_head(forecast: PublishedForecast) -> dict[str, object]:
 
 def envelope(choice: Choice) -> dict[str, object]:
     """Return what an answer says of where its numbers come from."""
+    methods = {queue.method for queue, _ in choice.queues}
     return {
         "forecast_set": choice.set.id,
+        "base": choice.set.base,
         "made_at": iso(choice.set.made_at),
         "as_of": iso(choice.set.as_of),
+        "method": methods.pop() if len(methods) == 1 else "mixed",
+        "what_if": choice.what_if,
         "model_version": choice.set.model_version,
         "snapshot": choice.set.snapshot,
         "start": iso(moment(choice.start)),
         "end": iso(moment(choice.end)),
-        "warnings": list(choice.set.warnings),
+        "warnings": [*choice.set.warnings, *choice.warnings],
     }
 
 
-def forecast_csv(choice: Choice, *, quantiles: Sequence[float]) -> bytes:
+def forecast_csv(choice: Choice, *, quantiles: Sequence[float], parts: bool = False) -> bytes:
     """Return the CSV answer of one choice: a row an interval, a column a quantile.
 
     Args:
         choice: What was asked for.
         quantiles: Levels in [0.05, 0.95], ascending.
+        parts: Whether each row ends with the parts of its mean and the baseline.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
@@ -334,24 +295,28 @@ def forecast_csv(choice: Choice, *, quantiles: Sequence[float]) -> bytes:
         ["queue", "start", "end", "start_local", "end_local", "is_open", "volume_mean"]
         + [f"volume_q{level:g}" for level in quantiles]
         + ["aht_seconds"]
+        + ([f"part_{name}" for name in PARTS] + ["baseline"] if parts else [])
     )
     for forecast, rows in choice.queues:
+        count = rows.stop - rows.start
         times = interval_times(forecast, rows)
         levels = rounded(quantiles_at(forecast.quantiles[rows], quantiles), VOLUME_DECIMALS)
-        for start, end, start_local, end_local, is_open, mean, values, aht in zip(
+        split = zip(*part_columns(forecast, rows).values(), strict=True) if parts else ((),) * count
+        for start, end, start_local, end_local, is_open, mean, values, aht, row in zip(
             times.start,
             times.end,
             times.start_local,
             times.end_local,
             forecast.is_open[rows].tolist(),
-            rounded(forecast.mean[rows], VOLUME_DECIMALS),
+            rounded(forecast.mean[rows], PART_DECIMALS if parts else VOLUME_DECIMALS),
             levels,
             rounded(forecast.aht_seconds[rows], AHT_DECIMALS),
+            split,
             strict=True,
         ):
             opened = "true" if is_open else "false"
-            row = (forecast.queue.queue, start, end, start_local, end_local, opened)
-            table.writerow((*row, mean, *values, aht))
+            where = (forecast.queue.queue, start, end, start_local, end_local, opened)
+            table.writerow((*where, mean, *values, aht, *row))
     return text.getvalue().encode()
 
 

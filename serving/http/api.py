@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.errors import EbbflowError
-from serving.http import problems, routes
+from serving.http import problems, routes, volume_routes
 from serving.http.edge import Edge
 from serving.http.metrics import Traffic
 from serving.http.openapi import document
@@ -67,7 +67,7 @@ def create_app(
     # In the order of how often they are asked: routes are matched one after the other.
     routes.add_probe_routes(app, state)
     routes.add_churn_routes(app, state)
-    routes.add_volume_routes(app, state)
+    volume_routes.add_volume_routes(app, state)
     routes.add_page_routes(app, state)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     for kind, handler in _HANDLERS.items():

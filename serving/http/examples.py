@@ -19,10 +19,13 @@ _TIMES = {
     "end_local": "2026-03-02T10:00:00+01:00",
     "is_open": True,
 }
-_ENVELOPE = {
+_ENVELOPE: dict[str, Any] = {
     "forecast_set": _SET,
+    "base": None,
     "made_at": _AT,
     "as_of": _AT,
+    "method": "combined",
+    "what_if": False,
     "model_version": _BUNDLE,
     "snapshot": _SNAPSHOT,
     "start": "2026-03-02T08:00:00Z",
@@ -34,7 +37,7 @@ _QUEUE = {
     "channel": "voice",
     "time_zone": "Europe/Berlin",
     "interval_minutes": 60,
-    "method": "combination",
+    "method": "combined",
     "warnings": [],
 }
 _SCORES = {
@@ -66,6 +69,18 @@ _RECORD = {
 }
 _GOAL = {"service_level": 0.8, "threshold_seconds": 20.0}
 
+_TOTALS = {
+    "start": "2026-03-01T23:00:00Z",
+    "end": "2026-03-02T23:00:00Z",
+    "total": {"mean": 512.3, "quantiles": {"0.1": 455.0, "0.9": 574.1}},
+    "peak": {
+        "start": "2026-03-02T09:00:00Z",
+        "start_local": "2026-03-02T10:00:00+01:00",
+        "mean": 61.0,
+        "quantiles": {"0.1": 58.0, "0.9": 80.3},
+    },
+}
+
 EXAMPLES: dict[str, Any] = {
     "forecast-request": {
         "queues": ["sales"],
@@ -75,7 +90,6 @@ EXAMPLES: dict[str, Any] = {
     },
     "forecast": _ENVELOPE
     | {
-        "method": "combination",
         "queues": [
             _QUEUE
             | {
@@ -95,6 +109,48 @@ EXAMPLES: dict[str, Any] = {
     "forecast-csv": "queue,start,end,start_local,end_local,is_open,volume_mean,volume_q0.5,"
     "aht_seconds\r\nsales,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,2026-03-02T09:00:00+01:00,"
     "2026-03-02T10:00:00+01:00,true,41.7,41.2,312.4\r\n",
+    "totals-request": {
+        "queues": ["sales"],
+        "start": "2026-03-02T00:00:00+01:00",
+        "end": "2026-03-03T00:00:00+01:00",
+        "by": "queue",
+        "quantiles": [0.1, 0.9],
+        "what_if": {"scale_volume": [{"factor": 1.1}]},
+    },
+    "totals": _ENVELOPE
+    | {
+        "start": "2026-03-01T23:00:00Z",
+        "end": "2026-03-02T23:00:00Z",
+        "what_if": True,
+        "by": "queue",
+        "paths": {"count": 200, "seed": 0},
+        "groups": [
+            {
+                "group": "sales",
+                "queues": ["sales"],
+                "time_zone": "Europe/Berlin",
+                "interval_minutes": 60,
+                "method": "combined",
+                "warnings": [],
+                "span": _TOTALS,
+                "days": [{"date": "2026-03-02"} | _TOTALS],
+            }
+        ],
+    },
+    "events": {
+        "forecast_set": _SET,
+        "events": [
+            {
+                "event_id": "promo-2026-03",
+                "kind": "promotion",
+                "starts_at": "2026-03-10T00:00:00Z",
+                "ends_at": "2026-03-12T00:00:00Z",
+                "known_at": "2026-02-20T09:00:00Z",
+                "queues": ["sales"],
+                "size": 0.2,
+            }
+        ],
+    },
     "staffing-request": {
         "queues": ["sales"],
         "start": "2026-03-02T08:00:00Z",
@@ -152,7 +208,7 @@ EXAMPLES: dict[str, Any] = {
                 "opening_source": "stated",
                 "goal": _GOAL,
                 "patience_seconds": 180.0,
-                "method": "combination",
+                "method": "combined",
                 "start": _AT,
                 "end": "2026-03-30T04:00:00Z",
                 "warnings": [],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from features.calendar import epoch, moment, opening_text
+from features.calendar import Event, epoch, moment, opening_text
 from features.home import ModelName
 from serving.http.metrics import Figure
 from serving.published import Note, Part, Published
@@ -54,6 +54,24 @@ def _queue(forecast: PublishedForecast) -> dict[str, Any]:
         "start": iso(moment(forecast.starts[0])) if some else None,
         "end": iso(moment(forecast.starts[-1] + forecast.interval_seconds)) if some else None,
         "warnings": list(forecast.warnings),
+    }
+
+
+def events(forecast: ForecastSet) -> dict[str, Any]:
+    """Return the calendar events of a forecast set, as ``GET /v1/events`` answers."""
+    found = sorted(forecast.events, key=lambda event: (event.starts_at, event.event_id))
+    return {"forecast_set": forecast.id, "events": [_event(event) for event in found]}
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "kind": event.kind,
+        "starts_at": iso(moment(event.starts_at)),
+        "ends_at": iso(moment(event.ends_at)),
+        "known_at": iso(moment(event.known_at)),
+        "queues": list(event.queues) or None,
+        "size": event.size,
     }
 
 

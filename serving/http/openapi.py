@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.http import problems, schemas, shapes
+from serving.http import problems, schemas, shapes, volume_shapes
 from serving.http.facts import VERSION
 
 TITLE = "Ebbflow"
@@ -20,8 +20,8 @@ Forecasts of contacts and agents for a scheduling tool, churn scores for a CRM.
 **Units** stand in names: `_seconds`, `_minutes`, `_hours`; shares and probabilities lie in
 [0, 1]; volumes are contacts in the interval. **Times** are ISO 8601: answers give UTC with `Z`
 and the queue's own wall clock with its offset; a request's time needs `Z` or an offset.
-Intervals are left-closed and named by their start. **Rounding**: volumes to 3 decimals, times
-to 0.1 s, shares to 4 decimals, probabilities to 6.
+Intervals are left-closed and named by their start. **Rounding**: volumes to 3 decimals (to 7
+with their parts, to 2 in sample paths), times to 0.1 s, shares to 4 decimals, probabilities to 6.
 
 Every answer that is not a success is `application/problem+json` (RFC 9457) and names the fields
 at fault. Every answer carries `X-Request-ID`; a request may bring its own.
@@ -33,15 +33,18 @@ TAGS = [
 ]
 _REQUESTS: tuple[type[BaseModel], ...] = (
     schemas.ForecastRequest,
+    schemas.TotalsRequest,
     schemas.StaffingRequest,
     schemas.ScoresRequest,
 )
 _ANSWERS: tuple[type[BaseModel], ...] = (
-    shapes.ForecastAnswer,
-    shapes.StaffingAnswer,
+    volume_shapes.ForecastAnswer,
+    volume_shapes.TotalsAnswer,
+    volume_shapes.StaffingAnswer,
     shapes.ScoresAnswer,
     shapes.ScoresPage,
-    shapes.QueuesAnswer,
+    volume_shapes.QueuesAnswer,
+    volume_shapes.EventsAnswer,
     shapes.ModelsAnswer,
     shapes.Readiness,
     shapes.Health,

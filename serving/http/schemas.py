@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from features.contracts import QUANTILE_LEVELS
+from serving.http.changes import WhatIf
+from serving.http.fields import MOST_QUEUES, Moment, Name, Request
 
-MOST_QUEUES = 200
 MOST_CUSTOMERS = 1_000
 MOST_ROWS = 10_000
-LONGEST_TEXT = 10_000
-"""Characters of one id or name in a request; a longer one cannot exist."""
-
+MOST_PATHS = 1_000
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
 LOWEST, HIGHEST = QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]
-
-_LOST_PLUS = re.compile(r"T\d\d(:?\d\d){0,2}(\.\d+)? \d\d:?\d\d$")
-
-
-def _iso_text(value: Any) -> Any:
-    """Let only ISO 8601 text through: numbers would be read as seconds in silence."""
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str) or value.strip().lstrip("+-").replace(".", "", 1).isdigit():
-        raise ValueError("must be an ISO 8601 time such as `2026-03-02T00:00:00Z`")
-    if _LOST_PLUS.search(value):
-        raise ValueError("has lost the `+` of its offset: write `%2B` in an address, or use `Z`")
-    return value
 
 
 def _ranged(values: list[float]) -> list[float]:
@@ -51,16 +26,6 @@ def _ranged(values: list[float]) -> list[float]:
                 "says nothing beyond"
             )
     return sorted({round(value, 4) for value in values})
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_iso_text)]
-Name = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
-
-
-class Request(BaseModel):
-    """A request: an unknown field is an error, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class _Span(Request):
@@ -89,6 +54,12 @@ class _Span(Request):
         "default.",
         examples=[60],
     )
+    what_if: WhatIf | None = Field(
+        default=None,
+        description="Changes to answer from instead of the published forecast, which stays as it "
+        "is; the answer says `what_if: true`.",
+        examples=[{"scale_volume": [{"factor": 1.1}]}],
+    )
 
     @field_validator("queues")
     @classmethod
@@ -102,6 +73,27 @@ class _Span(Request):
         return self
 
 
+class PathsRequest(Request):
+    """How many sample paths, and from which seed."""
+
+    count: int = Field(
+        default=200,
+        strict=True,
+        ge=1,
+        le=MOST_PATHS,
+        description=f"How many sample paths, 1 to {MOST_PATHS:,}.",
+        examples=[200],
+    )
+    seed: int = Field(
+        default=0,
+        strict=True,
+        ge=0,
+        lt=2**32,
+        description="Seed of the draw: the same seed on the same set gives the same paths.",
+        examples=[0],
+    )
+
+
 class ForecastRequest(_Span):
     """Which queues, which span, which quantiles."""
 
@@ -111,6 +103,46 @@ class ForecastRequest(_Span):
         description=f"Quantiles of the volume, each in [{LOWEST}, {HIGHEST}]; between published "
         "levels (every 0.05) they are interpolated linearly. An empty list gives the mean alone.",
         examples=[list(DEFAULT_QUANTILES)],
+    )
+    parts: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether each interval carries the `parts` that its mean is the sum of, and "
+        "the `baseline`.",
+        examples=[False],
+    )
+    paths: PathsRequest | None = Field(
+        default=None,
+        description="Asks for joint sample paths of every queue over the span; none where it is "
+        "left out.",
+        examples=[{"count": 200, "seed": 0}],
+    )
+
+    @field_validator("quantiles")
+    @classmethod
+    def _published(cls, quantiles: list[float]) -> list[float]:
+        return _ranged(quantiles)
+
+
+class TotalsRequest(_Span):
+    """Which queues and span, how they are grouped, which quantiles."""
+
+    by: Literal["queue", "channel", "all"] = Field(
+        default="queue",
+        description="What is added up: each queue alone, the queues of each channel, or all.",
+        examples=["channel"],
+    )
+    quantiles: list[float] = Field(
+        default=list(DEFAULT_QUANTILES),
+        max_length=19,
+        description=f"Quantiles of totals and peaks, each in [{LOWEST}, {HIGHEST}], read off the "
+        "sample paths.",
+        examples=[list(DEFAULT_QUANTILES)],
+    )
+    paths: PathsRequest = Field(
+        default_factory=PathsRequest,
+        description="The sample paths that quantiles are read off.",
+        examples=[{"count": 200, "seed": 0}],
     )
 
     @field_validator("quantiles")
@@ -147,6 +179,11 @@ class ForecastQuery(Request):
     interval_minutes: Literal[15, 30, 60] | None = Field(
         default=None, description="Length of an interval, minutes: the queue's own.", examples=[60]
     )
+    parts: bool = Field(
+        default=False,
+        description="Whether each interval carries the parts of its mean and the baseline.",
+        examples=[False],
+    )
 
     @field_validator("quantile")
     @classmethod
@@ -166,6 +203,7 @@ class ForecastQuery(Request):
             end=self.end,
             quantiles=self.quantile,
             interval_minutes=self.interval_minutes,
+            parts=self.parts,
         )
 
 

@@ -4,19 +4,23 @@ Layout of the folder:
 
 - ``forecast.arrow``: one row a queue and interval, sorted by queue name, then start. Columns
   ``queue``, ``interval_start`` (timestamp[s, UTC]), ``is_open``, ``mean`` (contacts),
-  ``quantiles`` (19 float64 at ``contracts.QUANTILE_LEVELS``, contacts), ``aht_seconds``. Arrow
-  IPC in one uncompressed batch, mapped into memory.
+  ``quantiles`` (19 float64 at ``contracts.QUANTILE_LEVELS``, contacts), ``parts`` (float64 by
+  ``contracts.PARTS``, contacts, summing to the mean), ``baseline`` (the same hour of the last
+  observed week, contacts), ``aht_seconds``. Arrow IPC in one uncompressed batch, mapped into
+  memory.
 - ``queues.json``: one object a queue, in row order: the queue itself, ``rows``, ``method``,
-  ``warnings``.
-- ``manifest.json``: ``meta`` holds ``made_at``, ``as_of``, ``model_version``, ``warnings``;
-  ``lineage`` holds ``snapshot`` and ``bundle``.
+  ``warnings``, the ``shape`` of its distribution and the ``effects`` of special days on it.
+- ``events.json``: the calendar events that were known.
+- ``manifest.json``: ``meta`` holds ``made_at``, ``as_of``, ``model_version``, ``warnings``, and
+  ``base``: the id of the full set that an intraday set corrects, else null; ``lineage`` holds
+  ``snapshot`` and ``bundle``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,20 +29,30 @@ import numpy as np
 import pyarrow as pa
 
 from features.artefact import Artefact, open_artefact, open_current, writing
-from features.calendar import Bool, Float64, Int64, Queue, moment
-from features.contracts import QUANTILE_LEVELS
+from features.calendar import Bool, Event, Float64, Int64, Queue, moment
+from features.contracts import PARTS, QUANTILE_LEVELS
 from features.errors import DamagedArtefactError, UnknownNameError
-from features.snapshot import queue_from_json, queue_to_json, read_arrow, write_arrow
+from features.snapshot import (
+    event_from_json,
+    queue_from_json,
+    queue_to_json,
+    read_arrow,
+    write_arrow,
+)
+from serving.models.volume.effects import DayEffects
+from serving.models.volume.shape import Shape, shape_from_json, shape_to_json
 from serving.sets.mapped import one_chunk
 
 if TYPE_CHECKING:
     from serving.models.volume.model import QueueForecast, VolumeForecast
 
 FORECAST_SET_KIND = "forecast-set"
-FORECAST_SET_SCHEMA = 1
+FORECAST_SET_SCHEMA = 2
 FORECAST_FILE = "forecast.arrow"
 QUEUES_FILE = "queues.json"
+EVENTS_FILE = "events.json"
 _LEVELS = len(QUANTILE_LEVELS)
+_PART_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,11 @@ class PublishedForecast:
         is_open: Whether the queue is open in any part of the interval, bool[h].
         mean: Expected contacts in the interval, float64[h]; 0 where closed.
         quantiles: Contacts at ``contracts.QUANTILE_LEVELS``, float64[h, 19], never crossing.
+        parts: What the mean is the sum of, float64[h, len(contracts.PARTS)], contacts.
+        baseline: The same hour of the last observed week, float64[h].
         aht_seconds: Expected average handle time, float64[h].
+        shape: The distribution around the mean.
+        effects: Effects of special days on the queue.
         method: How it was made, such as ``baseline``.
         warnings: What a reader should know, in words.
     """
@@ -61,7 +79,11 @@ class PublishedForecast:
     is_open: Bool
     mean: Float64
     quantiles: Float64
+    parts: Float64
+    baseline: Float64
     aht_seconds: Float64
+    shape: Shape
+    effects: DayEffects
     method: str
     warnings: tuple[str, ...]
 
@@ -93,6 +115,8 @@ class ForecastSet:
         snapshot: Id of the feature snapshot it was made from.
         horizon_start: Start of the earliest interval.
         horizon_end: End of the latest interval.
+        events: Calendar events that were known to it.
+        base: Id of the full set that this one corrects with what came since; None for a full one.
         queues: The forecasts by queue name, sorted by name.
         warnings: What a reader should know of the whole set.
     """
@@ -104,6 +128,8 @@ class ForecastSet:
     snapshot: str
     horizon_start: datetime
     horizon_end: datetime
+    events: tuple[Event, ...]
+    base: str | None
     queues: Mapping[str, PublishedForecast]
     warnings: tuple[str, ...]
 
@@ -136,20 +162,22 @@ class ForecastSet:
 def write_forecast_set(
     root: Path,
     *,
-    forecast: VolumeForecast,
+    forecast: VolumeForecast | ForecastSet,
     snapshot: str,
     model_version: str,
     warnings: tuple[str, ...] = (),
+    base: str | None = None,
     now: datetime,
 ) -> str:
     """Write one forecast set; ``CURRENT`` is not touched.
 
     Args:
         root: Folder of all forecast sets.
-        forecast: What the model forecast.
+        forecast: What the model forecast, or a published set that was corrected.
         snapshot: Id of the snapshot it was made from.
         model_version: Id of the bundle that made it.
         warnings: What a reader should know of the whole set.
+        base: Id of the full set that it corrects, if it does.
         now: The time, aware UTC.
 
     Returns:
@@ -158,13 +186,15 @@ def write_forecast_set(
     Raises:
         DamagedArtefactError: The forecast breaks its own rules; nothing was written.
     """
-    queues = [forecast.queues[name] for name in sorted(forecast.queues)]
+    of: Mapping[str, QueueForecast | PublishedForecast] = forecast.queues
+    queues = [of[name] for name in sorted(of)]
     for queue in queues:
         _check(queue, model_version=model_version)
     meta: dict[str, Any] = {
         "made_at": forecast.made_at.isoformat(),
         "as_of": forecast.as_of.isoformat(),
         "model_version": model_version,
+        "base": base,
         "warnings": list(warnings),
         "queues": len(queues),
         "rows": sum(len(q.starts) for q in queues),
@@ -185,16 +215,22 @@ def write_forecast_set(
                 "rows": len(q.starts),
                 "method": q.method,
                 "warnings": list(q.warnings),
+                "shape": shape_to_json(q.shape),
+                "effects": asdict(q.effects),
             }
             for q in queues
         ]
         (folder / QUEUES_FILE).write_text(
-            json.dumps(documents, ensure_ascii=False, indent=1), encoding="utf-8"
+            json.dumps(documents, ensure_ascii=False), encoding="utf-8"
+        )
+        (folder / EVENTS_FILE).write_text(
+            json.dumps([asdict(event) for event in forecast.events], ensure_ascii=False),
+            encoding="utf-8",
         )
     return folder.name.removeprefix(".writing-")
 
 
-def _check(forecast: QueueForecast, *, model_version: str) -> None:
+def _check(forecast: QueueForecast | PublishedForecast, *, model_version: str) -> None:
     """Refuse a forecast that no planner should see."""
     mean, quantiles = forecast.mean, forecast.quantiles
     rules = {
@@ -205,6 +241,12 @@ def _check(forecast: QueueForecast, *, model_version: str) -> None:
             np.isfinite(quantiles) & (quantiles >= 0)
         ).all(),
         "quantiles that cross": (np.diff(quantiles, axis=1) >= 0).all(),
+        "parts that do not add up to the mean": (
+            np.abs(forecast.parts.sum(axis=1) - mean) <= _PART_TOLERANCE
+        ).all(),
+        "a baseline that is negative or no number": (
+            np.isfinite(forecast.baseline) & (forecast.baseline >= 0)
+        ).all(),
         "contacts without an AHT above 0": (forecast.aht_seconds[mean > 0] > 0).all(),
     }
     for wrong, holds in rules.items():
@@ -216,7 +258,7 @@ def _check(forecast: QueueForecast, *, model_version: str) -> None:
             )
 
 
-def _to_table(queues: list[QueueForecast]) -> pa.Table:
+def _to_table(queues: Sequence[QueueForecast | PublishedForecast]) -> pa.Table:
     def joined(parts: list[Any], dtype: Any) -> Any:
         return np.concatenate([np.empty(0, dtype=dtype), *parts])
 
@@ -231,6 +273,10 @@ def _to_table(queues: list[QueueForecast]) -> pa.Table:
             "is_open": pa.array(joined([q.is_open for q in queues], np.bool_)),
             "mean": pa.array(joined([q.mean for q in queues], np.float64)),
             "quantiles": pa.FixedSizeListArray.from_arrays(pa.array(quantiles), _LEVELS),
+            "parts": pa.FixedSizeListArray.from_arrays(
+                pa.array(joined([q.parts.reshape(-1) for q in queues], np.float64)), len(PARTS)
+            ),
+            "baseline": pa.array(joined([q.baseline for q in queues], np.float64)),
             "aht_seconds": pa.array(joined([q.aht_seconds for q in queues], np.float64)),
         }
     )
@@ -262,6 +308,8 @@ def _read(artefact: Artefact) -> ForecastSet:
     is_open = columns["is_open"].to_numpy(zero_copy_only=False)
     mean, aht = columns["mean"].to_numpy(), columns["aht_seconds"].to_numpy()
     quantiles = columns["quantiles"].values.to_numpy().reshape(-1, _LEVELS)
+    parts = columns["parts"].values.to_numpy().reshape(-1, len(PARTS))
+    baseline = columns["baseline"].to_numpy()
     queues: dict[str, PublishedForecast] = {}
     first = 0
     for document in artefact.json(QUEUES_FILE):
@@ -274,7 +322,11 @@ def _read(artefact: Artefact) -> ForecastSet:
             is_open=is_open[rows],
             mean=mean[rows],
             quantiles=quantiles[rows],
+            parts=parts[rows],
+            baseline=baseline[rows],
             aht_seconds=aht[rows],
+            shape=shape_from_json(document["shape"]),
+            effects=DayEffects(**document["effects"]),
             method=document["method"],
             warnings=tuple(document["warnings"]),
         )
@@ -295,6 +347,8 @@ def _read(artefact: Artefact) -> ForecastSet:
         snapshot=artefact.lineage["snapshot"],
         horizon_start=min((moment(f.starts[0]) for f in some), default=made_at),
         horizon_end=max((moment(f.starts[-1] + f.interval_seconds) for f in some), default=made_at),
+        events=tuple(event_from_json(e) for e in artefact.json(EVENTS_FILE)),
+        base=artefact.meta["base"],
         queues=queues,
         warnings=tuple(artefact.meta["warnings"]),
     )

@@ -1,102 +1,232 @@
-"""How far forecasts were off: spreads and recalibrated quantile levels from past forecasts."""
+"""How far forecasts were off: the variance of counts around past forecasts.
+
+Errors made lately count most, since a forecast gets better as its history grows. What few past
+days say of one queue and lead is drawn to what its other leads and other queues say, and this
+to a prior.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import nbinom
+from scipy.special import ndtr
 
-from features.calendar import Float64, Int64
-from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
+from features.calendar import DAY_SECONDS, Bool, Float64, Int64
+from features.contracts import LEAD_BUCKETS
+from serving.models.volume.counts import LEAST_SPREAD
 
+BUCKETS = len(LEAD_BUCKETS)
 DEFAULT_SPREAD = 0.06
-_EDGES = np.linspace(0, 1, 41)
-_DAYS_TO_TRUST_SPREAD = 21.0
-_DAYS_TO_TRUST_LEVELS = 42.0
-_MOST_ROWS = 4000
+DEFAULT_CLUMPS = 0.2
+HALF_LIFE_DAYS = 30.0
+"""Days by which an origin must be older for its errors to count half."""
+DAYS_TO_TRUST_ANY = 5.0
+"""Days, over all queues, that are trusted as much as a prior."""
+_OLDEST = 4 * HALF_LIFE_DAYS * DAY_SECONDS
+_DAYS_TO_TRUST = 21.0
+_WILD = 1.5
+"""Errors count as no larger than so many standard deviations, and ``_WILD_CONTACTS`` more."""
+_WILD_CONTACTS = 2.0
+_STEPS = 6
+_MOST_SPREAD, _MOST_CLUMPS = 1.5, 5.0
+_LEAST_VARIANCE = 0.05
+_MOST_RATIO = 2.0
+
+Pooled = tuple[Float64, Float64, Float64, Float64]
+"""One value of each queue and bucket [q, b], each queue [q, 1], each bucket [b], and of all [1]."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Out-of-sample forecasts and what came, of open and observed intervals.
+    """Out-of-sample forecasts and what came, of open and observed intervals; arrays [n].
 
     Attributes:
-        queue: Row of the queue, int64[n].
-        bucket: Lead bucket, int64[n].
-        day: Local day, int64[n].
-        mean: Forecast, float64[n].
-        actual: What came, float64[n].
+        queue: Row of the queue, int64.
+        bucket: Lead bucket, int64.
+        origin: When the forecast was made, epoch seconds, int64.
+        day: Local day, int64.
+        mean: Forecast, float64.
+        actual: What came, float64.
     """
 
     queue: Int64
     bucket: Int64
+    origin: Int64
     day: Int64
     mean: Float64
     actual: Float64
 
+    def where(self, keep: Bool) -> Pairs:
+        """Return some of them."""
+        return Pairs(
+            self.queue[keep],
+            self.bucket[keep],
+            self.origin[keep],
+            self.day[keep],
+            self.mean[keep],
+            self.actual[keep],
+        )
 
-def learn_dispersion(pairs: Pairs, *, queues: int) -> tuple[Float64, Float64]:
-    """Learn spreads and levels per queue and lead bucket, drawn to those of all queues.
+    @property
+    def pool(self) -> Int64:
+        """Queue and bucket in one number, int64[n]."""
+        return self.queue * BUCKETS + self.bucket
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """The variance of counts around their forecasts, m + clumps x m + spread x m².
+
+    Attributes:
+        spread: Squared coefficient of variation of the rate, float64[queues + 1, buckets]; the
+            last row is for any other queue.
+        clumps: What the variance exceeds the mean by at small means, of the same shape.
+    """
+
+    spread: Float64
+    clumps: Float64
+
+    def rates(self, pairs: Pairs) -> Float64:
+        """Return the squared coefficient of variation of each rate, clumps counted in."""
+        at = pairs.queue, pairs.bucket
+        return np.maximum(self.spread[at] + self.clumps[at] / pairs.mean, LEAST_SPREAD)
+
+
+def recent_pairs(pairs: Pairs, *, as_of: int) -> Pairs:
+    """Return the pairs that are young enough to count, of forecasts above zero."""
+    return pairs.where((as_of - pairs.origin <= _OLDEST) & (pairs.mean > 1e-6))
+
+
+def recency(origin: Int64, *, as_of: int) -> Float64:
+    """Return what each origin counts, 1 now and half as much ``HALF_LIFE_DAYS`` before."""
+    found: Float64 = 0.5 ** ((as_of - origin) / (HALF_LIFE_DAYS * DAY_SECONDS))
+    return found
+
+
+def cells(*keys: Int64) -> tuple[Int64, Int64]:
+    """Return the cell of each row, int64[n], and one row of each cell, ordered by the keys."""
+    code = np.zeros(len(keys[0]), dtype=np.int64)
+    for key in keys:
+        low = key.min(initial=0)
+        code = code * (int(key.max(initial=0) - low) + 1) + (key - low)
+    _, first, cell = np.unique(code, return_index=True, return_inverse=True)
+    return cell.ravel(), first
+
+
+def total(values: Float64, *, by: Int64, count: int = 0) -> Float64:
+    """Return the sum of the values of each cell, float64[at least ``count``]."""
+    return np.asarray(np.bincount(by, values, count), dtype=np.float64)
+
+
+def evidence(pairs: Pairs, weight: Float64, *, queues: int) -> tuple[Float64, Float64]:
+    """Return days and windows that each queue and bucket is known from, by their weight.
+
+    Args:
+        pairs: Past forecasts and what came.
+        weight: What each counts, float64[n].
+        queues: How many queues there are.
 
     Returns:
-        Squared coefficients of variation, float64[queues + 1, buckets], and where to read each
-        published quantile, float64[queues + 1, buckets, 19]; last rows are for any other queue.
+        float64[queues, buckets] each.
     """
-    size = len(LEAD_BUCKETS)
-    spread = np.full((queues + 1, size), DEFAULT_SPREAD)
-    levels = np.tile(np.array(QUANTILE_LEVELS), (queues + 1, size, 1))
-    for b in range(size):
-        pools = [_pool(pairs, queue, b) for queue in range(queues)]
-        days = np.array([len(np.unique(pool.day)) for pool in pools], dtype=np.float64)
-        if not days.any():
-            continue
-        raw = np.array([_spread(pool) if len(pool.day) else DEFAULT_SPREAD for pool in pools])
-        spread[-1, b] = np.average(raw, weights=days)
-        trust = days / (days + _DAYS_TO_TRUST_SPREAD)
-        spread[:-1, b] = trust * raw + (1 - trust) * spread[-1, b]
-        falls = np.array([_falls(p, spread[q, b]) for q, p in enumerate(pools)])
-        common: Float64 = (days @ falls) / days.sum()
-        trust = days / (days + _DAYS_TO_TRUST_LEVELS)
-        mixed = trust[:, None] * falls + (1 - trust)[:, None] * common
-        for row, fall in enumerate((*mixed, common)):
-            levels[row, b] = np.clip(np.interp(QUANTILE_LEVELS, fall, _EDGES), 0.003, 0.997)
-    return spread, levels
-
-
-def _pool(pairs: Pairs, queue: int, bucket: int) -> Pairs:
-    rows = np.flatnonzero((pairs.queue == queue) & (pairs.bucket == bucket) & (pairs.mean > 0))
-    rows = rows[:: max(1, len(rows) // _MOST_ROWS)]
-    return Pairs(
-        pairs.queue[rows],
-        pairs.bucket[rows],
-        pairs.day[rows],
-        pairs.mean[rows],
-        pairs.actual[rows],
+    origin = cells(pairs.origin)[0]
+    _, days = cells(pairs.pool, origin, pairs.day)
+    _, windows = cells(pairs.pool, origin)
+    counted = (
+        total(weight[rows], by=pairs.pool[rows], count=queues * BUCKETS) for rows in (days, windows)
     )
+    first, second = (values.reshape(queues, BUCKETS) for values in counted)
+    return first, second
 
 
-def _spread(pool: Pairs) -> float:
-    """Return the squared coefficient of variation beyond Poisson, wild errors clipped."""
-    error = pool.actual - pool.mean
-    most = 4 * np.sqrt(pool.mean + 0.1 * pool.mean**2)
-    squares = np.clip(error, -most, most) ** 2
-    return float(np.clip((squares - pool.mean).sum() / (pool.mean**2).sum(), 1e-4, 4.0))
+def learn_spreads(pairs: Pairs, weight: Float64, *, queues: int, days: Float64) -> Spreads:
+    """Learn spreads and clumps per queue and lead bucket.
 
+    Squared errors beyond Poisson are regressed on the mean and its square. Wild errors are cut
+    relative to the queue's last fit (Huber's second proposal), so that a few do not widen every
+    band.
 
-def _falls(pool: Pairs, spread: float) -> Float64:
-    """Return the share of counts below each edge of the predicted distribution, float64[41].
-
-    A count's probability is spread evenly over its step of the distribution function (Czado,
-    Gneiting and Held 2009), so that a right forecast of small counts gives the diagonal.
+    Args:
+        pairs: Past forecasts and what came.
+        weight: What each counts, float64[n].
+        queues: How many queues there are.
+        days: From ``evidence``.
     """
-    if len(pool.day) == 0:
-        return _EDGES
-    size = 1 / max(spread, 1e-4)
-    chance = size / (size + pool.mean)
-    low: Float64 = np.asarray(nbinom.cdf(pool.actual - 1, size, chance))[:, None]
-    high: Float64 = np.asarray(nbinom.cdf(pool.actual, size, chance))[:, None]
-    inside = np.clip((_EDGES - low) / np.maximum(high - low, 1e-12), 0, 1)
-    found: Float64 = inside.mean(axis=0)
-    # A strictly rising curve, so that it can be inverted.
-    return (found + 1e-6 * _EDGES) / (1 + 1e-6)
+    mean, squares = pairs.mean, (pairs.actual - pairs.mean) ** 2
+    spread, clumps = np.full(queues, DEFAULT_SPREAD), np.full(queues, DEFAULT_CLUMPS)
+    sums = np.zeros((5, queues, BUCKETS))
+    for _ in range(_STEPS):
+        variance = mean * (1 + clumps[pairs.queue]) + spread[pairs.queue] * mean**2
+        variance = np.maximum(variance, _LEAST_VARIANCE)
+        beyond = _cut(squares, variance) - mean
+        rise = weight * mean / variance**2
+        sums = np.stack(
+            [
+                total(values, by=pairs.pool, count=queues * BUCKETS).reshape(queues, BUCKETS)
+                for values in (
+                    rise * mean**3,
+                    rise * mean**2,
+                    rise * mean,
+                    rise * mean * beyond,
+                    rise * beyond,
+                )
+            ]
+        )
+        spread, clumps = _regressed(sums.sum(axis=2))
+    own, queue = _regressed(sums), _regressed(sums.sum(axis=2, keepdims=True))
+    lead, every = _regressed(sums.sum(axis=1)), _regressed(sums.sum(axis=(1, 2))[:, None])
+    first, second = (
+        _drawn((own[k], queue[k], lead[k], every[k]), days=days, prior=prior)
+        for k, prior in enumerate((DEFAULT_SPREAD, DEFAULT_CLUMPS))
+    )
+    return Spreads(first, second)
+
+
+def _cut(squares: Float64, variance: Float64) -> Float64:
+    """Cut wild squares, and scale the rest so that normal errors keep their variance.
+
+    Small counts are skewed: a few contacts more than expected are not wild.
+    """
+    most = _WILD + _WILD_CONTACTS / np.sqrt(variance)
+    density = np.exp(-(most**2) / 2) / np.sqrt(2 * np.pi)
+    beyond = ndtr(-most)
+    kept = 1 - 2 * beyond - 2 * most * density + 2 * most**2 * beyond
+    cut: Float64 = np.minimum(squares, most**2 * variance) / kept
+    return cut
+
+
+def _regressed(sums: Float64) -> tuple[Float64, Float64]:
+    """Solve the two normal equations of each group for values that are not negative."""
+    aa, ab, bb, ya, yb = sums
+    aa, bb = aa + 1e-9, bb + 1e-9
+    both = aa * bb - ab * ab
+    apart = both > 1e-6 * aa * bb
+    both = np.where(apart, both, 1.0)
+    spread, clumps = (ya * bb - yb * ab) / both, (yb * aa - ya * ab) / both
+    # Where one of the two would be negative, or they cannot be told apart, one is enough.
+    no_clumps = (clumps <= 0) | ~apart
+    no_spread = (spread <= 0) & ~no_clumps
+    spread, clumps = np.where(no_clumps, ya / aa, spread), np.where(no_clumps, 0.0, clumps)
+    clumps = np.where(no_spread, yb / bb, clumps)
+    return np.clip(spread, LEAST_SPREAD, _MOST_SPREAD), np.clip(clumps, 0.0, _MOST_CLUMPS)
+
+
+def _drawn(found: Pooled, *, days: Float64, prior: float) -> Float64:
+    """Draw each queue's value at a lead to what its other leads and other queues say of it.
+
+    Returns:
+        float64[queues + 1, buckets]; the last row is for any other queue.
+    """
+    own, queue, lead, every = found
+    every = _mixed(every, np.array([prior]), days.sum(), DAYS_TO_TRUST_ANY)
+    lead = _mixed(lead, every, days.sum(axis=0), _DAYS_TO_TRUST)
+    queue = _mixed(queue, every, days.sum(axis=1, keepdims=True), _DAYS_TO_TRUST)
+    like = queue * np.clip(lead / np.maximum(every, LEAST_SPREAD), 1 / _MOST_RATIO, _MOST_RATIO)
+    return np.vstack((_mixed(own, like, days, _DAYS_TO_TRUST), lead))
+
+
+def _mixed(own: Float64, prior: Float64, days: Float64, days_to_trust: float) -> Float64:
+    trust = days / (days + days_to_trust)
+    mixed: Float64 = trust * own + (1 - trust) * prior
+    return mixed

@@ -10,7 +10,9 @@ from matplotlib.ticker import MultipleLocator
 
 from features.calendar import DAY_SECONDS, Float64, moment
 from features.contracts import QUANTILE_LEVELS
-from training.volume.backtest import ALL_QUEUES, Backtest, Window
+from training.volume.backtest import Backtest
+from training.volume.scores import ALL_QUEUES
+from training.volume.windows import Window
 
 _MOST_QUEUES = 6
 _TIDE, _BAND = "#0b7a8f", "80 % band"

@@ -1,4 +1,4 @@
-"""Fitting the volume model's components: special days, smoothing, LightGBM.
+"""Fitting the volume model's components: smoothing, LightGBM, and what they rest on.
 
 Each function sees only the histories it is given; what those knew is the caller's matter.
 """
@@ -24,28 +24,19 @@ from features.calendar import (
     moment,
 )
 from features.snapshot import QueueHistory
+from serving.models.volume.bad_days import bad_days
 from serving.models.volume.combination import COMBINED_WEEKS, Boosters
+from serving.models.volume.effects import DayEffects
 from serving.models.volume.features import volume_features
 from serving.models.volume.levels import Smoothing, day_levels, smoothed_series
 from serving.models.volume.outlook import Outlook, look_out
 from serving.models.volume.profiles import recent, week_grid, week_profile
-from serving.models.volume.specials import (
-    AFTER,
-    EVE,
-    HOLIDAY,
-    DayEffects,
-    day_labels,
-    group_of,
-    ordinary,
-)
+from serving.models.volume.specials import ordinary
 from training.volume.config import VolumeConfig
+from training.volume.effects import fit_effects
+from training.volume.lessons import bad_starts, lessons
 
 DEFAULT_SMOOTHING = Smoothing(alpha=0.15)
-_EFFECT_WEEKS = 260
-_DAY_VARIANCE = 0.02
-_PRIOR_VARIANCE = {HOLIDAY: 0.5, EVE: 0.01, AFTER: 0.01}
-_EVENT_VARIANCE = 0.1
-_OWN_VARIANCE = 0.05
 _LEAST_ROWS = 2000
 
 
@@ -82,76 +73,6 @@ def fit_parts(
     return Parts(effects=effects, smoothing=smoothing, boosters=boosters)
 
 
-def fit_effects(
-    histories: Mapping[str, QueueHistory], *, events: Sequence[Event], known_by: int
-) -> DayEffects:
-    """Learn the effect of each label of special days, drawn to its kin.
-
-    The logarithm of each special day's contacts over those expected is averaged by label and
-    queue, with a variance of Poisson noise plus a day's own; a label is drawn to its group in
-    the queue, the group to all queues, all queues to no effect (empirical Bayes with set
-    variances).
-    """
-    seen: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for name, history in histories.items():
-        for label, ratio, variance in _special_days(history, events, known_by):
-            seen.setdefault(name, {}).setdefault(label, []).append((ratio, variance))
-    shared: dict[str, float] = {}
-    groups = {group_of(label) for by_label in seen.values() for label in by_label}
-    for group in sorted(groups):
-        pooled = [
-            pair
-            for by_label in seen.values()
-            for label, pairs in by_label.items()
-            if group_of(label) == group
-            for pair in pairs
-        ]
-        shared[group] = _drawn(pooled, 0.0, _PRIOR_VARIANCE.get(group, _EVENT_VARIANCE))
-    own: dict[str, dict[str, float]] = {}
-    for name, by_label in seen.items():
-        mine = own.setdefault(name, {})
-        for group in sorted({group_of(label) for label in by_label}):
-            kin = [p for label, ps in by_label.items() if group_of(label) == group for p in ps]
-            mine[group] = _drawn(kin, shared[group], _OWN_VARIANCE)
-        for label, pairs in sorted(by_label.items()):
-            mine[label] = _drawn(pairs, mine[group_of(label)], _OWN_VARIANCE)
-    return DayEffects(shared=shared, own=own)
-
-
-def _drawn(pairs: Sequence[tuple[float, float]], prior: float, prior_variance: float) -> float:
-    weights = [1 / variance for _, variance in pairs]
-    total = sum(w * ratio for w, (ratio, _) in zip(weights, pairs, strict=True))
-    return float((total + prior / prior_variance) / (sum(weights) + 1 / prior_variance))
-
-
-def _special_days(
-    history: QueueHistory, events: Sequence[Event], known_by: int
-) -> list[tuple[str, float, float]]:
-    """Return label, log ratio to the expected, and its variance, of each special day."""
-    history = recent(history, _EFFECT_WEEKS)
-    queue = learn_opening(history.queue, history.starts, history.offered)
-    grid = week_grid(queue, history.starts, history.offered)
-    labels = day_labels(queue, grid.day_numbers, events, known_by=known_by)
-    special = labels != ""
-    if not special.any():
-        return []
-    plain = grid.days.copy()
-    plain[special] = np.nan
-    profile = week_profile(plain.reshape(grid.values.shape), half_life_weeks=52)
-    ratio = day_levels(plain, profile).ratio
-    all_days = day_levels(grid.days, profile)
-    found = []
-    for day in np.flatnonzero(special & (all_days.exposure > 0)):
-        around = ratio[max(day - 17, 0) : day + 18]
-        if (~np.isnan(around)).sum() >= 5:
-            expected = float(np.nanmedian(around) * all_days.exposure[day])
-            if expected >= 1:
-                observed = float(all_days.total[day])
-                size = float(np.log((observed + 0.5) / (expected + 0.5)))
-                found.append((str(labels[day]), size, 1 / expected + _DAY_VARIANCE))
-    return found
-
-
 def fit_smoothing(
     histories: Mapping[str, QueueHistory],
     *,
@@ -167,11 +88,11 @@ def fit_smoothing(
     for name, history in histories.items():
         history = recent(history)
         queue = learn_opening(history.queue, history.starts, history.offered)
-        grid = week_grid(queue, history.starts, history.offered)
-        labels = day_labels(queue, grid.day_numbers, events, known_by=known_by)
-        freed = ordinary(grid.days, labels, effects.by_day(name, labels))
-        profile = week_profile(freed.reshape(grid.values.shape), half_life_weeks=20)
-        series = smoothed_series(day_levels(freed, profile))
+        plain = ordinary(effects, queue, history.starts, history.offered, events, known_by=known_by)
+        grid = week_grid(queue, history.starts, plain)
+        profile = week_profile(grid.values, half_life_weeks=20)
+        days = np.where(bad_days(grid.days, profile).bad, np.nan, grid.days)
+        series = smoothed_series(day_levels(days, profile))
         if (~np.isnan(series)).sum() >= 56 and np.nanstd(series) > 0:
             found[name] = smoothing_of(series)
     alphas = [s.alpha for s in found.values()]
@@ -217,6 +138,10 @@ def fit_boosters(
     moments = _past_moments(histories, as_of=as_of, config=config)
     per_outlook = max(24, config.boosting_rows // max(len(moments), 1))
     blocks = []
+    bad = {
+        name: bad_starts(history, effects, events, known_by=epoch(as_of))
+        for name, history in histories.items()
+    }
     for name, at in moments:
         outlook, actual = past_outlook(
             histories[name],
@@ -228,6 +153,8 @@ def fit_boosters(
         )
         if outlook.weeks_seen < COMBINED_WEEKS:
             continue
+        # Relative to the base, which trees are: the other components follow a jump of their own.
+        actual = lessons(outlook, actual, outlook.base[:, None], bad=bad[name])
         usable = ~np.isnan(actual) & outlook.is_open & (outlook.effect == 1) & (outlook.base > 1e-3)
         rows = np.flatnonzero(usable)
         if len(rows) > per_outlook:

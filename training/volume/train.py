@@ -13,33 +13,28 @@ import numpy as np
 import pandas as pd
 
 from features.artefact import writing
-from features.calendar import Event, moment
+from features.calendar import epoch, moment
 from features.contracts import LEAD_BUCKETS
-from features.snapshot import QueueHistory
+from features.snapshot import NO_ORDERS, QueueHistory
 from serving.models.volume.features import NAMES
+from serving.models.volume.golden import write_golden
 from serving.models.volume.model import (
     VOLUME_BUNDLE_KIND,
     VOLUME_BUNDLE_SCHEMA,
     forecast_with,
     open_volume_model,
-    write_golden,
 )
 from serving.models.volume.outlook import COMPONENTS
 from serving.models.volume.state import write_volume_state
 from training.trained import Trained
-from training.volume.backtest import (
-    ALL_QUEUES,
-    Backtest,
-    Histories,
-    VolumeSource,
-    judged_windows,
-    run_backtest,
-    score_table,
-)
+from training.volume.backtest import Backtest, run_backtest
+from training.volume.bad_days import bad_days_table
 from training.volume.config import VolumeConfig
 from training.volume.figures import volume_figures
-
-__all__ = ["Histories", "VolumeConfig", "VolumeSource", "train_volume"]
+from training.volume.orders import orders_table
+from training.volume.scores import ALL_QUEUES, judged_windows, score_table
+from training.volume.source import Known, VolumeSource
+from training.volume.windows import order_gains
 
 _GOLDEN_QUEUES = 2
 _LEAST_JUDGED_PER_HOUR = 1.0
@@ -72,9 +67,10 @@ def train_volume(
     """
     backtest = run_backtest(source, as_of=as_of, config=config, progress=progress)
     table = score_table(backtest)
-    metrics = _metrics(backtest, table)
-    known = source.volume(as_of)
+    known, events = source.volume(as_of), tuple(source.events(as_of))
     histories = {name: known[name] for name in backtest.queues}
+    bad = bad_days_table(histories, backtest.state.effects, events=events, known_by=epoch(as_of))
+    metrics = {**_metrics(backtest, table), "bad_days": float(len(bad))}
     card = _card(backtest, table, histories, metrics=metrics, as_of=as_of, now=now, config=config)
     with writing(
         root,
@@ -85,8 +81,8 @@ def train_volume(
         meta={"card": card},
     ) as folder:
         write_volume_state(folder, backtest.state)
-        events = tuple(source.events(as_of))
-        _write_golden(folder, histories, events, backtest, as_of=as_of, config=config)
+        past = Known(histories, events, source.orders(as_of))
+        _write_golden(folder, past, backtest, as_of=as_of, config=config)
         bundle = root / folder.name.removeprefix(".writing-")
     open_volume_model(bundle).check_golden()
     return Trained(
@@ -94,28 +90,47 @@ def train_volume(
         bundle=bundle,
         params={**config.model_dump(), "queues": len(backtest.queues)},
         metrics=metrics,
-        tables={"accuracy": table, "weights": _weights_table(backtest)},
+        tables={
+            "accuracy": table,
+            "weights": _weights_table(backtest),
+            "bad_days": bad,
+            "orders": orders_table(
+                backtest.queues,
+                order_gains(backtest.windows, backtest.queues),
+                backtest.state.orders.used,
+            ),
+        },
         figures=volume_figures(backtest, table),
         lineage={"as_of": as_of.isoformat()},
     )
 
 
 def _write_golden(
-    folder: Path,
-    histories: dict[str, QueueHistory],
-    events: tuple[Event, ...],
-    backtest: Backtest,
-    *,
-    as_of: datetime,
-    config: VolumeConfig,
+    folder: Path, past: Known, backtest: Backtest, *, as_of: datetime, config: VolumeConfig
 ) -> None:
     """Store a request on the busiest queues: they say most about each component."""
-    recent = {n: np.nansum(histories[n].offered[-2000:]) for n in backtest.queues}
-    names = sorted(recent, key=lambda n: (-recent[n], n))[:_GOLDEN_QUEUES]
+    recent = {n: np.nansum(past.queues[n].offered[-2000:]) for n in backtest.queues}
+    # Those that use orders come first, so that the flow is replayed too.
+    used = backtest.state.orders.used
+    names = sorted(recent, key=lambda n: (n not in used, -recent[n], n))[:_GOLDEN_QUEUES]
     until = as_of + timedelta(days=config.horizon_days)
-    chosen = {name: histories[name] for name in names}
-    forecast = forecast_with(backtest.state, chosen, events=events, made_at=as_of, until=until)
-    write_golden(folder, chosen, forecast, events=events, until=until)
+    chosen = {name: past.queues[name] for name in names}
+    forecast = forecast_with(
+        backtest.state,
+        chosen,
+        events=past.events,
+        orders=past.flow if used else NO_ORDERS,
+        made_at=as_of,
+        until=until,
+    )
+    write_golden(
+        folder,
+        chosen,
+        forecast,
+        events=past.events,
+        orders=past.flow if used else NO_ORDERS,
+        until=until,
+    )
 
 
 def _metrics(backtest: Backtest, table: pd.DataFrame) -> dict[str, float]:
@@ -125,7 +140,14 @@ def _metrics(backtest: Backtest, table: pd.DataFrame) -> dict[str, float]:
     found: dict[str, float] = dict(by_lead["all"])
     for _, _, label in LEAD_BUCKETS:
         if label in by_lead:
-            for name in ("wape", "wape_seasonal_naive", "wape_mean4", "skill", "coverage_80"):
+            for name in (
+                "wape",
+                "wape_seasonal_naive",
+                "wape_mean4",
+                "skill",
+                "coverage_80",
+                "coverage_80_days",
+            ):
                 found[f"{name}_{label.replace(' ', '')}"] = by_lead[label][name]
     found["queues_worse_than_seasonal_naive"] = float(len(_worse(table)))
     found["origins"] = float(len({w.origin for w in judged_windows(backtest)}))
@@ -170,6 +192,7 @@ def _card(
         "metrics": dict(metrics),
         "warnings": warnings,
         "components": list(COMPONENTS),
+        "queues_with_orders": list(backtest.state.orders.used),
         "feature_names": list(NAMES),
         "config": config.model_dump(),
         "versions": {

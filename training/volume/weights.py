@@ -14,18 +14,31 @@ import numpy as np
 
 from features.calendar import Float64
 from features.contracts import LEAD_BUCKETS
-from serving.models.volume.outlook import COMPONENTS, SEASONAL, SLOW, Outlook, lead_bucket
+from serving.models.volume.outlook import (
+    COMPONENTS,
+    FAST,
+    MEAN4,
+    SEASONAL,
+    SLOW,
+    Outlook,
+    lead_bucket,
+)
 
-RIDGE = 0.06
+RIDGE = 0.25
 """Cost, in WAPE, of moving all weight from the prior's component to another, on one window."""
 _STEPS = 400
 
 
 def prior_weights() -> Float64:
-    """Return the weights without evidence: equal, but nothing on last week's raw values."""
-    prior = np.ones(len(COMPONENTS))
-    prior[SEASONAL] = 0.0
-    weights: Float64 = prior / prior.sum()
+    """Return the weights without evidence, float64[lead buckets, components].
+
+    Nothing on last week's raw values and little on the mean of four weeks, which are mostly
+    noise; and the further ahead, the less on what changed last.
+    """
+    prior = np.ones((len(LEAD_BUCKETS), len(COMPONENTS)))
+    prior[:, SEASONAL], prior[:, MEAN4] = 0.0, 0.5
+    prior[2:, FAST], prior[2:, SLOW] = 0.5, 2.0
+    weights: Float64 = prior / prior.sum(axis=1, keepdims=True)
     return weights
 
 
@@ -46,6 +59,11 @@ class Evidence:
     hours: Float64
 
 
+def filled_parts(outlook: Outlook) -> Float64:
+    """Return the components, the slow profile where one has nothing to say, float64[h, c]."""
+    return np.where(np.isnan(outlook.parts), outlook.parts[:, [SLOW]], outlook.parts)
+
+
 def evidence_of(outlook: Outlook, actual: Float64) -> Evidence:
     """Condense one window.
 
@@ -55,10 +73,9 @@ def evidence_of(outlook: Outlook, actual: Float64) -> Evidence:
     """
     size, count = len(LEAD_BUCKETS), len(COMPONENTS)
     use = ~np.isnan(actual) & outlook.is_open
-    parts = np.where(np.isnan(outlook.parts), outlook.parts[:, [SLOW]], outlook.parts)
-    parts = (parts * outlook.effect[:, None])[use]
+    parts = (filled_parts(outlook) * outlook.effect[:, None])[use]
     seen, bucket = actual[use], lead_bucket(outlook.lead_hours)[use]
-    middle = parts @ prior_weights()
+    middle = (parts * prior_weights()[bucket]).sum(axis=1)
     noise = np.sqrt(middle + (0.1 * middle) ** 2)
     # 1/|error| turns squares into absolute errors; the noise floor keeps lucky hours bounded.
     rows = 1 / np.maximum(np.abs(seen - middle), np.maximum(0.5 * noise, 1e-3))
@@ -104,7 +121,7 @@ def learn_weights(
     common = _simplex(
         np.einsum("qb,qbij->bij", share, gram),
         np.einsum("qb,qbi->bi", share, cross),
-        np.tile(prior_weights(), (size, 1)),
+        prior_weights(),
         RIDGE / np.maximum(trust.sum(axis=0), 0.1),
     )
     known = np.tile(common, (queues, 1, 1))

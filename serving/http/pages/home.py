@@ -8,9 +8,10 @@ from html import escape
 from typing import Any
 
 from serving.http import facts
-from serving.http.pages import week
+from serving.http.pages import picture, week
 from serving.http.pages.style import page, prose, table
 from serving.published import Part, Published
+from serving.sets.forecast import ForecastSet
 from serving.sets.scores import ScoreSet, iso
 
 MOST_QUEUES = 24
@@ -30,7 +31,15 @@ td:nth-child(3){min-width:4rem}td code{white-space:nowrap}
 footer{margin-top:3rem;border-top:1px solid var(--line);padding-top:.8rem}
 """
 )
-_MACHINES = ("/v1/queues", "/v1/models", "/v1/forecast", "/v1/churn/scores", "/readyz", "/metrics")
+_MACHINES = (
+    "/v1/queues",
+    "/v1/events",
+    "/v1/models",
+    "/v1/forecast",
+    "/v1/churn/scores",
+    "/readyz",
+    "/metrics",
+)
 
 
 def home_page(published: Published, *, now: datetime) -> str:
@@ -47,7 +56,7 @@ def home_page(published: Published, *, now: datetime) -> str:
         '<nav aria-label="Page"><a href="#week">Next 7 days</a><a href="#customers">Customers</a>'
         '<a href="#age">How fresh it is</a><a href="/docs">API documentation</a></nav></header>'
         f'<main id="main">{_to_do(published, now=now)}'
-        f'<h2 id="week">The next {week.DAYS} days</h2>{_weeks(published, now=now)}'
+        f'<h2 id="week">The next {picture.DAYS} days</h2>{_weeks(published, now=now)}'
         f'<h2 id="customers">Customers who may leave</h2>{_customers(published)}'
         f'<h2 id="age">How fresh it is</h2>{_ages(published, now=now)}</main>'
         f'<footer class="soft">For programs: <a href="/docs">documentation</a>, '
@@ -67,7 +76,7 @@ def _to_do(published: Published, *, now: datetime) -> str:
             reason = published.refusals[part].reason
             texts.append(f"**{name}: a newer one is refused.** {reason}")
     forecast, scores = published.forecast, published.scores
-    if forecast is not None and forecast.horizon_end < now + timedelta(days=week.DAYS):
+    if forecast is not None and forecast.horizon_end < now + timedelta(days=picture.DAYS):
         texts.append(
             f"**The forecast ends on {_date(forecast.horizon_end)}.** To extend it, "
             f"{facts.REMEDIES['snapshot']}, then {facts.REMEDIES['forecast']}."
@@ -85,12 +94,22 @@ def _weeks(published: Published, *, now: datetime) -> str:
     if forecast is None:
         return f'<p class="soft">No forecast yet: {prose(facts.REMEDIES["forecast"])}.</p>'
     queues = list(forecast.queues.values())
-    shown = "".join(week.queue_week(queue, now=now) for queue in queues[:MOST_QUEUES])
+    shown = "".join(week.queue_week(queue, of=forecast, now=now) for queue in queues[:MOST_QUEUES])
     more = len(queues) - MOST_QUEUES
     return (
-        f"<p>From what was known on {_when(forecast.as_of)}. Days and hours are each queue's own "
-        f"clock.</p>{week.LEGEND}{shown}"
+        f"<p>{_source(forecast)} Days and hours are each queue's own clock.</p>"
+        f"{picture.LEGEND}{shown}"
         + (f"<p>{more} more queues: <a href='/v1/queues'>list</a>.</p>" if more > 0 else "")
+    )
+
+
+def _source(forecast: ForecastSet) -> str:
+    """Say from what a forecast was made, and whether it was corrected today."""
+    if forecast.base is None:
+        return f"From what was known on {_when(forecast.as_of)}."
+    return (
+        f"<b>Corrected on {_when(forecast.made_at)}</b> with what came since the full forecast "
+        f"<code>{escape(forecast.base)}</code>: the rest of today and tomorrow."
     )
 
 

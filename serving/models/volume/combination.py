@@ -17,15 +17,16 @@ from serving.models.volume.outlook import (
     FAST,
     MEAN4,
     SLOW,
+    SMOOTHING,
     Outlook,
     lead_bucket,
 )
 
-Method = Literal["combined", "profile", "baseline", "none"]
+Method = Literal["combined", "profile", "baseline", "none", "intraday"]
 
-COMBINED_WEEKS = 8.0
+COMBINED_WEEKS = 4.0
 """Weeks of history from which a queue's learnt weights are used; before that, profiles."""
-PROFILE_WEEKS = 2.0
+PROFILE_WEEKS = 1.25
 """Weeks of history from which profiles are used; before that, the mean of what was seen."""
 _L1_LEAST_PER_HOUR = 3.0
 _MOST_RATIO = 8.0
@@ -69,7 +70,7 @@ def add_boosted(outlooks: Sequence[Outlook], boosters: Boosters) -> None:
 def method_of(weeks_seen: float) -> Method:
     """Return how a queue with so many weeks of history is forecast.
 
-    >>> method_of(1.0), method_of(3.0), method_of(30.0)
+    >>> method_of(0.5), method_of(3.0), method_of(30.0)
     ('baseline', 'profile', 'combined')
     """
     if weeks_seen <= 0:
@@ -80,7 +81,7 @@ def method_of(weeks_seen: float) -> Method:
 
 
 def combine(outlook: Outlook, weights: Float64) -> Float64:
-    """Return the forecast of each interval: weighted parts x special-day effect; 0 where closed.
+    """Return what an ordinary day would bring: weighted components; 0 where closed.
 
     Args:
         outlook: The queue's outlook.
@@ -98,8 +99,32 @@ def combine(outlook: Outlook, weights: Float64) -> Float64:
     # Where no weighted component can speak, the slow profile always can.
     rows[total <= 0, SLOW] = 1.0
     blended = (rows * np.nan_to_num(outlook.parts)).sum(axis=1) / rows.sum(axis=1)
-    forecast: Float64 = np.maximum(blended * outlook.effect, 0.0) * outlook.is_open
+    forecast: Float64 = np.maximum(blended, 0.0) * outlook.is_open
     return forecast
+
+
+def split(outlook: Outlook, ordinary: Float64) -> Float64:
+    """Split a forecast into the parts that add up to it.
+
+    The level is the recent pace spread evenly over the open week; the week pattern moves it to
+    the hour; the season is what the components add to that (the time of the year, trends, recent
+    changes of the pattern); each factor then adds what it multiplies.
+
+    Args:
+        outlook: The queue's outlook.
+        ordinary: From ``combine``, float64[h].
+
+    Returns:
+        float64[h, len(contracts.PARTS)], contacts; 0 where closed.
+    """
+    level = outlook.levels[0] * outlook.usual_share * outlook.is_open
+    long_run = max(outlook.levels[1], 1e-12)
+    week = outlook.base / long_run * outlook.levels[0] * outlook.is_open
+    holiday = ordinary * outlook.holiday
+    event = holiday * outlook.event
+    orders = event * outlook.orders
+    steps = np.stack((np.zeros_like(level), level, week, ordinary, holiday, event, orders), axis=1)
+    return np.column_stack((np.diff(steps, axis=1), np.zeros(len(level))))
 
 
 def _fixed(method: Method) -> Float64:
@@ -107,5 +132,5 @@ def _fixed(method: Method) -> Float64:
     if method == "baseline":
         row[MEAN4] = 1.0
     else:
-        row[[MEAN4, FAST, SLOW]] = 0.25, 0.25, 0.5
+        row[[FAST, SLOW, SMOOTHING]] = 1 / 3
     return np.tile(row, (4, 1))

@@ -7,13 +7,17 @@ to where past forecasts actually fell (recalibration), which corrects the shape 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from features.calendar import Float64
 
-_TABLE_MEAN = 40.0
-"""Above this mean, quantiles come from a gamma's approximation instead of the summed masses."""
-_LEAST_SPREAD = 1e-4
+LEAST_SPREAD = 1e-4
+"""Below this spread a count is Poisson for all purposes."""
+_TABLE_MEANS = (1.0, 4.0, 12.0, 40.0)
+"""Rows up to the last mean are read from summed masses, in groups of tables of like length;
+above it, quantiles come from a gamma's approximation."""
 
 
 def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
@@ -26,53 +30,72 @@ def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
     Args:
         mean: float64[n], >= 0.
         spread: Squared coefficient of variation of the rate, float64[n], >= 0.
-        levels: Quantile levels in (0, 1), float64[n, q], not decreasing along q.
+        levels: Quantile levels in (0, 1), float64[q], not decreasing.
 
     Returns:
         float64[n, q], >= 0, not decreasing along q; 0 where the mean is 0.
 
-    >>> count_quantiles(np.array([0.05]), np.array([0.0]), np.array([[0.5, 0.96]])).tolist()
+    >>> count_quantiles(np.array([0.05]), np.array([0.0]), np.array([0.5, 0.96])).tolist()
     [[0.0, 1.0]]
     """
-    spread = np.maximum(spread, _LEAST_SPREAD)
-    out = np.empty(levels.shape)
-    small = mean <= _TABLE_MEAN
-    out[small] = _summed(mean[small], spread[small], levels[small])
-    out[~small] = _gamma(mean[~small], spread[~small], levels[~small])
+    spread = np.maximum(spread, LEAST_SPREAD)
+    out = np.zeros((len(mean), len(levels)))
+    floor = 0.0
+    for most in _TABLE_MEANS:
+        rows = np.flatnonzero((mean > floor) & (mean <= most))
+        if len(rows):
+            out[rows] = _summed(mean[rows], spread[rows], levels)
+        floor = most
+    rows = np.flatnonzero(mean > floor)
+    out[rows] = _gamma(mean[rows], spread[rows], levels)
     np.maximum.accumulate(out, axis=1, out=out)
-    out[mean <= 0] = 0.0
-    return np.maximum(out, 0.0)
+    return np.maximum(out, 0.0, out=out)
 
 
 def _summed(mean: Float64, spread: Float64, levels: Float64) -> Float64:
-    """Walk up the counts, adding masses, and note where each level is passed."""
-    size = 1 / spread
-    fail = spread * mean / (1 + spread * mean)
-    mass = np.exp(-size * np.log1p(spread * mean))
-    width = np.clip((mean - 1) / 3, 0, 1)[:, None]
-    below = np.zeros(len(mean))
-    out = np.zeros(levels.shape)
-    pending = np.ones(levels.shape, dtype=bool)
-    count = 0
-    limit = int(60 + 12 * _TABLE_MEAN + 60 * np.sqrt(float(spread.max(initial=0))) * _TABLE_MEAN)
-    while pending.any() and count < limit:
-        above = below + mass
-        passed = pending & (levels <= above[:, None])
-        inside = (levels - below[:, None]) / np.maximum(mass, 1e-300)[:, None]
-        out = np.where(passed, count + width * (inside - 0.5), out)
-        pending &= ~passed
-        below = above
-        mass = mass * fail * (size + count) / (count + 1)
-        count += 1
-    return np.where(pending, float(count), out)
+    """Count, for each level, the counts whose distribution function stays below it."""
+    mass = _masses(mean, spread, most_level=float(levels[-1]))
+    up_to = np.cumsum(mass, axis=1)
+    n, q = len(mean), len(levels)
+    passed = np.searchsorted(levels, up_to.ravel(), side="right").reshape(up_to.shape)
+    cells = (np.arange(n) * (q + 1))[:, None] + passed
+    below = np.bincount(cells.ravel(), minlength=n * (q + 1)).reshape(n, q + 1)
+    count = np.minimum(np.cumsum(below, axis=1)[:, :q], mass.shape[1] - 1)
+    width = np.clip(mean - 1, 0, 1)[:, None]
+    if not width.any():
+        return np.asarray(count, dtype=np.float64)
+    step = np.take_along_axis(mass, count, axis=1)
+    above = np.take_along_axis(up_to, count, axis=1)
+    inside = np.clip(1 - (above - levels) / np.maximum(step, 1e-300), 0, 1)
+    found: Float64 = count + width * (inside - 0.5)
+    return found
+
+
+def _masses(mean: Float64, spread: Float64, *, most_level: float) -> Float64:
+    """Return each count's probability, float64[n, counts], as far as the level asks."""
+    fail = (spread * mean / (1 + spread * mean))[:, None]
+    size = (1 / spread)[:, None]
+    counts = np.arange(_longest(mean, spread, most_level))
+    steps = np.empty((len(mean), len(counts)))
+    steps[:, 0] = np.exp(-np.log1p(spread * mean) / spread)
+    steps[:, 1:] = fail * ((size + counts[:-1]) / (counts[:-1] + 1))
+    np.cumprod(steps, axis=1, out=steps)
+    return steps
+
+
+def _longest(mean: Float64, spread: Float64, level: float) -> int:
+    """Return how many counts reach the level (Bernstein's bound of a sub-gamma tail)."""
+    tail = -math.log(max(1 - level, 1e-9))
+    variance, scale = mean + spread * mean**2, 1 + spread * mean
+    return int(np.ceil((mean + np.sqrt(2 * variance * tail) + scale * tail).max())) + 2
 
 
 def _gamma(mean: Float64, spread: Float64, levels: Float64) -> Float64:
     """Wilson and Hilferty's cube-root normal for a gamma of the count's mean and variance."""
-    variance = mean + spread * mean**2
-    ninth = (variance / (9 * mean**2))[:, None]
-    root: Float64 = np.maximum(1 - ninth + normal_quantile(levels) * np.sqrt(ninth), 0.0)
-    return mean[:, None] * root**3
+    ninth = ((1 / mean + spread) / 9)[:, None]
+    root: Float64 = normal_quantile(levels) * np.sqrt(ninth) + (1 - ninth)
+    np.maximum(root, 0.0, out=root)
+    return mean[:, None] * (root * root * root)
 
 
 def normal_quantile(levels: Float64) -> Float64:
@@ -98,3 +121,13 @@ def normal_quantile(levels: Float64) -> Float64:
     inner = q * np.polyval(a, r) / np.polyval(b, r)
     found: Float64 = np.where(np.abs(q) <= 0.47575, inner, outer)
     return found
+
+
+def normal_level(scores: Float64) -> Float64:
+    """Return the standard normal's distribution function, of the same shape.
+
+    >>> float(round(normal_level(np.array([1.959964]))[0], 6))
+    0.975
+    """
+    found = [0.5 * math.erfc(-score / math.sqrt(2)) for score in scores.ravel().tolist()]
+    return np.array(found).reshape(scores.shape)

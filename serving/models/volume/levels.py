@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from features.calendar import Bool, Float64
 ETS_DAYS = 182
 """Days that the exponential smoothing runs over."""
 _SHIFT_LEAST_CONTACTS = 10
+_LEAST_JUMP = float(np.log(1.35))
 
 
 def quotient(over: Float64, under: Float64, *, where: Bool, otherwise: float = np.nan) -> Float64:
@@ -114,16 +116,22 @@ def level_shift(levels: DayLevels) -> tuple[int, float]:
     ratio = levels.ratio
     seen = np.flatnonzero(ratio > 0)
     seen = seen[levels.total[seen] >= _SHIFT_LEAST_CONTACTS]
-    logs = np.log(ratio[seen])
+    logs: list[float] = np.log(ratio[seen[-42:]]).tolist()
     best, where, factor = 0.0, 0, 1.0
     for after in range(4, 22):
         old, new = logs[-after - 21 : -after], logs[-after:]
         if len(old) < 14:
             break
-        jump = float(np.median(new) - np.median(old))
-        middle = float(np.median(old)) + jump / 2
-        apart = min(((new - middle) * jump > 0).mean(), ((old - middle) * jump < 0).mean())
-        if abs(jump) > np.log(1.35) and apart >= 0.9 and abs(jump) * apart > best:
+        before = median(old)
+        jump = median(new) - before
+        if abs(jump) <= _LEAST_JUMP:
+            continue
+        middle = before + jump / 2
+        apart = min(
+            sum((log - middle) * jump > 0 for log in new) / len(new),
+            sum((log - middle) * jump < 0 for log in old) / len(old),
+        )
+        if apart >= 0.9 and abs(jump) * apart > best:
             best, where, factor = abs(jump) * apart, int(seen[-after]), float(np.exp(jump))
     return where, factor
 

@@ -5,10 +5,8 @@ The history comes with the request, so new contacts move the forecast without a 
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,23 +14,34 @@ from typing import Any
 import numpy as np
 
 from features.artefact import Artefact, open_artefact
-from features.calendar import Bool, Event, Float64, Int64, Queue, epoch, interval_starts, moment
+from features.calendar import (
+    DAY_SECONDS,
+    Bool,
+    Event,
+    Float64,
+    Int64,
+    Queue,
+    epoch,
+    interval_starts,
+    moment,
+)
 from features.errors import HorizonError
-from features.snapshot import QueueHistory, event_from_json, queue_from_json, queue_to_json
-from serving.models.volume.combination import Method, add_boosted, combine, method_of
-from serving.models.volume.counts import count_quantiles
+from features.snapshot import NO_ORDERS, OrderFlow, QueueHistory
+from serving.models.volume.aht import aht_by_cell
+from serving.models.volume.combination import Method, add_boosted, combine, method_of, split
+from serving.models.volume.effects import DayEffects
+from serving.models.volume.golden import read_golden
+from serving.models.volume.orders import FlowDays, QueueOrders, flow_days
 from serving.models.volume.outlook import Outlook, lead_bucket, look_out
-from serving.models.volume.profiles import aht_profile, recent, week_grid
+from serving.models.volume.profiles import recent
+from serving.models.volume.shape import Shape
 from serving.models.volume.state import VolumeState, damaged, read_volume_state
 
 VOLUME_BUNDLE_KIND = "volume-bundle"
-VOLUME_BUNDLE_SCHEMA = 1
-GOLDEN_FILE = "golden.json"
-GOLDEN_ARRAYS_FILE = "golden.npz"
+VOLUME_BUNDLE_SCHEMA = 2
 
 _STALE_SECONDS = 7 * 86_400
-_THIN_SPREAD = 2.0
-"""Factor on the spread of a queue whose own errors are not known."""
+_LATELY_DAYS = 28
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,11 @@ class QueueForecast:
         is_open: Whether it is open in each, bool[h].
         mean: Contacts expected, float64[h]; exactly 0 where closed.
         quantiles: At ``contracts.QUANTILE_LEVELS``, float64[h, 19], never crossing.
+        parts: What the mean is the sum of, float64[h, len(contracts.PARTS)], contacts.
+        baseline: The same hour of the last observed week, float64[h].
         aht_seconds: Average handle time, float64[h].
+        shape: The distribution around the mean.
+        effects: Effects of special days on the queue.
         method: ``combined``; ``profile`` or ``baseline`` with little history; ``none`` without.
         warnings: What a planner should know, one sentence each.
     """
@@ -55,7 +68,11 @@ class QueueForecast:
     is_open: Bool
     mean: Float64
     quantiles: Float64
+    parts: Float64
+    baseline: Float64
     aht_seconds: Float64
+    shape: Shape
+    effects: DayEffects
     method: Method
     warnings: tuple[str, ...]
 
@@ -67,11 +84,13 @@ class VolumeForecast:
     Attributes:
         made_at: When it was made, aware UTC.
         as_of: What was known then was used, aware UTC.
+        events: Calendar events that were known.
         queues: By queue name.
     """
 
     made_at: datetime
     as_of: datetime
+    events: tuple[Event, ...]
     queues: dict[str, QueueForecast]
 
 
@@ -99,6 +118,7 @@ class VolumeModel:
         histories: Mapping[str, QueueHistory],
         *,
         events: Sequence[Event],
+        orders: OrderFlow = NO_ORDERS,
         made_at: datetime,
         until: datetime,
     ) -> VolumeForecast:
@@ -108,6 +128,7 @@ class VolumeModel:
             histories: What was known at ``made_at``, by queue; what had not ended by then, and
                 what is older than 60 weeks, is not looked at.
             events: Calendar events; those known later than ``made_at`` are left out.
+            orders: The flow of orders that was known at ``made_at``.
             made_at: The moment it is made, aware.
             until: End of the horizon, excluded, aware.
 
@@ -124,7 +145,9 @@ class VolumeModel:
                 remedy="ask for less, or train with a longer `horizon_days`",
                 field="until",
             )
-        return forecast_with(self.state, histories, events=events, made_at=made_at, until=until)
+        return forecast_with(
+            self.state, histories, events=events, orders=orders, made_at=made_at, until=until
+        )
 
     def check_golden(self) -> None:
         """Replay the bundle's stored request and compare with the stored forecast.
@@ -132,24 +155,15 @@ class VolumeModel:
         Raises:
             DamagedArtefactError: It gives another forecast than it did when it was made.
         """
-        golden = self.artefact.json(GOLDEN_FILE)
-        try:
-            with np.load(self.artefact.file(GOLDEN_ARRAYS_FILE), allow_pickle=False) as arrays:
-                histories, expected = _golden_arrays(golden, arrays)
-        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise damaged(
-                self.artefact, f"a golden request that cannot be read ({error})"
-            ) from error
+        golden = read_golden(self.artefact)
         given = self.forecast(
-            histories,
-            events=[event_from_json(e) for e in golden["events"]],
-            made_at=datetime.fromisoformat(golden["made_at"]),
-            until=datetime.fromisoformat(golden["until"]),
+            golden.histories,
+            events=golden.events,
+            orders=golden.orders,
+            made_at=golden.made_at,
+            until=golden.until,
         )
-        for name, wanted in expected.items():
-            found = _stacked(given.queues[name])
-            if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=1e-6, atol=1e-6):
-                raise damaged(self.artefact, f"another forecast of `{name}` than when it was made")
+        golden.check(given, self.artefact)
 
 
 def forecast_with(
@@ -157,21 +171,39 @@ def forecast_with(
     histories: Mapping[str, QueueHistory],
     *,
     events: Sequence[Event],
+    orders: OrderFlow = NO_ORDERS,
     made_at: datetime,
     until: datetime,
 ) -> VolumeForecast:
     """Forecast without a bundle, from what training learnt; see ``VolumeModel.forecast``."""
     first, last = epoch(made_at), epoch(until)
     known = {name: recent(history.before(made_at)) for name, history in histories.items()}
+    flows = flows_of(known, orders.before(made_at), state=state)
     outlooks = {
-        name: outlook_of(history, state, events=events, made_at=first, until=last)
+        name: outlook_of(
+            history, state, events=events, flow=flows.get(name), made_at=first, until=last
+        )
         for name, history in known.items()
     }
     add_boosted(list(outlooks.values()), state.boosters)
     queues = {
         name: queue_forecast(outlook, known[name], state) for name, outlook in outlooks.items()
     }
-    return VolumeForecast(made_at=moment(first), as_of=moment(first), queues=queues)
+    used = tuple(event for event in events if event.known_at <= first)
+    return VolumeForecast(made_at=moment(first), as_of=moment(first), events=used, queues=queues)
+
+
+def flows_of(
+    histories: Mapping[str, QueueHistory], orders: OrderFlow, *, state: VolumeState
+) -> dict[str, FlowDays]:
+    """Return the flow by local day for the queues that are forecast with it."""
+    zones = {
+        name: history.queue.time_zone
+        for name, history in histories.items()
+        if len(orders.starts) and state.orders.of(name) is not None
+    }
+    by_zone = {zone: flow_days(orders, zone) for zone in set(zones.values())}
+    return {name: by_zone[zone] for name, zone in zones.items()}
 
 
 def outlook_of(
@@ -179,6 +211,7 @@ def outlook_of(
     state: VolumeState,
     *,
     events: Sequence[Event],
+    flow: FlowDays | None = None,
     made_at: int,
     until: int,
 ) -> Outlook:
@@ -188,10 +221,12 @@ def outlook_of(
         history: What had ended by ``made_at``.
         state: What training learnt.
         events: Calendar events.
+        flow: The flow of orders known at ``made_at``, where the queue is forecast with it.
         made_at: Epoch seconds.
         until: Epoch seconds, excluded.
     """
     queue = history.queue
+    weights = None if flow is None else state.orders.of(queue.queue)
     smoothing = state.smoothing.get(queue.queue, state.smoothing[""])
     return look_out(
         history,
@@ -200,29 +235,29 @@ def outlook_of(
         smoothing=smoothing,
         made_at=made_at,
         starts=interval_starts(made_at, until, queue.interval_minutes, queue.time_zone),
+        orders=None if flow is None or weights is None else QueueOrders(flow, weights),
     )
 
 
 def queue_forecast(outlook: Outlook, history: QueueHistory, state: VolumeState) -> QueueForecast:
     """Turn a complete outlook into the queue's forecast."""
     queue, row = outlook.queue, state.row(outlook.queue.queue)
-    mean = combine(outlook, state.weights[row])
+    parts = split(outlook, combine(outlook, state.weights[row]))
+    mean = np.maximum(parts.sum(axis=1), 0.0)
     method = method_of(outlook.weeks_seen)
-    known = row < len(state.queues) and method == "combined"
     bucket = lead_bucket(outlook.lead_hours)
-    spread = state.spread[row, bucket] * (1.0 if known else _THIN_SPREAD)
-    seconds = aht_profile(
-        week_grid(queue, history.starts, history.aht_seconds),
-        week_grid(queue, history.starts, history.handled),
-        default_seconds=queue.default_aht_seconds,
-    )
+    shape = state.shapes[row] if method == "combined" else state.young
     return QueueForecast(
         queue=queue,
         starts=outlook.starts,
         is_open=outlook.is_open,
         mean=mean,
-        quantiles=count_quantiles(mean, spread, state.levels[row, bucket]),
-        aht_seconds=seconds[outlook.cell],
+        quantiles=shape.quantiles(mean, bucket),
+        parts=parts,
+        baseline=outlook.baseline,
+        aht_seconds=aht_by_cell(queue, history)[outlook.cell],
+        shape=shape,
+        effects=state.effects.of(queue.queue),
         method=method,
         warnings=_warnings(outlook, history, trained=row < len(state.queues)),
     )
@@ -241,6 +276,10 @@ def _warnings(outlook: Outlook, history: QueueHistory, *, trained: bool) -> tupl
     last = int(history.starts[history.observed][-1])
     if outlook.made_at - last > _STALE_SECONDS:
         found.append(f"`{name}` was last observed at {moment(last).isoformat()}")
+    lately = outlook.made_at // DAY_SECONDS - _LATELY_DAYS
+    bad = [str(day) for day in outlook.bad_days if day.day >= lately]
+    if bad:
+        found.append(f"`{name}` had bad days, which are not learnt from: {', '.join(bad)}")
     return tuple(found)
 
 
@@ -255,51 +294,3 @@ def open_volume_model(path: Path) -> VolumeModel:
     if not isinstance(card, dict) or "horizon_days" not in card:
         raise damaged(artefact, "a manifest without the model's card")
     return VolumeModel(artefact=artefact, card=card, state=read_volume_state(artefact))
-
-
-def write_golden(
-    folder: Path,
-    histories: Mapping[str, QueueHistory],
-    forecast: VolumeForecast,
-    *,
-    events: Sequence[Event],
-    until: datetime,
-) -> None:
-    """Write a request and its forecast, for ``check_golden``.
-
-    Args:
-        folder: The bundle's folder.
-        histories: The request's histories, of the forecast's queues.
-        forecast: What the bundle answers.
-        events: The request's events.
-        until: The request's end.
-    """
-    trimmed = {name: recent(histories[name].before(forecast.made_at)) for name in forecast.queues}
-    document = {
-        "queues": [queue_to_json(history.queue) for history in trimmed.values()],
-        "events": [asdict(event) for event in events],
-        "made_at": forecast.made_at.isoformat(),
-        "until": until.isoformat(),
-    }
-    (folder / GOLDEN_FILE).write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
-    arrays: dict[str, Any] = {}
-    for i, (name, history) in enumerate(trimmed.items()):
-        arrays[f"starts_{i}"] = history.starts
-        arrays[f"rows_{i}"] = np.stack((history.offered, history.aht_seconds, history.handled))
-        arrays[f"forecast_{i}"] = _stacked(forecast.queues[name])
-    np.savez_compressed(folder / GOLDEN_ARRAYS_FILE, **arrays)
-
-
-def _golden_arrays(
-    golden: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> tuple[dict[str, QueueHistory], dict[str, Float64]]:
-    histories, expected = {}, {}
-    for i, document in enumerate(golden["queues"]):
-        queue, rows = queue_from_json(document), arrays[f"rows_{i}"]
-        histories[queue.queue] = QueueHistory(queue, arrays[f"starts_{i}"], *rows)
-        expected[queue.queue] = arrays[f"forecast_{i}"]
-    return histories, expected
-
-
-def _stacked(forecast: QueueForecast) -> Float64:
-    return np.column_stack((forecast.mean, forecast.aht_seconds, forecast.quantiles))

@@ -8,13 +8,16 @@ what is served. Components forecast ordinary days; effects of special days multi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from features.calendar import Bool, Event, Float64, Int64, Queue, is_open, learn_opening
 from features.contracts import LEAD_BUCKETS
 from features.snapshot import QueueHistory
+from serving.models.volume.bad_days import BadDay, bad_days, describe
+from serving.models.volume.effects import DayEffects
+from serving.models.volume.events import event_factors
 from serving.models.volume.levels import (
     DayLevels,
     Smoothing,
@@ -24,6 +27,7 @@ from serving.models.volume.levels import (
     smoothed_levels,
     smoothed_series,
 )
+from serving.models.volume.orders import QueueOrders, order_factors
 from serving.models.volume.profiles import (
     WeekGrid,
     last_seen,
@@ -33,7 +37,7 @@ from serving.models.volume.profiles import (
     week_grid,
     week_profile,
 )
-from serving.models.volume.specials import DayEffects, day_labels, ordinary
+from serving.models.volume.specials import holiday_factors, ordinary
 
 COMPONENTS = ("last_week", "mean4", "fast", "slow", "smoothing", "tweedie", "l1")
 """Columns of ``Outlook.parts``, in order; the last two are LightGBM's and start as NaN."""
@@ -41,7 +45,9 @@ SEASONAL = COMPONENTS.index("last_week")
 MEAN4 = COMPONENTS.index("mean4")
 FAST = COMPONENTS.index("fast")
 SLOW = COMPONENTS.index("slow")
+SMOOTHING = COMPONENTS.index("smoothing")
 BOOSTED = (COMPONENTS.index("tweedie"), COMPONENTS.index("l1"))
+REVERSION_DAYS = 14.0
 _LAGS = 4
 
 
@@ -57,15 +63,20 @@ class Outlook:
         day: Local day of each, int64[h].
         cell: Cell of the week of each, int64[h].
         lead_hours: From ``made_at`` to the start, float64[h].
-        effect: Factor of the special day, float64[h].
+        holiday: Factor of public holidays and the days around them, float64[h].
+        event: Factor of calendar events, float64[h].
+        orders: Factor of what was ordered lately, float64[h].
         parts: Each component's forecast of an ordinary day, float64[h, components], NaN where
             the component has nothing to say.
+        baseline: The same hour of the last observed week, as it came, float64[h].
         lags: Last observed ordinary values of the same cell, newest first, float64[4, h].
         fast_share: Recent over long-run share of the cell, float64[h].
         levels: Levels, contacts a week: fast, slow.
         days: What each day of the history says about the level.
         first_day: Local day of ``days``' first.
+        usual_share: Mean share of a week's contacts in an open cell.
         weeks_seen: Weeks of observed history, in units of whole weeks' exposure.
+        bad_days: What was found bad in the history, and not learnt from.
     """
 
     queue: Queue
@@ -75,14 +86,24 @@ class Outlook:
     day: Int64
     cell: Int64
     lead_hours: Float64
-    effect: Float64
+    holiday: Float64
+    event: Float64
+    orders: Float64
     parts: Float64
+    baseline: Float64
     lags: Float64
     fast_share: Float64
     levels: tuple[float, float]
     days: DayLevels
     first_day: int
+    usual_share: float
     weeks_seen: float
+    bad_days: tuple[BadDay, ...]
+
+    @property
+    def effect(self) -> Float64:
+        """What the blend of ordinary days is multiplied by, float64[h]."""
+        return self.holiday * self.event * self.orders
 
     @property
     def base(self) -> Float64:
@@ -109,6 +130,7 @@ def look_out(
     smoothing: Smoothing,
     made_at: int,
     starts: Int64,
+    orders: QueueOrders | None = None,
 ) -> Outlook:
     """Compute one queue's outlook.
 
@@ -119,30 +141,34 @@ def look_out(
         smoothing: Parameters of the queue's exponential smoothing.
         made_at: Epoch seconds.
         starts: Interval starts to forecast, int64[h], ascending.
+        orders: The flow of orders that was known at ``made_at``; None: they are not used.
     """
     history = recent(history)
     queue = learn_opening(history.queue, history.starts, history.offered)
-    grid = week_grid(queue, history.starts, history.offered)
+    plain = ordinary(effects, queue, history.starts, history.offered, events, known_by=made_at)
+    grid = week_grid(queue, history.starts, plain)
     day, cell = week_cells(queue, starts)
-    past = day_labels(queue, grid.day_numbers, events, known_by=made_at)
-    freed = ordinary(grid.days, past, effects.by_day(queue.queue, past))
-    ahead = np.arange(int(day.min()), int(day.max()) + 1) if len(day) else day
-    labels = day_labels(queue, ahead, events, known_by=made_at)
-    factors = effects.by_day(queue.queue, labels)
+    reach = np.arange(grid.first_day, max(grid.day_numbers[-1], day.max(initial=0)) + 1)
+    ordered = order_factors(orders, queue, reach, events, known_by=made_at)
+    freed = grid.days / ordered[: len(grid.days), None]
     lead_hours = (starts - made_at) / 3600
     shape = week_profile(freed.reshape(grid.values.shape), half_life_weeks=20)
+    badness = bad_days(freed, shape)
+    freed[badness.bad] = np.nan
     jumped, factor = level_shift(day_levels(freed, shape))
     # Lags, means and levels from before a lasting jump would drag behind it for weeks.
     freed[:jumped] *= factor
     values = freed.reshape(grid.values.shape)
-    slow, fast = week_profile(values, half_life_weeks=20), week_profile(values, half_life_weeks=4)
+    fast = week_profile(values, half_life_weeks=8)
+    untouched = jumped == 0 and not badness.bad.any()
+    slow = shape if untouched else week_profile(values, half_life_weeks=20)
     # Levels look no further than the moment; the grid's last week may be only begun.
     known_days = _known_days(grid, made_at, queue)
     days, fast_days = day_levels(freed, slow), day_levels(freed, fast)
     days, fast_days = _cut(days, known_days), _cut(fast_days, known_days)
     level = robust_level(fast_days, half_life_days=5, median_days=7)
     slow_level = robust_level(days, half_life_days=20, median_days=21)
-    smoothed = _smoothed(days, smoothing, day, grid.first_day)
+    smoothed = _smoothed(days, smoothing, day, grid.first_day, long_run=slow_level)
     lags = last_seen(values, _LAGS)
     parts = np.full((len(starts), len(COMPONENTS)), np.nan)
     fallback = slow * slow_level
@@ -153,7 +179,7 @@ def look_out(
         (SLOW, fallback),
     ):
         parts[:, column] = cells[cell]
-    parts[:, COMPONENTS.index("smoothing")] = slow[cell] * smoothed
+    parts[:, SMOOTHING] = slow[cell] * smoothed
     return Outlook(
         queue=queue,
         made_at=made_at,
@@ -162,15 +188,38 @@ def look_out(
         day=day,
         cell=cell,
         lead_hours=lead_hours,
-        effect=factors[day - ahead[0]] if len(day) else np.empty(0),
+        holiday=holiday_factors(effects, queue, day=day, cell=cell, profile=slow),
+        event=event_factors(effects, queue, starts, events, known_by=made_at),
+        orders=ordered[day - grid.first_day],
         parts=parts,
+        baseline=seasonal_baseline(history, queue, starts, cell),
         lags=lags[:, cell],
         fast_share=(fast / slow)[cell],
         levels=(level, slow_level),
         days=days,
         first_day=grid.first_day,
+        usual_share=1 / max(int((~np.isnan(values)).any(axis=0).sum()), 1),
         weeks_seen=float(days.exposure.sum()),
+        bad_days=tuple(describe(grid, badness)),
     )
+
+
+def seasonal_baseline(history: QueueHistory, queue: Queue, starts: Int64, cell: Int64) -> Float64:
+    """Return what a planner has without a model: the same hour of the last observed week.
+
+    Args:
+        history: What was known.
+        queue: The queue, with its opening filled.
+        starts: Interval starts to forecast, int64[h].
+        cell: Cell of the week of each, int64[h].
+
+    Returns:
+        float64[h]; 0 where closed or never observed.
+    """
+    always = replace(queue, opening=(None,) * 7, open_on_holidays=True)
+    lags = last_seen(week_grid(always, history.starts, history.offered).values, 1)
+    found: Float64 = np.nan_to_num(lags[0])[cell] * is_open(queue, starts)
+    return found
 
 
 def _known_days(grid: WeekGrid, made_at: int, queue: Queue) -> int:
@@ -182,11 +231,18 @@ def _cut(days: DayLevels, count: int) -> DayLevels:
     return DayLevels(days.total[:count], days.exposure[:count])
 
 
-def _smoothed(days: DayLevels, smoothing: Smoothing, day: Int64, first_day: int) -> Float64:
-    """Return the smoothed level of each forecast interval's day, float64[h]."""
+def _smoothed(
+    days: DayLevels, smoothing: Smoothing, day: Int64, first_day: int, *, long_run: float
+) -> Float64:
+    """Return the smoothed level of each forecast interval's day, float64[h].
+
+    Half of what it differs from the long run is forgotten in ``REVERSION_DAYS``: what moved a
+    queue lately seldom lasts for the whole horizon.
+    """
     if len(day) == 0:
         return np.empty(0)
     steps = np.maximum(day - (first_day + len(days.total) - 1), 1)
     levels = smoothed_levels(smoothed_series(days), smoothing, int(steps.max()))
-    found: Float64 = levels[steps - 1]
+    kept = 0.5 ** ((steps - 1) / REVERSION_DAYS)
+    found: Float64 = long_run + (levels[steps - 1] - long_run) * kept
     return found

@@ -17,8 +17,10 @@ from features.calendar import (
     Float64,
     Int64,
     Queue,
+    followed_weekday,
     is_open,
     local_times,
+    made_up,
 )
 from features.snapshot import QueueHistory
 from serving.models.volume.levels import quotient
@@ -28,6 +30,9 @@ LOOKBACK_WEEKS = 60
 
 _CLIP_DEVIATIONS = 4.0
 _CLIP_RELATIVE = 0.25
+_HOURS_AROUND = 1.5
+"""Standard deviation of the kernel over neighbouring hours."""
+_ALTERNATIONS = 4
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,21 @@ def recent(history: QueueHistory, weeks: int = LOOKBACK_WEEKS) -> QueueHistory:
 
 
 def week_cells(queue: Queue, starts: Int64) -> tuple[Int64, Int64]:
-    """Return the local day and the cell of the week of each interval, int64[n] each."""
+    """Return the local day and the cell of the week of each interval, int64[n] each.
+
+    A make-up working day has the cells of the weekday whose hours it keeps.
+    """
     local = local_times(starts, queue.time_zone)
-    return local.day, local.minute_of_week // queue.interval_minutes
+    weekday = followed_weekday(local.day, queue.country)
+    return local.day, (weekday * DAY_MINUTES + local.minute_of_day) // queue.interval_minutes
 
 
 def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
     """Lay values out by week.
 
     Args:
-        queue: The queue; closed intervals are left out by its opening hours.
+        queue: The queue; closed intervals are left out by its opening hours, and so are make-up
+            working days.
         starts: Interval starts, epoch seconds, int64[n], ascending.
         values: One value an interval, float64[n]; NaN where not observed.
 
@@ -98,7 +108,8 @@ def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
     day, cell = week_cells(queue, starts)
     first_day = int(day.min()) - (int(day.min()) + 3) % 7
     weeks = (int(day.max()) - first_day) // 7 + 1
-    use = is_open(queue, starts) & ~np.isnan(values)
+    # A make-up working day is no second Tuesday of its week.
+    use = is_open(queue, starts) & ~np.isnan(values) & ~made_up(day, queue.country)
     where = ((day - first_day) // 7 * cells + cell)[use]
     total = np.bincount(where, weights=values[use], minlength=weeks * cells)
     count = np.bincount(where, minlength=weeks * cells)
@@ -136,20 +147,18 @@ def mean_seen(found: Float64) -> Float64:
     return quotient(np.where(seen, found, 0).sum(axis=0), count, where=count > 0)
 
 
-def week_profile(
-    values: Float64, *, half_life_weeks: float, prior_contacts: float = 8.0, rounds: int = 3
-) -> Float64:
+def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) -> Float64:
     """Fit the share of each cell in a week's contacts, robust to bad weeks and empty cells.
 
     The model is Poisson with mean (level of the week) x (profile of the cell), fitted by
     alternating sums with weights that halve every ``half_life_weeks``. Values far above or below
-    the fit are clipped to it, and each cell is drawn to the product of its weekday and its hour
-    as if ``prior_contacts`` had been seen there, so that a quiet queue gets a smooth profile.
+    the fit are clipped to it. The profile is smoothed by empirical Bayes: a flat week is moved
+    to the weekday and the hour, that to the hours around on the same weekday, and that to the
+    cell, each time only as far as what was seen is more than noise.
 
     Args:
         values: float64[weeks, cells], NaN where closed or not observed.
         half_life_weeks: Age at which a week counts half.
-        prior_contacts: Strength of the draw, in contacts.
         rounds: Alternations.
 
     Returns:
@@ -163,15 +172,17 @@ def week_profile(
     # A storm must not shape the first fit, against which later ones are clipped.
     usual = _median_seen(values)
     kept = np.minimum(filled, 3 * usual + 4 * np.sqrt(usual) + 5)
+    noise = 1.0
     for turn in range(rounds):
+        levels = _week_levels(kept, seen, profile)
         if turn:
-            fit = _week_levels(kept, seen, profile)[:, None] * profile
+            fit = levels[:, None] * profile
             spread = _CLIP_DEVIATIONS * np.sqrt(fit + (_CLIP_RELATIVE * fit) ** 2) + 1
             kept = np.clip(filled, fit - spread, fit + spread) * seen
-        levels = _week_levels(kept, seen, profile)
-        contacts, exposure = weights @ kept, (weights * levels) @ seen
-        shape = _weekday_by_hour(contacts, exposure)
-        profile = (contacts + prior_contacts) / (exposure + prior_contacts / shape)
+            noise = _overdispersion(kept, fit * seen, weights)
+            levels = _week_levels(kept, seen, profile)
+        sums = weights @ kept, (weights * levels) @ seen, noise * ((weights**2 * levels) @ seen)
+        profile = _smoothed(*(x.reshape(7, -1) for x in sums))
         profile /= profile[ever].sum()
     return profile
 
@@ -189,45 +200,63 @@ def _week_levels(filled: Float64, seen: Bool, profile: Float64) -> Float64:
     return quotient(filled.sum(axis=1), exposure, where=exposure > 0, otherwise=0.0)
 
 
-def _weekday_by_hour(contacts: Float64, exposure: Float64) -> Float64:
-    """Return the rate of each cell as weekday factor x hour of the day, smoothed over hours."""
-    by_day, open_by_day = contacts.reshape(7, -1), exposure.reshape(7, -1)
-    slots = by_day.shape[1]
-    total, seen = contacts.sum(), exposure.sum()
-    mean_rate = (total + 1.0) / (seen + 1.0) if seen > 0 else 1.0
-    hourly = (by_day.sum(axis=0) + 2.0) / (open_by_day.sum(axis=0) + 2.0 / mean_rate)
-    expected = open_by_day @ hourly
-    daily = (by_day.sum(axis=1) + 5.0) / (expected + 5.0)
-    rate: Float64 = np.maximum((daily[:, None] * hourly[None, :]).reshape(7 * slots), 1e-12)
-    return rate
+def _overdispersion(kept: Float64, fit: Float64, weights: Float64) -> float:
+    """Return the variance of a value over its mean, at least Poisson's 1."""
+    squares = float((weights @ (kept - fit) ** 2).sum())
+    return max(squares / max(float((weights @ fit).sum()), 1e-9), 1.0)
 
 
-def aht_profile(
-    grid: WeekGrid, handled: WeekGrid, *, default_seconds: float, half_life_weeks: float = 6.0
-) -> Float64:
-    """Return the average handle time of each cell of the week, float64[cells], seconds.
-
-    Means weighted by handled contacts, recent weeks more, drawn from the queue's default to its
-    level, from the level to the hour of the day, and from there to the cell of the week, each as
-    if 30 contacts had been seen. A mean outside a factor of 4 of the median is clipped to it.
+def _smoothed(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
+    """Return the rate of each cell, drawn to its weekday, its hour and the hours around.
 
     Args:
-        grid: Average handle time by week, seconds.
-        handled: Contacts that each mean is of.
-        default_seconds: Where no history says.
-        half_life_weeks: Age at which a week counts half.
+        contacts: Weighted contacts, float64[7, slots].
+        exposure: Contacts at a rate of 1, float64[7, slots]; 0 where never observed.
+        noise: Variance of the contacts at a rate of 1, float64[7, slots].
+
+    Returns:
+        float64[7 * slots], positive.
     """
-    prior = 30.0
-    usable = (grid.values > 0) & (handled.values > 0)
-    if not usable.any():
-        return np.full(grid.values.shape[1], default_seconds)
-    middle = float(np.median(grid.values[usable]))
-    seconds = np.where(usable, np.clip(grid.values, middle / 4, middle * 4), 0.0)
-    age = np.arange(len(grid.values))[::-1, None]
-    weights = np.where(usable, handled.values, 0.0) * 0.5 ** (age / half_life_weeks)
-    total, count = (weights * seconds).sum(axis=0), weights.sum(axis=0)
-    level = (total.sum() + prior * default_seconds) / (count.sum() + prior)
-    hour_total, hour_count = (x.reshape(7, -1).sum(axis=0) for x in (total, count))
-    hourly = np.tile((hour_total + prior * level) / (hour_count + prior), 7)
-    cells: Float64 = (total + prior * hourly) / (count + prior)
+    rate = _weekday_by_hour(contacts, exposure)
+    width = _HOURS_AROUND * contacts.shape[1] / 24
+    reach = int(np.ceil(3 * width))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+    contacts_around, expected_around = _around(contacts, kernel), _around(exposure * rate, kernel)
+    rate *= _drawn(contacts_around, expected_around, _around(noise * rate, kernel**2))
+    rate *= _drawn(contacts, exposure * rate, noise * rate)
+    cells: Float64 = np.maximum(rate.reshape(-1), 1e-12)
     return cells
+
+
+def _around(cells: Float64, kernel: Float64) -> Float64:
+    """Return sums over the neighbours of each cell, round the week, float64[7, slots]."""
+    reach = len(kernel) // 2
+    week = cells.reshape(-1)
+    week = np.concatenate((week[-reach:], week, week[:reach]))
+    sums: Float64 = np.convolve(week, kernel, mode="valid").reshape(cells.shape)
+    return sums
+
+
+def _drawn(contacts: Float64, expected: Float64, variance: Float64) -> Float64:
+    """Return contacts over expected, drawn to 1 as far as noise explains it, float64[7, slots].
+
+    How much cells differ beyond noise is estimated by weekday, by the method of moments: a
+    weekend may follow hours of its own where all other days are alike (Efron and Morris 1973).
+    """
+    beyond = ((contacts - expected) ** 2 - variance).sum(axis=1, keepdims=True)
+    scale = np.maximum((expected**2).sum(axis=1, keepdims=True), 1e-12)
+    differ = np.maximum(beyond / scale, 1e-4) * expected**2
+    excess = quotient(contacts - expected, expected, where=expected > 0, otherwise=0.0)
+    ratio: Float64 = 1 + differ / np.maximum(differ + variance, 1e-12) * excess
+    return ratio
+
+
+def _weekday_by_hour(contacts: Float64, exposure: Float64) -> Float64:
+    """Return the rate of each cell as weekday factor x hour of the day, float64[7, slots]."""
+    mean_rate = (contacts.sum() + 1.0) / (exposure.sum() + 1.0)
+    daily = np.ones(7)
+    for _ in range(_ALTERNATIONS):
+        hourly = (contacts.sum(axis=0) + 2.0) / (daily @ exposure + 2.0 / mean_rate)
+        daily = (contacts.sum(axis=1) + 5.0) / (exposure @ hourly + 5.0)
+    rate: Float64 = np.maximum(daily[:, None] * hourly[None, :], 1e-12)
+    return rate

@@ -1,131 +1,125 @@
-"""Days that are known ahead to be unlike others: public holidays, the days around them, events.
+"""What is known ahead to move a queue's contacts: public holidays, days around them, events.
 
-Each local day has at most one label; each label has a multiplicative effect on the queue's
-contacts, learnt in training with shrinkage and kept as its logarithm. Forecasts are made for
-ordinary days and multiplied by the effect; the history is freed of it before anything is learnt.
+Each local day has at most one label of the work calendar, with one factor for the whole day; it
+multiplies with the factors of calendar events. Forecasts are made for ordinary days and
+multiplied; the history is divided by the same factors before anything is learnt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from features.calendar import (
-    DAY_SECONDS,
-    Event,
-    Float64,
-    Int64,
-    Queue,
-    local_times,
-    moment,
-    public_holidays,
-)
+from features.calendar import DAY_MINUTES, Event, Float64, Int64, Queue, local_times, workdays
+from serving.models.volume.effects import HOLIDAY, DayEffects, Labels
+from serving.models.volume.events import event_factors, outages
 
-Labels = npt.NDArray[np.str_]
-EVE, AFTER, HOLIDAY, EVENT = "eve", "after", "holiday", "event"
-_LEAST_OVERLAP_SECONDS = 6 * 3600
+_LEFT_OUT_BELOW = 1 / 3
 
 
-@dataclass(frozen=True)
-class DayEffects:
-    """Logarithms of the effects of day labels.
+def day_labels(queue: Queue, days: Int64) -> Labels:
+    """Return each local day's label in the work calendar of the queue's country, str[n].
 
-    Attributes:
-        shared: By label or group of labels, over all queues.
-        own: By queue, then label or group; what is missing falls back to ``shared``.
-    """
-
-    shared: Mapping[str, float]
-    own: Mapping[str, Mapping[str, float]]
-
-    def effect(self, queue: str, label: str) -> float:
-        """Return the factor of a label on a queue; 1 where nothing is known of it.
-
-        >>> effects = DayEffects({"holiday": -0.6931471805599453}, {})
-        >>> round(effects.effect("sales", "holiday:New Year's Day"), 6)
-        0.5
-        """
-        own = self.own.get(queue, {})
-        for known in (own, self.shared):
-            for name in (label, group_of(label)):
-                if name in known:
-                    return float(np.exp(known[name]))
-        return 1.0
-
-    def by_day(self, queue: str, labels: Labels) -> Float64:
-        """Return the factor of each day, float64[days]."""
-        factors = np.ones(len(labels))
-        for label in np.unique(labels):
-            if label:
-                factors[labels == label] = self.effect(queue, str(label))
-        return factors
-
-
-def group_of(label: str) -> str:
-    """Return what a label is a kind of: holidays share one group, an event's kind is its own.
-
-    >>> group_of("holiday:Epiphany"), group_of("event:promotion")
-    ('holiday', 'event:promotion')
-    """
-    return HOLIDAY if label.startswith(HOLIDAY) else label
-
-
-def day_labels(queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int) -> Labels:
-    """Name each local day that is known to be special; an ordinary day has an empty label.
-
-    A holiday beats an event, and an event beats the eve of a holiday and the day after one.
+    Empty on an ordinary day, and on every day of a queue without a country; the groups are those
+    of ``features.workdays.Workdays``.
 
     Args:
-        queue: The queue: its country's holidays, its zone.
-        days: Local days since 1970-01-01, int64[n], consecutive.
-        events: Calendar events; those of other queues and those not yet known are left out.
+        queue: The queue.
+        days: Local days since 1970-01-01, int64[n].
+    """
+    known = workdays(days, queue.country) if len(days) else None
+    if known is None:
+        return np.full(len(days), "", dtype=np.str_)
+    found: Labels = known.labels[days - known.first_day]
+    return found
+
+
+def holiday_factors(
+    effects: DayEffects, queue: Queue, *, day: Int64, cell: Int64, profile: Float64
+) -> Float64:
+    """Return the factor of the work calendar on each interval, float64[h].
+
+    The hours of a public holiday follow, in part, those of the weekly day of rest: the day's
+    factor is spread over them so that the day's total keeps it.
+
+    Args:
+        effects: What was learnt.
+        queue: The queue.
+        day: Local day of each interval, int64[h].
+        cell: Cell of the week of each interval, int64[h].
+        profile: Shares of the week, float64[cells].
+    """
+    if len(day) == 0 or queue.country is None:
+        return np.ones(len(day))
+    ahead, where = np.unique(day, return_inverse=True)
+    labels = day_labels(queue, ahead)
+    factors: Float64 = effects.by_day(queue.queue, labels)[where]
+    share = effects.rest_shape.get(queue.queue, effects.rest_shape.get("", 0.0))
+    known = workdays(ahead, queue.country)
+    kept = np.char.startswith(labels, f"{HOLIDAY}:")[where]
+    if share == 0 or known is None or not kept.any():
+        return factors
+    ratio = rest_ratio(profile, queue, known.rest_weekday)[cell]
+    factors[kept] *= 1 + share * (ratio[kept] - 1)
+    return factors
+
+
+def rest_ratio(profile: Float64, queue: Queue, rest_weekday: int) -> Float64:
+    """Return the shares of the day of rest over those of each weekday, by cell, float64[cells].
+
+    Each day's shares are of its own total. 1 where either day has less than a hundredth of its
+    contacts in the hour, or the day of rest is all but closed.
+
+    Args:
+        profile: Shares of the week, float64[cells].
+        queue: The queue, for the length of its intervals.
+        rest_weekday: 0 for Monday.
+    """
+    days = profile.reshape(7, DAY_MINUTES // queue.interval_minutes)
+    own = days / np.maximum(days.sum(axis=1, keepdims=True), 1e-12)
+    rest = own[rest_weekday]
+    if days[rest_weekday].sum() < 0.05 * days.sum(axis=1).max():
+        return np.ones(profile.size)
+    ratio = rest / np.maximum(own, 1e-12)
+    # The day's total keeps its factor only where the ratios average to 1 over its own shares.
+    ratio = np.clip(ratio, 0.2, 5.0)
+    ratio /= np.maximum((ratio * own).sum(axis=1, keepdims=True), 1e-12)
+    found: Float64 = ratio.reshape(-1)
+    return found
+
+
+def ordinary(
+    effects: DayEffects,
+    queue: Queue,
+    starts: Int64,
+    values: Float64,
+    events: Sequence[Event],
+    *,
+    known_by: int,
+) -> Float64:
+    """Return a history freed of what was known to be special, float64[n].
+
+    Public holidays, outages, and intervals left with less than a third of their contacts become
+    NaN, since their hours differ in shape too; what is left is divided by its factors.
+
+    Args:
+        effects: What was learnt.
+        queue: The queue.
+        starts: Interval starts, epoch seconds, int64[n], ascending.
+        values: Contacts, float64[n]; NaN where not observed.
+        events: Calendar events.
         known_by: Epoch seconds; an event known later does not exist.
     """
-    labels = np.full(len(days), "", dtype=object)
-    if len(days) == 0:
-        return labels.astype(np.str_)
-    holidays = _holidays(queue, days)
-    for shift, word in ((-1, EVE), (1, AFTER)):
-        for day in holidays:
-            at = day + shift - int(days[0])
-            if 0 <= at < len(days) and day + shift not in holidays:
-                labels[at] = word
-    for event in sorted(events, key=lambda e: (e.starts_at, e.event_id)):
-        touches = not event.queues or queue.queue in event.queues
-        if touches and event.known_at <= known_by and event.kind != HOLIDAY:
-            labels[_event_days(event, queue, days)] = f"{EVENT}:{event.kind}"
-    for day, name in holidays.items():
-        if days[0] <= day <= days[-1]:
-            labels[day - int(days[0])] = f"{HOLIDAY}:{name}"
-    return labels.astype(np.str_)
-
-
-def _holidays(queue: Queue, days: Int64) -> dict[int, str]:
-    if queue.country is None:
-        return {}
-    years = [moment(int(d) * DAY_SECONDS).year for d in (days[0] - 1, days[-1] + 1)]
-    known = public_holidays(queue.country, years[0], years[1])
-    return {d: n for d, n in known.items() if days[0] - 1 <= d <= days[-1] + 1}
-
-
-def _event_days(event: Event, queue: Queue, days: Int64) -> npt.NDArray[np.bool_]:
-    ends = np.array([event.starts_at, event.ends_at], dtype=np.int64)
-    start, end = local_times(ends, queue.time_zone).seconds
-    overlap = np.minimum(end, (days + 1) * DAY_SECONDS) - np.maximum(start, days * DAY_SECONDS)
-    touched: npt.NDArray[np.bool_] = overlap >= max(1, min(_LEAST_OVERLAP_SECONDS, end - start))
-    return touched
-
-
-def ordinary(days: Float64, labels: Labels, factors: Float64) -> Float64:
-    """Return a history freed of its special days, float64[days, slots].
-
-    Holidays, and days with less than a third of their contacts, are left out, since their hours
-    differ in shape too; other special days are divided by their effect.
-    """
-    left_out = np.char.startswith(labels, HOLIDAY) | (factors < 1 / 3)
-    freed = days / np.where(left_out, 1.0, factors)[:, None]
-    freed[left_out] = np.nan
-    return freed
+    if len(starts) == 0:
+        return values.copy()
+    factors = event_factors(effects, queue, starts, events, known_by=known_by)
+    left_out = outages(queue, starts, events, known_by=known_by)
+    if queue.country is not None:
+        day = local_times(starts, queue.time_zone).day
+        first = int(day[0])
+        labels = day_labels(queue, np.arange(first, int(day[-1]) + 1))
+        factors *= effects.by_day(queue.queue, labels)[day - first]
+        left_out |= np.char.startswith(labels, f"{HOLIDAY}:")[day - first]
+    left_out |= factors < _LEFT_OUT_BELOW
+    return np.where(left_out, np.nan, values / factors)

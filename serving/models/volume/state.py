@@ -1,7 +1,7 @@
 """What training learnt of the volume model, as files without code.
 
-Two LightGBM text models, JSON for effects and smoothing, arrays (never pickled) for weights,
-spreads and recalibrated quantile levels.
+Two LightGBM text models, JSON for effects, smoothing and the shapes of distributions, arrays
+(never pickled) for weights.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 
 from features.artefact import Artefact
 from features.calendar import Float64
-from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
+from features.contracts import LEAD_BUCKETS
 from features.errors import DamagedArtefactError
 from serving.models.volume.combination import Boosters
+from serving.models.volume.effects import DayEffects
 from serving.models.volume.features import NAMES
 from serving.models.volume.levels import Smoothing
+from serving.models.volume.orders import NO_WEIGHTS, OrderWeights, order_weights_from_json
 from serving.models.volume.outlook import COMPONENTS
-from serving.models.volume.specials import DayEffects
+from serving.models.volume.shape import Shape, shape_from_json, shape_to_json
 
 STATE_FILE = "state.json"
+SHAPES_FILE = "shapes.json"
 ARRAYS_FILE = "arrays.npz"
 TWEEDIE_FILE = "tweedie.txt"
 L1_FILE = "l1.txt"
@@ -43,18 +45,20 @@ class VolumeState:
         effects: Effects of special days.
         smoothing: Exponential smoothing by queue; the key ``""`` is for any other.
         weights: float64[queues + 1, lead buckets, components]; the last row is for any other.
-        spread: Squared coefficient of variation of the rate, float64[queues + 1, lead buckets].
-        levels: Where to read each published quantile, float64[queues + 1, lead buckets, 19].
+        shapes: Distributions, one a queue; the last one is for any other.
+        young: Distribution of a queue that is too young for learnt weights.
         boosters: The LightGBM models.
+        orders: What the flow of orders does to each queue.
     """
 
     queues: tuple[str, ...]
     effects: DayEffects
     smoothing: Mapping[str, Smoothing]
     weights: Float64
-    spread: Float64
-    levels: Float64
+    shapes: tuple[Shape, ...]
+    young: Shape
     boosters: Boosters
+    orders: OrderWeights = NO_WEIGHTS
 
     def row(self, queue: str) -> int:
         """Return the queue's row in the arrays; the last one where it was not trained on."""
@@ -67,16 +71,17 @@ def write_volume_state(folder: Path, state: VolumeState) -> None:
         "queues": state.queues,
         "effects": asdict(state.effects),
         "smoothing": {queue: asdict(s) for queue, s in state.smoothing.items()},
+        "orders": asdict(state.orders),
         "boosted": state.boosters.tweedie is not None,
         "components": COMPONENTS,
     }
     (folder / STATE_FILE).write_text(json.dumps(document, indent=1, allow_nan=False), "utf-8")
-    arrays: dict[str, Any] = {
-        "weights": state.weights,
-        "spread": state.spread,
-        "levels": state.levels,
+    shapes = {
+        "queues": [shape_to_json(shape) for shape in state.shapes],
+        "young": shape_to_json(state.young),
     }
-    np.savez_compressed(folder / ARRAYS_FILE, **arrays)
+    (folder / SHAPES_FILE).write_text(json.dumps(shapes, allow_nan=False), "utf-8")
+    np.savez_compressed(folder / ARRAYS_FILE, weights=state.weights)
     for name, booster in ((TWEEDIE_FILE, state.boosters.tweedie), (L1_FILE, state.boosters.l1)):
         if booster is not None:
             (folder / name).write_text(booster.model_to_string(), encoding="utf-8")
@@ -89,16 +94,17 @@ def read_volume_state(artefact: Artefact) -> VolumeState:
         DamagedArtefactError: Its content cannot be read or does not fit together.
     """
     try:
-        document = artefact.json(STATE_FILE)
+        document, shapes = artefact.json(STATE_FILE), artefact.json(SHAPES_FILE)
         with np.load(artefact.file(ARRAYS_FILE), allow_pickle=False) as arrays:
             state = VolumeState(
                 queues=tuple(document["queues"]),
                 effects=DayEffects(**document["effects"]),
                 smoothing={q: Smoothing(**s) for q, s in document["smoothing"].items()},
                 weights=arrays["weights"],
-                spread=arrays["spread"],
-                levels=arrays["levels"],
+                shapes=tuple(shape_from_json(shape) for shape in shapes["queues"]),
+                young=shape_from_json(shapes["young"]),
                 boosters=_read_boosters(artefact) if document["boosted"] else Boosters(None, None),
+                orders=order_weights_from_json(document["orders"]),
             )
         if tuple(document["components"]) != COMPONENTS or "" not in state.smoothing:
             raise ValueError("other components than this version has")
@@ -116,16 +122,12 @@ def _read_boosters(artefact: Artefact) -> Boosters:
 
 
 def _check_shapes(artefact: Artefact, state: VolumeState) -> None:
-    rows, buckets = len(state.queues) + 1, len(LEAD_BUCKETS)
-    wanted = {
-        "weights": (rows, buckets, len(COMPONENTS)),
-        "spread": (rows, buckets),
-        "levels": (rows, buckets, len(QUANTILE_LEVELS)),
-    }
-    for name, shape in wanted.items():
-        found = getattr(state, name)
-        if found.shape != shape or not np.isfinite(found).all():
-            raise damaged(artefact, f"`{name}` of shape {found.shape} instead of {shape}")
+    rows = len(state.queues) + 1
+    wanted, weights = (rows, len(LEAD_BUCKETS), len(COMPONENTS)), state.weights
+    if weights.shape != wanted or not np.isfinite(weights).all():
+        raise damaged(artefact, f"`weights` of shape {weights.shape} instead of {wanted}")
+    if len(state.shapes) != rows:
+        raise damaged(artefact, f"{len(state.shapes)} distributions instead of {rows}")
 
 
 def damaged(artefact: Artefact, got: str) -> DamagedArtefactError:

@@ -1,0 +1,191 @@
+"""What one source says of one queue: counts on the queue's grid, and where it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.calendar import (
+    Bool,
+    Event,
+    Float64,
+    Int64,
+    Queue,
+    holidays_on,
+    interval_of,
+    local_midnight,
+    local_times,
+    moment,
+)
+from features.gaps import Gap
+
+Rows = Mapping[str, Float64]
+"""Columns of one queue's rows by name, ascending by ``ts``, NaN where empty."""
+
+_FEW_ROWS = 24
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of one queue from one source, on the queue's grid, float64[n] each.
+
+    Attributes:
+        offered: NaN where not observed, as the next two.
+        answered: Contacts answered.
+        abandoned: Contacts abandoned.
+        handled: Contacts that have a handle time.
+        handle_seconds: Sum of their handle times.
+    """
+
+    offered: Float64
+    answered: Float64
+    abandoned: Float64
+    handled: Float64
+    handle_seconds: Float64
+
+
+def from_intervals(queue: Queue, starts: Int64, rows: Rows) -> tuple[Counts, tuple[str, ...]]:
+    """Lay interval counts on a queue's grid.
+
+    An interval is observed where its rows cover it whole, each minute once.
+
+    Args:
+        queue: The queue, its interval no shorter than any row.
+        starts: The grid, epoch seconds, int64[n].
+        rows: ``ts``, ``minutes``, ``offered``, ``answered``, ``abandoned``, ``aht_seconds``.
+
+    Returns:
+        The counts, and sentences on rows that could not be used.
+    """
+    place, inside = _place(queue, starts, rows["ts"])
+    length = rows["minutes"] * 60
+    fits = rows["ts"] + length <= starts[place] + queue.interval_minutes * 60
+    twice = _overlap(rows["ts"], length)
+    torn = np.zeros(len(starts), dtype=bool)
+    torn[place[inside & twice]] = True
+    use = inside & fits
+    notes = _notes(queue, rows, inside=inside, fits=fits, twice=twice)
+    place, kept = place[use], {name: values[use] for name, values in rows.items()}
+    missing = torn | (_sums(place, kept["minutes"], len(starts)) < queue.interval_minutes)
+    weight = np.where(np.isnan(kept["answered"]), kept["offered"], kept["answered"])
+    weight = np.where(np.isnan(kept["aht_seconds"]), 0.0, weight)
+    seconds = weight * np.nan_to_num(kept["aht_seconds"])
+
+    def counts(values: Float64) -> Float64:
+        return np.where(missing, np.nan, _sums(place, values, len(starts)))
+
+    found = Counts(
+        offered=counts(kept["offered"]),
+        answered=counts(kept["answered"]),
+        abandoned=counts(kept["abandoned"]),
+        handled=np.where(missing, 0.0, _sums(place, weight, len(starts))),
+        handle_seconds=np.where(missing, 0.0, _sums(place, seconds, len(starts))),
+    )
+    return found, (*notes, *_never_zero(queue, rows, missing))
+
+
+def _overlap(ts: Float64, length: Float64) -> Bool:
+    """Return which rows share a moment with another one, bool[n]; ``ts`` ascends."""
+    ends = ts + length
+    twice = np.zeros(len(ts), dtype=bool)
+    twice[1:] |= np.maximum.accumulate(ends)[:-1] > ts[1:]
+    twice[:-1] |= ends[:-1] > ts[1:]
+    return twice
+
+
+def _notes(queue: Queue, rows: Rows, *, inside: Bool, fits: Bool, twice: Bool) -> tuple[str, ...]:
+    found = []
+    for wrong, what in (
+        (inside & twice, "rows overlap in time"),
+        (
+            inside & ~fits & ~twice,
+            f"rows reach over two intervals of {queue.interval_minutes} minutes on its clock",
+        ),
+    ):
+        if wrong.any():
+            first = moment(int(rows["ts"][wrong][0]))
+            found.append(
+                f"queue `{queue.queue}`: {int(wrong.sum())} {what}, the first at "
+                f"{first:%Y-%m-%d %H:%M} UTC: those intervals are taken as not observed"
+            )
+    return tuple(found)
+
+
+def _never_zero(queue: Queue, rows: Rows, missing: Bool) -> tuple[str, ...]:
+    """Point at an export that may leave out the intervals in which nobody came."""
+    if len(rows["ts"]) < _FEW_ROWS or (rows["offered"] == 0).any() or missing.mean() < 0.2:
+        return ()
+    return (
+        f"queue `{queue.queue}`: {missing.mean():.0%} of its intervals have no row and no row says "
+        "0: intervals without a row are taken as not observed. If the export leaves out intervals "
+        "without a contact, load rows of 0 for them, or the forecast is too high",
+    )
+
+
+def from_contacts(
+    queue: Queue,
+    starts: Int64,
+    rows: Rows,
+    *,
+    reach: int,
+    gaps: Sequence[Gap],
+    events: Sequence[Event],
+) -> Counts:
+    """Count single contacts on a queue's grid.
+
+    Args:
+        queue: The queue.
+        starts: The grid, epoch seconds, int64[n].
+        rows: ``ts`` (cells of 900 s), ``offered``, ``answered``, ``abandoned``, ``handled`` and
+            ``handle_ms``.
+        reach: Until when the feed is known to have worked, epoch seconds.
+        gaps: When it was broken for this queue.
+        events: Calendar events of this queue; one that silence fills by half explains it.
+    """
+    place, inside = _place(queue, starts, rows["ts"])
+    place, kept = place[inside], {name: values[inside] for name, values in rows.items()}
+    ends = starts + queue.interval_minutes * 60
+    first_day = int(local_times(rows["ts"][:1].astype(np.int64), queue.time_zone).day[0]) + 1
+    unseen = (ends > reach) | (starts < local_midnight(first_day, queue.time_zone))
+    silent = np.zeros(len(starts), dtype=bool)
+    for gap in gaps:
+        silent |= (ends > gap.start) & (starts < gap.end)
+    # A silent public holiday is a holiday and no gap.
+    silent &= ~holidays_on(local_times(starts, queue.time_zone).day, queue.country)
+    for event in events:
+        if _explains(event, gaps):
+            silent &= (ends <= event.starts_at) | (starts >= event.ends_at)
+    unseen |= silent
+
+    def counts(values: Float64) -> Float64:
+        return np.where(unseen, np.nan, _sums(place, values, len(starts)))
+
+    return Counts(
+        offered=counts(kept["offered"]),
+        answered=counts(kept["answered"]),
+        abandoned=counts(kept["abandoned"]),
+        handled=_sums(place, kept["handled"], len(starts)),
+        handle_seconds=_sums(place, kept["handle_ms"], len(starts)) / 1000.0,
+    )
+
+
+def _explains(event: Event, gaps: Sequence[Gap]) -> bool:
+    """Return whether an event is a closure: a fault in a month of promotion stays a fault."""
+    silent = sum(
+        max(0, min(gap.end, event.ends_at) - max(gap.start, event.starts_at)) for gap in gaps
+    )
+    return 2 * silent >= event.ends_at - event.starts_at
+
+
+def _place(queue: Queue, starts: Int64, ts: Float64) -> tuple[Int64, Bool]:
+    """Return each row's place on the grid, and whether it has one."""
+    at = interval_of(ts.astype(np.int64), queue.interval_minutes, queue.time_zone)
+    place = np.searchsorted(starts, at).astype(np.int64)
+    inside = (place < len(starts)) & (at >= starts[0])
+    return np.minimum(place, len(starts) - 1), inside
+
+
+def _sums(place: Int64, values: Float64, size: int) -> Float64:
+    return np.bincount(place, weights=values, minlength=size).astype(np.float64)

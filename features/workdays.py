@@ -1,0 +1,269 @@
+"""Which days people work in a country: public holidays, the days around them, make-up days.
+
+Names are English wherever library ``holidays`` has them, whatever the locale of the process, so
+that an effect learnt by name on one machine is found on another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+
+import holidays
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import InputError
+
+HOLIDAY, EVE, AFTER = "holiday", "eve", "after"
+BRIDGE, BRIDGE_EVE, BETWEEN = "bridge", "bridge_eve", "between"
+LONG_WEEKEND = "long_weekend"
+BEFORE_WEEKEND, AFTER_WEEKEND = "before_long_weekend", "after_long_weekend"
+_BETWEEN_DAYS = 7
+_ORIGIN = date(1970, 1, 1).toordinal()
+_NOTES = ("observed_label", "estimated_label", "observed_estimated_label")
+
+
+@dataclass(frozen=True)
+class Workdays:
+    """Every day of some years, as a country keeps them.
+
+    Attributes:
+        first_day: Local day of the arrays' first, days since 1970-01-01.
+        labels: ``group:name of the holiday`` of a special day, empty for any other, str[days].
+            Groups: ``holiday``; ``eve`` and ``after``, the working days next to one; ``bridge``
+            and ``bridge_eve``, one working day alone between a holiday and other days off, after
+            the holiday or before it; ``long_weekend``, a weekend lengthened by a holiday;
+            ``before_long_weekend`` and ``after_long_weekend``, the working days next to its end
+            that is no holiday; ``between``, other days between two holidays that lie at most a
+            week apart.
+        follows: Weekday whose hours each day keeps, 0 for Monday: its own, save for a make-up
+            working day, which keeps those of the day off that it makes up for, int64[days].
+        made_up: Whether it is a make-up working day, bool[days].
+        rest_weekday: The last day of the country's weekend, 0 for Monday.
+    """
+
+    first_day: int
+    labels: npt.NDArray[np.str_]
+    follows: npt.NDArray[np.int64]
+    made_up: npt.NDArray[np.bool_]
+    rest_weekday: int
+
+
+@lru_cache(maxsize=256)
+def public_holidays(country: str, first_year: int, last_year: int) -> Mapping[int, str]:
+    """Return public holidays by local day (days since 1970-01-01), over whole years.
+
+    Args:
+        country: ISO 3166 code, with a subdivision as in ``DE-BY``.
+        first_year: First year.
+        last_year: Last year, included.
+
+    Raises:
+        InputError: The country or subdivision is unknown.
+
+    >>> public_holidays("US", 2026, 2026)[20638]  # 2026-07-04
+    'Independence Day'
+    """
+    found = _country(country, first_year, last_year)
+    return {_day(day): name for day, name in found.items() if first_year <= day.year <= last_year}
+
+
+@lru_cache(maxsize=256)
+def workdays(country: str, first_year: int, last_year: int) -> Workdays:
+    """Return every day of whole years as a country keeps them.
+
+    Args:
+        country: ISO 3166 code, with a subdivision as in ``DE-BY``.
+        first_year: First year.
+        last_year: Last year, included.
+
+    Raises:
+        InputError: The country or subdivision is unknown.
+
+    >>> china = workdays("CN", 2026, 2026)
+    >>> at = _day(date(2026, 2, 28)) - china.first_day  # a Saturday, for Monday the 23rd
+    >>> bool(china.made_up[at]), int(china.follows[at])
+    (True, 0)
+    """
+    # A holiday may be kept, or made up for, in the year before or after its own.
+    found = _country(country, first_year - 1, last_year + 1)
+    first = _day(date(first_year - 1, 12, 1))
+    days = np.arange(first, _day(date(last_year + 1, 2, 1)), dtype=np.int64)
+    weekday = (days + 3) % 7
+    made_up = np.isin(days, [_day(day) for day in found.weekend_workdays])
+    weekend = np.isin(weekday, sorted(found.weekend)) & ~made_up
+    substitutes = _substitutes(found)
+    names = _names(found, substitutes, {int(d) for d in days[weekend]})
+    named = np.array([int(d) in names for d in days])
+    follows = np.where(made_up, _nearest_workday(weekday, found.weekend), weekday)
+    for off, worked in substitutes.items():
+        if first <= worked <= days[-1]:
+            follows[worked - first] = (off + 3) % 7
+    return Workdays(
+        first_day=first,
+        labels=_labels(days, names, named, weekend),
+        follows=follows.astype(np.int64),
+        made_up=made_up,
+        rest_weekday=max(found.weekend, default=6),
+    )
+
+
+def _day(day: date) -> int:
+    return day.toordinal() - _ORIGIN
+
+
+def _country(country: str, first_year: int, last_year: int) -> holidays.HolidayBase:
+    code, _, subdivision = country.partition("-")
+    years = range(first_year, last_year + 1)
+    try:
+        return holidays.country_holidays(
+            code, subdiv=subdivision or None, years=years, language="en_US"
+        )
+    except (NotImplementedError, KeyError):
+        raise InputError(
+            f"country {country!r}",
+            got="no public holidays known for it",
+            expected="an ISO 3166 code such as `DE` or `DE-BY`",
+            field="country",
+        ) from None
+
+
+def _substitutes(found: holidays.HolidayBase) -> dict[int, int]:
+    """Return the day that was worked for each day off that the library says was exchanged."""
+    if not found.has_substituted_holidays:
+        return {}
+    written = found.tr(found.substituted_label).replace(
+        "%s", found.tr(found.substituted_date_format)
+    )
+    exchanged = {}
+    for day, name in found.items():
+        for part in name.split("; "):
+            try:
+                worked = datetime.strptime(part, written).date()  # noqa: DTZ007 - a day, no moment
+            except ValueError:
+                continue
+            exchanged[_day(day)] = _day(worked)
+    return exchanged
+
+
+def _names(
+    found: holidays.HolidayBase, substitutes: Mapping[int, int], weekend: set[int]
+) -> dict[int, str]:
+    """Return the names of holidays by day, a day off in exchange named as what it lengthens."""
+    plain = {_day(d): _plain(name, found) for d, name in found.items()}
+    names = {day: name for day, name in plain.items() if day not in substitutes}
+    for day in sorted(substitutes):
+        for step in (-1, 1):
+            at = day + step
+            while at in weekend or (at in substitutes and at not in names):
+                at += step
+            if at in names:
+                names[day] = names[at]
+                break
+        else:
+            names[day] = "day off"
+    return names
+
+
+def _plain(name: str, found: holidays.HolidayBase) -> str:
+    """Return a holiday's name without the note that it is kept on another day."""
+    notes = [found.tr(getattr(found, note)) for note in _NOTES if getattr(found, note, None)]
+    parts = []
+    for part in name.split("; "):
+        for note in notes:
+            before, _, after = note.partition("%s")
+            if before + after and part.startswith(before) and part.endswith(after):
+                part = part.removeprefix(before).removesuffix(after)
+        parts.append(part)
+    return "; ".join(dict.fromkeys(parts))
+
+
+def _nearest_workday(weekday: npt.NDArray[np.int64], weekend: set[int]) -> npt.NDArray[np.int64]:
+    near = [
+        next((d + s) % 7 for s in (0, -1, 1, -2, 2, 3) if (d + s) % 7 not in weekend)
+        for d in range(7)
+    ]
+    return np.array(near, dtype=np.int64)[weekday]
+
+
+@dataclass(frozen=True)
+class _DaysOff:
+    """A run of days off with a holiday among them.
+
+    Attributes:
+        first: Index of the first day.
+        stop: Index of the day after the last.
+        holidays: Indices of its holidays.
+        longer: Whether a holiday in it is not a weekend's day anyhow.
+    """
+
+    first: int
+    stop: int
+    holidays: tuple[int, ...]
+    longer: bool
+
+
+def _labels(
+    days: npt.NDArray[np.int64],
+    names: Mapping[int, str],
+    named: npt.NDArray[np.bool_],
+    weekend: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.str_]:
+    kept = np.flatnonzero(named).tolist()
+    name = {at: names[int(days[at])] for at in kept}
+    found: dict[int, str] = {}
+    # The weakest claim on a day is written first, and what is stronger is written over it.
+    for before, after in itertools.pairwise(kept):
+        if after - before - 1 <= _BETWEEN_DAYS:
+            found |= dict.fromkeys(range(before + 1, after), f"{BETWEEN}:{name[after]}")
+    runs = [_days_off(first, stop, named, weekend) for first, stop in _runs(weekend | named)]
+    for run in runs:
+        found |= {at: f"{LONG_WEEKEND}:{name[near]}" for at, near in _lengthened(run)}
+    for run in runs:
+        if run.holidays:
+            last = run.holidays[-1]
+            found[run.stop] = f"{AFTER if last == run.stop - 1 else AFTER_WEEKEND}:{name[last]}"
+    for run in runs:
+        if run.holidays:
+            first = run.holidays[0]
+            found[run.first - 1] = f"{EVE if first == run.first else BEFORE_WEEKEND}:{name[first]}"
+    for left, right in itertools.pairwise(runs):
+        if right.first - left.stop == 1:
+            found |= _bridge(left, right, name)
+    found |= {at: f"{HOLIDAY}:{name[at]}" for at in kept}
+    return np.array([found.get(at, "") for at in range(len(days))], dtype=np.str_)
+
+
+def _bridge(left: _DaysOff, right: _DaysOff, name: Mapping[int, str]) -> dict[int, str]:
+    """Return the label of the one working day between two runs of days off."""
+    if right.longer and right.first in right.holidays:
+        return {left.stop: f"{BRIDGE_EVE}:{name[right.first]}"}
+    if left.longer and left.stop - 1 in left.holidays:
+        return {left.stop: f"{BRIDGE}:{name[left.stop - 1]}"}
+    return {}
+
+
+def _days_off(
+    first: int, stop: int, named: npt.NDArray[np.bool_], weekend: npt.NDArray[np.bool_]
+) -> _DaysOff:
+    inside = tuple(at for at in range(first, stop) if named[at])
+    return _DaysOff(first, stop, inside, any(not weekend[at] for at in inside))
+
+
+def _lengthened(run: _DaysOff) -> Sequence[tuple[int, int]]:
+    """Return each day of a lengthened weekend with the holiday nearest to it."""
+    if not run.longer:
+        return []
+    return [
+        (at, min((abs(other - at), other) for other in run.holidays)[1])
+        for at in range(run.first, run.stop)
+    ]
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> Sequence[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,0 +1,54 @@
+"""What the routes share: how an answer is made and sent, and how a held one is described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from anyio import to_thread
+from starlette.responses import HTMLResponse, Response
+
+from serving.http.negotiate import JSON
+
+OFF_LOOP_INTERVALS = 3_000
+OFF_LOOP_ROWS = 1_000
+"""From this size an answer is made in a thread, so that small requests do not wait for it."""
+
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+"""What a page may load: nothing but its own inline style."""
+
+BODY_PROBLEMS = ("malformed", "invalid", "too-large", "media-type", "too-slow")
+"""What can be wrong with any body."""
+
+CONDITIONAL = {
+    "parameters": [
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "description": "The `ETag` of an earlier answer: 304 without a body where it still "
+            "holds.",
+            "schema": {"type": "string"},
+            "example": '"5f0c2c9be4b14d1e9a5e77aa"',
+        }
+    ]
+}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "The answer is still the one with this `ETag`."}
+}
+
+
+async def make(work: Callable[[], bytes], *, heavy: bool) -> bytes:
+    """Make an answer, in a thread where it takes long."""
+    return await to_thread.run_sync(work, abandon_on_cancel=True) if heavy else work()
+
+
+def page_reply(html: str) -> Response:
+    """Return a page for people."""
+    return HTMLResponse(html, headers={"Content-Security-Policy": PAGE_POLICY})
+
+
+def json_reply(document: Any, *, status: int = 200) -> Response:
+    """Return a small JSON document."""
+    return Response(orjson.dumps(document), status_code=status, media_type=JSON)

@@ -1,0 +1,190 @@
+"""The routes of a scheduling tool: each takes what is published once, and answers bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from starlette.responses import Response
+
+from serving.http import agents, answers, facts, openapi, volume_shapes
+from serving.http.choice import Asked, Choice, choose
+from serving.http.examples import EXAMPLES
+from serving.http.negotiate import CSV, JSON, choose_type, read_body
+from serving.http.replies import (
+    BODY_PROBLEMS,
+    CONDITIONAL,
+    NOT_MODIFIED,
+    OFF_LOOP_INTERVALS,
+    json_reply,
+    make,
+)
+from serving.http.sampled import MOST_DRAWN, MOST_SENT, draw
+from serving.http.schemas import (
+    ForecastQuery,
+    ForecastRequest,
+    StaffingRequest,
+    TotalsRequest,
+)
+from serving.http.state import State
+from serving.http.totals import totals_json
+from serving.http.whatif import changed
+
+
+def add_volume_routes(app: FastAPI, state: State) -> None:
+    """Add the routes of a scheduling tool.
+
+    Args:
+        app: The application; routes of its own are matched faster than an included router's.
+        state: What they answer from.
+    """
+
+    @app.post(
+        "/v1/forecast",
+        tags=["volume"],
+        summary="Forecast of contacts by queue and interval",
+        responses=openapi.responses(
+            "The forecast.",
+            openapi.content(JSON, volume_shapes.ForecastAnswer, example=EXAMPLES["forecast"]),
+            problem_kinds=(*BODY_PROBLEMS, "unknown-name", "horizon", "not-published"),
+        ),
+        openapi_extra=openapi.body(ForecastRequest, example=EXAMPLES["forecast-request"]),
+    )
+    async def post_forecast(request: Request) -> Response:
+        """Mean and quantiles of the contacts offered, and handle time, from the published set.
+
+        On request with the parts of each mean, with joint sample paths, or after changes of one's
+        own; what is published never changes.
+        """
+        asked = await read_body(request, ForecastRequest)
+        choice = choose(asked, of=state.published.require_forecast())
+        made = await make(
+            lambda: _forecast(asked, choice, state),
+            heavy=choice.intervals > OFF_LOOP_INTERVALS
+            or asked.paths is not None
+            or asked.what_if is not None,
+        )
+        return Response(made, media_type=JSON, headers=_not_kept(asked))
+
+    @app.get(
+        "/v1/forecast",
+        tags=["volume"],
+        summary="The published forecast, for a spreadsheet or a simple tool",
+        responses=openapi.responses(
+            "The forecast, as JSON or, with `Accept: text/csv`, a row an interval.",
+            openapi.content(JSON, volume_shapes.ForecastAnswer, example=EXAMPLES["forecast"])
+            | openapi.content(CSV, None, example=EXAMPLES["forecast-csv"]),
+            problem_kinds=("invalid", "unknown-name", "horizon", "not-published", "not-acceptable"),
+        )
+        | NOT_MODIFIED,
+        openapi_extra=CONDITIONAL,
+    )
+    async def get_forecast(request: Request, query: Annotated[ForecastQuery, Query()]) -> Response:
+        """The same as the POST route, by query parameters, as JSON or CSV, with an `ETag`."""
+        kind = choose_type(request, (JSON, CSV))
+        asked = query.to_request()
+        choice = choose(asked, of=state.published.require_forecast())
+        names = [forecast.queue.queue for forecast, _ in choice.queues]
+        asked_for = (names, choice.start, choice.end, asked.quantiles, asked.parts, kind)
+        tag = answers.etag(choice.set.id, *asked_for)
+        headers = {"ETag": tag, "Vary": "Accept", "Cache-Control": "no-cache"}
+        if answers.matches(request.headers.get("if-none-match"), tag):
+            return Response(status_code=304, headers=headers)
+        if kind == CSV:
+            headers["Content-Disposition"] = 'attachment; filename="forecast.csv"'
+        made = await make(
+            lambda: (
+                answers.forecast_csv(choice, quantiles=asked.quantiles, parts=asked.parts)
+                if kind == CSV
+                else _forecast(asked, choice, state)
+            ),
+            heavy=choice.intervals > OFF_LOOP_INTERVALS,
+        )
+        return Response(made, media_type=kind, headers=headers)
+
+    @app.post(
+        "/v1/forecast/totals",
+        tags=["volume"],
+        summary="Totals and peaks by group and day",
+        responses=openapi.responses(
+            "The totals, with quantiles read off joint sample paths.",
+            openapi.content(JSON, volume_shapes.TotalsAnswer, example=EXAMPLES["totals"]),
+            problem_kinds=(*BODY_PROBLEMS, "unknown-name", "horizon", "not-published"),
+        ),
+        openapi_extra=openapi.body(TotalsRequest, example=EXAMPLES["totals-request"]),
+    )
+    async def post_totals(request: Request) -> Response:
+        """Contacts of each local day and of the whole span, and each day's busiest interval.
+
+        By queue, by channel or for all together: a total's mean is the sum of the means, and its
+        quantiles are those of the sums of the sample paths.
+        """
+        asked = await read_body(request, TotalsRequest)
+        choice = choose(asked, of=state.published.require_forecast())
+        made = await make(lambda: _totals(asked, choice), heavy=True)
+        return Response(made, media_type=JSON, headers=_not_kept(asked))
+
+    @app.post(
+        "/v1/staffing",
+        tags=["volume"],
+        summary="Agents by queue and interval that meet a service goal",
+        responses=openapi.responses(
+            "The agents, with the service they are expected to give.",
+            openapi.content(JSON, volume_shapes.StaffingAnswer, example=EXAMPLES["staffing"]),
+            problem_kinds=(*BODY_PROBLEMS, "unknown-name", "horizon", "not-published"),
+        ),
+        openapi_extra=openapi.body(StaffingRequest, example=EXAMPLES["staffing-request"]),
+    )
+    async def post_staffing(request: Request) -> Response:
+        """The fewest agents that meet the goal at the mean forecast, on phone and rostered."""
+        asked = await read_body(request, StaffingRequest)
+        choice = choose(asked, of=state.published.require_forecast())
+        made = await make(
+            lambda: agents.staffing_json(changed(choice, asked.what_if), request=asked), heavy=True
+        )
+        return Response(made, media_type=JSON, headers=_not_kept(asked))
+
+    @app.get(
+        "/v1/queues",
+        tags=["volume"],
+        summary="The queues that are served",
+        responses=openapi.responses(
+            "The queues.",
+            openapi.content(JSON, volume_shapes.QueuesAnswer, example=EXAMPLES["queues"]),
+            problem_kinds=("not-published",),
+        ),
+    )
+    async def get_queues() -> Response:
+        """Each queue's clock, opening hours, service goal, method and published span."""
+        return json_reply(facts.queues(state.published.require_forecast()))
+
+    @app.get(
+        "/v1/events",
+        tags=["volume"],
+        summary="The calendar events that the published forecast knows",
+        responses=openapi.responses(
+            "The events.",
+            openapi.content(JSON, volume_shapes.EventsAnswer, example=EXAMPLES["events"]),
+            problem_kinds=("not-published",),
+        ),
+    )
+    async def get_events() -> Response:
+        """Each event's id, kind, span and queues; the ids are those that a what-if may remove."""
+        return json_reply(facts.events(state.published.require_forecast()))
+
+
+def _forecast(asked: ForecastRequest, choice: Choice, state: State) -> bytes:
+    found = changed(choice, asked.what_if)
+    drawn = None if asked.paths is None else draw(found, paths=asked.paths, most=MOST_SENT)
+    return state.writer.json(found, quantiles=asked.quantiles, parts=asked.parts, drawn=drawn)
+
+
+def _totals(asked: TotalsRequest, choice: Choice) -> bytes:
+    found = changed(choice, asked.what_if)
+    drawn = draw(found, paths=asked.paths, most=MOST_DRAWN)
+    return totals_json(found, request=asked, drawn=drawn)
+
+
+def _not_kept(asked: Asked) -> dict[str, str]:
+    """Return the headers of an answer: one to "what if" is nobody else's."""
+    return {} if asked.what_if is None else {"Cache-Control": "no-store"}

@@ -1,0 +1,276 @@
+"""Orders as a leading indicator: contacts follow what was ordered, shipped, completed, returned.
+
+The flow of orders is compared, day by day and stage by stage, with its own usual: its week
+profile times its level of the last weeks. The logarithm of a day's factor on a queue is a sum
+over stages and lags of a learnt weight times that comparison. Days ahead that the lags reach
+into are filled with what is expected of the flow: effects of known special days, and a surplus
+that fades as past ones did.
+
+A special day of the queue has an effect of its own, which already holds what its usual orders
+bring: on it only the surplus beyond that effect counts, so that nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from features.calendar import (
+    ALWAYS,
+    DAY_SECONDS,
+    Bool,
+    Event,
+    Float64,
+    Int64,
+    Queue,
+    local_times,
+)
+from features.contracts import ORDER_STAGES
+from features.snapshot import OrderFlow
+from serving.models.volume.effects import FIRST, HOLIDAY, Labels, event_label
+from serving.models.volume.events import AFTER_DAYS, touching
+from serving.models.volume.levels import DayLevels, day_levels
+from serving.models.volume.profiles import LOOKBACK_WEEKS, week_grid, week_profile
+from serving.models.volume.specials import day_labels
+from serving.models.volume.surplus import carried_on
+
+LAGS = ((0, 1), (1, 2), (2, 4), (4, 7), (7, 14))
+"""Days from an order's step to the contact, left-closed; within one, a weight is shared evenly."""
+LAG_DAYS = LAGS[-1][1]
+LEVEL_HALF_LIFE_DAYS = 28.0
+_LEAST_DAYS = 28
+_WHOLE_SHARE = 0.5
+_MOST_LOG = 1.5
+_MOST_FACTOR = float(np.log(3.0))
+
+
+@dataclass(frozen=True)
+class OrderWeights:
+    """What the flow of orders does to each queue.
+
+    Attributes:
+        weights: By queue, for each stage and lag: by how many per cent contacts rise where all
+            days of the lag are 1 % above their usual; all >= 0.
+        used: Queues that are forecast with it, since it helped in the back-test.
+    """
+
+    weights: Mapping[str, tuple[tuple[float, ...], ...]]
+    used: tuple[str, ...] = ()
+
+    def of(self, queue: str) -> Float64 | None:
+        """Return a queue's weights, float64[stages, lags]; None where they are not used."""
+        return self.learnt(queue) if queue in self.used else None
+
+    def learnt(self, queue: str) -> Float64 | None:
+        """Return a queue's weights, used or not; None where there is nothing in them."""
+        weights = np.array(self.weights.get(queue, ()))
+        return weights if weights.any() else None
+
+
+NO_WEIGHTS = OrderWeights({})
+"""Nothing learnt."""
+
+
+def order_weights_from_json(document: Mapping[str, Any]) -> OrderWeights:
+    """Return the weights that ``dataclasses.asdict`` turned into JSON.
+
+    Raises:
+        ValueError: A queue's weights are not one a stage and lag, or not finite.
+    """
+    weights = {
+        queue: tuple(tuple(float(w) for w in row) for row in rows)
+        for queue, rows in document["weights"].items()
+    }
+    for queue, rows in weights.items():
+        found = np.array(rows)
+        if found.shape != (len(ORDER_STAGES), len(LAGS)) or not np.isfinite(found).all():
+            raise ValueError(f"weights of orders of shape {found.shape} for `{queue}`")
+    return OrderWeights(weights, tuple(document["used"]))
+
+
+@dataclass(frozen=True)
+class FlowDays:
+    """The flow by local day, compared with its usual.
+
+    Attributes:
+        first_day: Local day of the first row.
+        logs: Logarithm of what came over the usual, float64[days, stages]; NaN where not known.
+    """
+
+    first_day: int
+    logs: Float64
+
+    def over(self, days: Int64) -> Float64:
+        """Return the rows of consecutive days, float64[n, stages], NaN outside."""
+        found = np.full((len(days), self.logs.shape[1]), np.nan)
+        at = days - self.first_day
+        inside = (at >= 0) & (at < len(self.logs))
+        found[inside] = self.logs[at[inside]]
+        return found
+
+
+@dataclass(frozen=True)
+class QueueOrders:
+    """The flow, and what it does to one queue.
+
+    Attributes:
+        flow: By local day of the queue's zone.
+        weights: float64[stages, lags].
+    """
+
+    flow: FlowDays
+    weights: Float64
+
+
+def flow_days(flow: OrderFlow, time_zone: str, *, weeks: int = LOOKBACK_WEEKS) -> FlowDays:
+    """Compare each local day of a flow with its usual.
+
+    Args:
+        flow: What was known.
+        time_zone: IANA zone whose days are meant; an hour belongs to the day it starts in.
+        weeks: Weeks to look back, from the flow's end.
+    """
+    first = flow.starts[-1] - weeks * 7 * DAY_SECONDS if len(flow.starts) else 0
+    since = int(np.searchsorted(flow.starts, first))
+    clock = Queue("orders", time_zone=time_zone, opening=ALWAYS)
+    grids = [week_grid(clock, flow.starts[since:], counts) for counts in flow.counts[since:].T]
+    columns = []
+    for grid in grids:
+        profile = week_profile(grid.values, half_life_weeks=20)
+        columns.append(log_ratios(day_levels(grid.days, profile), profile))
+    return FlowDays(grids[0].first_day, np.stack(columns, axis=1))
+
+
+def log_ratios(levels: DayLevels, profile: Float64) -> Float64:
+    """Return the logarithm of each day over its usual, float64[days].
+
+    The usual is the day's share of the profile times the level of the days before it, which
+    halve in weight every four weeks. It is the same filter for orders and contacts, and a filter
+    on both sides of a sum over lags leaves the weights of the lags as they are.
+
+    Args:
+        levels: Totals and exposures by day, from a Monday on.
+        profile: Shares of the week, float64[cells].
+
+    Returns:
+        NaN where less than half of a day was observed, or fewer than 28 days before it.
+
+    >>> days = DayLevels(np.r_[np.full(34, 9.0), 19.0], np.full(35, 1 / 7))
+    >>> log_ratios(days, np.full(7, 1 / 7))[-1].round(6) == np.log(2).round(6)
+    np.True_
+    """
+    whole = np.tile(profile.reshape(7, -1).sum(axis=1), len(levels.total) // 7)
+    seen = (levels.exposure > 0) & (levels.exposure >= _WHOLE_SHARE * whole)
+    fade = 0.5 ** (-np.arange(len(seen)) / LEVEL_HALF_LIFE_DAYS)
+    total, exposure, count = (
+        np.concatenate(([0.0], np.cumsum(np.where(seen, values, 0.0))[:-1]))
+        for values in (levels.total * fade, levels.exposure * fade, np.ones(len(seen)))
+    )
+    known = seen & (count >= _LEAST_DAYS)
+    usual = levels.exposure * total / np.where(exposure > 0, exposure, 1.0)
+    # One more on both sides, so that a day without any order has a logarithm too.
+    return np.where(known, np.log((levels.total + 1) / (usual + 1)), np.nan)
+
+
+def order_factors(
+    orders: QueueOrders | None, queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int
+) -> Float64:
+    """Return the factor of the flow on each of some days, float64[n], in [1/3, 3].
+
+    Args:
+        orders: The flow known at ``known_by`` and the queue's weights; None: every factor is 1.
+        queue: The queue.
+        days: Consecutive local days; they may lie before and after ``known_by``.
+        events: Calendar events.
+        known_by: Epoch seconds; an event known later does not exist.
+    """
+    if orders is None or len(days) == 0:
+        return np.ones(len(days))
+    lagged = lagged_flow(orders.flow, queue, days, events, known_by=known_by)
+    logs = (lagged * orders.weights).sum(axis=(1, 2))
+    factors: Float64 = np.exp(np.clip(logs, -_MOST_FACTOR, _MOST_FACTOR))
+    return factors
+
+
+def lagged_flow(
+    flow: FlowDays, queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int
+) -> Float64:
+    """Return what each day sees of the flow, by stage and lag.
+
+    Args:
+        flow: By local day.
+        queue: The queue.
+        days: Consecutive local days, int64[n].
+        events: Calendar events; all of the centre's may move the flow.
+        known_by: Epoch seconds; an event known later does not exist.
+
+    Returns:
+        Mean log ratio over the days of each lag, float64[n, stages, lags]; on a special day of
+        the queue, of the surplus beyond what special days usually bring to the flow.
+    """
+    if len(days) == 0:
+        return np.empty((0, flow.logs.shape[1], len(LAGS)))
+    wide = np.arange(int(days[0]) - LAG_DAYS + 1, int(days[-1]) + 1)
+    end = max(int(wide[-1]) + 1, flow.first_day + len(flow.logs))
+    since = np.arange(min(flow.first_day, int(wide[0])), end)
+    names = flow_labels(queue, since, events, known_by=known_by)
+    logs = np.clip(flow.over(since), -_MOST_LOG, _MOST_LOG)
+    effect = _label_effects(logs, names)
+    surplus = np.column_stack([carried_on(column) for column in (logs - effect).T])
+    special = special_days(queue, days, events, known_by=known_by)
+    rows = slice(int(wide[0] - since[0]), int(wide[-1] - since[0]) + 1)
+    return np.where(special[:, None, None], _lag(surplus[rows]), _lag((surplus + effect)[rows]))
+
+
+def _lag(values: Float64) -> Float64:
+    """Return means over lags of all but the first days, float64[n, stages, lags]."""
+    sums = np.concatenate((np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)))
+    n = len(values) - LAG_DAYS + 1
+    ends = np.arange(LAG_DAYS, LAG_DAYS + n)
+    means = [(sums[ends - a] - sums[ends - b]) / (b - a) for a, b in LAGS]
+    return np.stack(means, axis=2)
+
+
+def _label_effects(logs: Float64, names: Labels) -> Float64:
+    """Return what each day's label usually does to the flow, drawn to nothing, float64[n, s]."""
+    effect = np.zeros(logs.shape)
+    for name in np.unique(names[names != ""]):
+        mine = names == name
+        seen = ~np.isnan(logs[mine])
+        # As if three more days of it had been seen, without any effect.
+        effect[mine] = np.where(seen, logs[mine], 0.0).sum(axis=0) / (seen.sum(axis=0) + 3)
+    return effect
+
+
+def flow_labels(queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int) -> Labels:
+    """Return what is special for the orders on each day, str[n]: the calendar's, or an event.
+
+    Args:
+        queue: Its country and zone are used.
+        days: Consecutive local days, int64[n].
+        events: Calendar events of all queues; those known later do not exist.
+        known_by: Epoch seconds.
+    """
+    names = day_labels(queue, days).astype(object)
+    for event in sorted(events, key=lambda e: (e.starts_at, e.event_id)):
+        if event.known_at <= known_by and event.kind != HOLIDAY:
+            on = _days_of(queue, event)
+            names[(days >= on[0]) & (days <= on[1])] = event_label(event.kind, FIRST)
+    return names.astype(np.str_)
+
+
+def special_days(queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int) -> Bool:
+    """Return on which days the queue has an effect of its own by the calendar, bool[n]."""
+    special: Bool = day_labels(queue, days) != ""
+    for event in touching(queue, events, known_by=known_by):
+        on = _days_of(queue, event)
+        special |= (days >= on[0]) & (days <= on[1] + AFTER_DAYS)
+    return special
+
+
+def _days_of(queue: Queue, event: Event) -> Int64:
+    ends = np.array([event.starts_at, max(event.ends_at - 1, event.starts_at)], dtype=np.int64)
+    return local_times(ends, queue.time_zone).day

@@ -1,0 +1,103 @@
+"""The verb ``bad-days`` of ``python -m training``: what no forecast learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from features.calendar import epoch
+from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
+from features.errors import UnknownNameError
+from features.home import Home
+from features.terminal import console as terminal
+from features.terminal import grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
+    """Add the verb to the command.
+
+    Args:
+        app: ``python -m training``.
+        clock: Returns now, aware UTC.
+    """
+
+    @app.command(name="bad-days", epilog="Example: python -m training bad-days volume --json")
+    def bad_days(
+        model: Annotated[Literal["volume"], typer.Argument(help="Which model.")],
+        as_of: Annotated[
+            str | None,
+            typer.Option(help="As known at this time (ISO 8601 with zone); default: latest data."),
+        ] = None,
+        queue: Annotated[
+            list[str] | None, typer.Option("--queue", help="Only this queue; may be repeated.")
+        ] = None,
+        home: HomeOption = DEFAULT_HOME,
+        json: JsonOption = False,
+    ) -> None:
+        """List the outages, surges and shut days that forecasts do not learn from."""
+        del model  # the other one has none
+        moment = None if as_of is None else parse_moment(as_of, option="--as-of")
+        table = read_bad_days(Home(home), now=clock(), as_of=moment, queues=tuple(queue or ()))
+        rows: list[Any] = table.to_dict("records")
+        if json:
+            print_json(
+                [{**row, "from": row["from"] or None, "to": row["to"] or None} for row in rows]
+            )
+            return
+        if not rows:
+            Console().print("no bad days", highlight=False)
+            return
+        shown = grid("queue", "day", "from", "to", "kind", "times the usual")
+        for row in rows:
+            whole = ("all day", "") if not row["from"] else (row["from"], row["to"])
+            shown.add_row(row["queue"], str(row["day"]), *whole, row["kind"], f"{row['ratio']:.2f}")
+        terminal().print(shown)
+
+
+def read_bad_days(
+    home: Home, *, now: datetime, as_of: datetime | None = None, queues: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Find the bad days of the histories in the lake.
+
+    Args:
+        home: Where the lake stands.
+        now: The moment, aware UTC.
+        as_of: As known then, aware UTC; by default the latest that the data allow.
+        queues: Only these; empty for all.
+
+    Returns:
+        Columns ``queue``, ``day``, ``from`` and ``to`` (clock times, empty for a whole day),
+        ``kind``, ``ratio``.
+
+    Raises:
+        UnknownNameError: There is no such queue.
+    """
+    from features.store import FeatureStore
+    from training.volume.bad_days import bad_days_table
+    from training.volume.effects import fit_effects
+
+    with FeatureStore(home) as store:
+        moment = as_of or store.latest(now=now)
+        known = {name: h for name, h in store.volume(moment).items() if h.observed.any()}
+        events = tuple(store.events(moment))
+    for name in queues:
+        if name not in known:
+            raise UnknownNameError("queue", name, known, field="queue")
+    effects = fit_effects(known, events=events, known_by=epoch(moment))
+    chosen = {name: known[name] for name in queues or known}
+    table = bad_days_table(chosen, effects, events=events, known_by=epoch(moment))
+    whole = table["to_minute"] - table["from_minute"] == 24 * 60
+    clock = {
+        name: [f"{m // 60:02d}:{m % 60:02d}" for m in table[f"{name}_minute"]]
+        for name in ("from", "to")
+    }
+    table = table.assign(**clock)
+    table.loc[whole, ["from", "to"]] = ""
+    return table[["queue", "day", "from", "to", "kind", "ratio"]]

@@ -1,0 +1,208 @@
+"""How forecast errors move together: within a day, from day to day, between queues.
+
+All is read from products of normal scores of past errors. They are summed over days in
+contacts, since the totals of days are what must come out right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.calendar import Bool, Float64, Int64
+from serving.models.volume.shape import DEFAULT_DEPENDENCE, Dependence
+from training.volume.dispersion import BUCKETS, Pairs, Spreads, cells, total
+
+_DAYS_TO_TRUST = 30.0
+_DAYS_TO_TRUST_ANY = 10.0
+_LAGS = 6
+_MEMORIES = np.linspace(0, 0.98, 50)
+_MOST_DAY, _MOST_COMMON = 0.9, 0.98
+_LEAST_SQUARE = 0.05
+
+
+@dataclass(frozen=True)
+class _Days:
+    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time.
+
+    Attributes:
+        queue: Row of the queue.
+        origin: When the forecast was made.
+        day: Local day.
+        weight: What the day counts.
+        score: Sum of normal scores in units of contacts.
+        signal: What the day's common part would move that sum by, per standard deviation.
+    """
+
+    queue: Int64
+    origin: Int64
+    day: Int64
+    weight: Float64
+    score: Float64
+    signal: Float64
+
+
+def learn_dependence(
+    pairs: Pairs, score: Float64, spreads: Spreads, weight: Float64, *, queues: int
+) -> tuple[Dependence, ...]:
+    """Learn each queue's dependence, drawn to that of all queues; the last is for any other.
+
+    Args:
+        pairs: Past forecasts and what came.
+        score: From ``recalibration.normal_scores``.
+        spreads: From ``dispersion.learn_spreads``.
+        weight: What each pair counts, float64[n].
+        queues: How many queues there are.
+    """
+    if not len(pairs.mean):
+        return (DEFAULT_DEPENDENCE,) * (queues + 1)
+    variance = 1 + spreads.rates(pairs) * pairs.mean
+    scale = np.sqrt(pairs.mean * variance)
+    # In units of the queue's own contacts, so that a day of any queue counts as one.
+    summed, counted = (
+        total(values, by=pairs.queue, count=queues) for values in (scale, np.ones_like(scale))
+    )
+    scale = scale / (summed / np.maximum(counted, 1))[pairs.queue]
+    reach = scale * np.sqrt(1 - 1 / variance)
+    reach = reach * _mean_square(pairs, score, weight * scale, queues=queues)
+    moved = scale * score
+    share = _day_shares(pairs, moved, reach, weight, queues=queues)
+    days = _days(pairs, moved, reach * np.sqrt(share[pairs.queue, pairs.bucket]), weight)
+    memory = _memories(days, queues=queues)
+    common = _common(days, queues=queues)
+    return tuple(
+        Dependence(day=tuple(share[row].tolist()), memory=float(memory[row]), common=float(c))
+        for row, c in enumerate(common)
+    )
+
+
+def _mean_square(pairs: Pairs, score: Float64, weight: Float64, *, queues: int) -> Float64:
+    """Return the mean square score of each pair's queue: below 1 where counts are small."""
+    above = total(weight * score**2, by=pairs.queue, count=queues)
+    below = total(weight, by=pairs.queue, count=queues)
+    square: Float64 = np.clip(above / np.maximum(below, 1e-12), _LEAST_SQUARE, 1.0)
+    return square[pairs.queue]
+
+
+def _day_shares(
+    pairs: Pairs, moved: Float64, reach: Float64, weight: Float64, *, queues: int
+) -> Float64:
+    """Return the share of variance that a day has in common, float64[queues + 1, buckets].
+
+    Products of the scores of two different intervals of a day, over what they would be if all
+    variance beyond Poisson's were common.
+    """
+    cell, first = cells(pairs.pool, pairs.origin, pairs.day)
+    together, most = (
+        total(values, by=cell) ** 2 - total(values**2, by=cell) for values in (moved, reach)
+    )
+    counts, pool = weight[first], pairs.pool[first]
+    above, below, days = (
+        total(counts * values, by=pool, count=queues * BUCKETS).reshape(queues, BUCKETS)
+        for values in (together, most, (most > 0) + 0.0)
+    )
+    usual = below.sum() / max(float(days.sum()), 1e-12)
+    if usual <= 0:
+        return np.tile(DEFAULT_DEPENDENCE.day, (queues + 1, 1))
+    prior = np.array(DEFAULT_DEPENDENCE.day)
+
+    def drawn(a: Float64, b: Float64, to: Float64, days_to_trust: float) -> Float64:
+        pull = days_to_trust * usual
+        return np.asarray(np.clip((a + pull * to) / (b + pull), 0, _MOST_DAY))
+
+    every = drawn(np.array(above.sum()), np.array(below.sum()), prior, _DAYS_TO_TRUST_ANY)
+    lead = drawn(above.sum(axis=0), below.sum(axis=0), every, _DAYS_TO_TRUST)
+    queue = drawn(
+        above.sum(axis=1, keepdims=True), below.sum(axis=1, keepdims=True), every, _DAYS_TO_TRUST
+    )
+    like = np.clip(queue * lead / np.maximum(every, 1e-3), 0, _MOST_DAY)
+    return np.vstack((drawn(above, below, like, _DAYS_TO_TRUST), lead))
+
+
+def _days(pairs: Pairs, moved: Float64, signal: Float64, weight: Float64) -> _Days:
+    cell, first = cells(pairs.queue, pairs.origin, pairs.day)
+    return _Days(
+        queue=pairs.queue[first],
+        origin=pairs.origin[first],
+        day=pairs.day[first],
+        weight=weight[first],
+        score=total(moved, by=cell),
+        signal=total(signal, by=cell),
+    )
+
+
+def _memories(days: _Days, *, queues: int) -> Float64:
+    """Return the correlation of a day's common part with the next day's, float64[queues + 1]."""
+    above, below = np.zeros((queues, _LAGS)), np.zeros((queues, _LAGS))
+    for lag in range(1, _LAGS + 1):
+        earlier, later = _apart(days, lag)
+        weight, queue = days.weight[later], days.queue[later]
+        for out, values in ((above, days.score), (below, days.signal)):
+            products = weight * values[earlier] * values[later]
+            out[:, lag - 1] = total(products, by=queue, count=queues)
+    pooled_above, pooled_below = above.sum(axis=0), below.sum(axis=0)
+    usual = pooled_below / max(len(np.unique(days.queue)), 1)
+    counted = total(days.weight, by=days.queue, count=queues)
+    # Pulls are days of evidence, in the units of the sums.
+    unit = usual / max(float(counted[counted > 0].mean()), 1e-12)
+    prior = DEFAULT_DEPENDENCE.memory ** np.arange(1, _LAGS + 1)
+    pull = _DAYS_TO_TRUST_ANY * unit
+    pooled_above, pooled_below = pooled_above + pull * prior, pooled_below + pull
+    shared = pooled_above / np.maximum(pooled_below, 1e-12)
+    own_above = above + _DAYS_TO_TRUST * unit * shared
+    own_below = below + _DAYS_TO_TRUST * unit
+    return np.array(
+        [
+            _memory(a, b)
+            for a, b in zip(
+                np.vstack((own_above, pooled_above)),
+                np.vstack((own_below, pooled_below)),
+                strict=True,
+            )
+        ]
+    )
+
+
+def _memory(above: Float64, below: Float64) -> float:
+    """Return the memory whose powers are nearest to the correlations at each lag."""
+    if below.max() <= 0:
+        return DEFAULT_DEPENDENCE.memory
+    found = above / np.maximum(below, 1e-12)
+    powers = _MEMORIES[:, None] ** np.arange(1, _LAGS + 1)
+    misses = (below * (found - powers) ** 2).sum(axis=1)
+    return float(_MEMORIES[int(np.argmin(misses))])
+
+
+def _apart(days: _Days, lag: int) -> tuple[Int64, Int64]:
+    """Return rows of the same queue and origin whose days lie ``lag`` apart."""
+    first = days.day.min()
+    span = int(days.day.max() - first) + _LAGS + 2
+    cell, _ = cells(days.queue, days.origin)
+    key = cell * span + (days.day - first)
+    at = np.searchsorted(key, key + lag)
+    same: Bool = (at < len(key)) & (key[np.minimum(at, len(key) - 1)] == key + lag)
+    return np.flatnonzero(same), at[same]
+
+
+def _common(days: _Days, *, queues: int) -> Float64:
+    """Return the share of days' common parts that is common to all queues, float64[queues + 1].
+
+    One factor stands for what queues have in common: the product of two queues' scores of a day
+    is the product of their signals and of the square roots of their shares.
+    """
+    cell, _ = cells(days.origin, days.day)
+    score, signal = (total(values, by=cell)[cell] for values in (days.score, days.signal))
+    above = days.weight * days.score * (score - days.score)
+    below = days.weight * days.signal * (signal - days.signal)
+    others, counted = (total(values, by=days.queue, count=queues) for values in (above, below))
+    known = float(counted.sum())
+    if known <= 0:
+        return np.full(queues + 1, DEFAULT_DEPENDENCE.common)
+    pull = known / max(len(above), 1) * _DAYS_TO_TRUST_ANY
+    pooled = (float(others.sum()) + pull * DEFAULT_DEPENDENCE.common) / (known + pull)
+    pooled = float(np.clip(pooled, 0, _MOST_COMMON))
+    pull = known / max(len(above), 1) * _DAYS_TO_TRUST
+    loading = np.maximum(others + pull * pooled, 0) / (counted + pull)
+    own = loading**2 / max(pooled, 1e-3)
+    return np.asarray(np.clip(np.append(own, pooled), 0, _MOST_COMMON))
