@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.report import RESULTS
 from features.contracts import LEAD_BUCKETS
 
-ORDER = ("features", "ingest", "simulate", "server", "churn", "volume")
+ORDER = ("features", "ingest", "simulate", "server", "churn", "volume", "volume_scale")
 OURS, BASELINES = "Ebbflow", ("seasonal naive", "mean of 4 weeks")
 _MET = {True: "yes", False: "**no**", None: "not measured"}
 
