@@ -216,19 +216,20 @@ def pairs_of(windows: Sequence[Window], *, known_by: int) -> Pairs:
     """
     known = _usual(windows, known_by=known_by)
 
-    def joined(name: str) -> Any:
-        values = [getattr(w, name)[use] for w, use in zip(windows, known, strict=True)]
-        return np.concatenate([np.empty(0, dtype=np.int64), *values])
+    return Pairs(**_joined(windows, known, "bucket", "day", "mean", "actual"))
 
-    counts = [int(use.sum()) for use in known]
-    return Pairs(
-        queue=np.repeat([w.row for w in windows], counts).astype(np.int64),
-        bucket=joined("bucket"),
-        origin=np.repeat([w.origin for w in windows], counts).astype(np.int64),
-        day=joined("day"),
-        mean=joined("mean"),
-        actual=joined("actual"),
-    )
+
+def _joined(windows: Sequence[Window], uses: Sequence[Bool], *names: str) -> dict[str, Any]:
+    """Return columns of some intervals of windows end to end, with their queue and origin."""
+    counts = [int(use.sum()) for use in uses]
+    found = {
+        name: np.repeat([getattr(w, of) for w in windows], counts).astype(np.int64)
+        for name, of in (("queue", "row"), ("origin", "origin"))
+    }
+    for name in names:
+        values = [getattr(w, name)[use] for w, use in zip(windows, uses, strict=True)]
+        found[name] = np.concatenate([np.empty(0, dtype=np.int64), *values])
+    return found
 
 
 def _usual(windows: Sequence[Window], *, known_by: int) -> list[Bool]:
@@ -258,16 +259,4 @@ def errors_of(windows: Sequence[Window]) -> Errors:
     judged = [w for w in windows if w.method == "combined"]
     early = [w.is_open & (w.mean > 0) & (w.starts - w.origin < LEAD_SECONDS) for w in judged]
 
-    def joined(name: str) -> Any:
-        values = [getattr(w, name)[use] for w, use in zip(judged, early, strict=True)]
-        return np.concatenate([np.empty(0, dtype=np.int64), *values])
-
-    counts = [int(use.sum()) for use in early]
-    return Errors(
-        queue=np.repeat([w.row for w in judged], counts).astype(np.int64),
-        origin=np.repeat([w.origin for w in judged], counts).astype(np.int64),
-        day=joined("day"),
-        hour=joined("hour"),
-        mean=joined("mean"),
-        actual=joined("actual"),
-    )
+    return Errors(**_joined(judged, early, "day", "hour", "mean", "actual"))

@@ -23,7 +23,7 @@ above it, quantiles come from a gamma's approximation."""
 def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
     """Return quantiles of negative binomial counts.
 
-    Up to a mean of 1 they are whole counts; from 4 on they are those of the count plus a uniform
+    Up to a mean of 1 they are whole counts; from 2 on they are those of the count plus a uniform
     jitter of one contact, so that a band covers what it says although counts are discrete; in
     between the jitter grows.
 
