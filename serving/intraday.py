@@ -14,7 +14,8 @@ from features.calendar import Event, epoch
 from features.errors import HorizonError, NotPublishedError, TooLittleDataError
 from features.home import Home
 from features.snapshot import QueueHistory, Snapshot
-from serving.models.volume.today import INTRADAY, correct, rest, unseen_today
+from serving.models.volume.span import rest
+from serving.models.volume.today import INTRADAY, correct, unseen_today
 from serving.report import PublishedReport, age_warnings, snapshot_in_force
 from serving.sets.forecast import (
     ForecastSet,

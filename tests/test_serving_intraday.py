@@ -43,7 +43,8 @@ from features.snapshot import open_current_snapshot
 from serving import __main__ as command
 from serving.batch import publish_forecast
 from serving.intraday import publish_intraday
-from serving.models.volume.today import INTRADAY, rest
+from serving.models.volume.span import rest
+from serving.models.volume.today import INTRADAY
 from serving.sets.forecast import open_current_forecast_set, open_forecast_set, write_forecast_set
 
 MEANS = {"chat": 6, "mail": 1, "phone": 20}

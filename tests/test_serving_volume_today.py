@@ -18,6 +18,7 @@ from serving.models.volume.effects import DayEffects
 from serving.models.volume.model import QueueForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.shape import Today, plain_shape
+from serving.models.volume.span import rest
 from serving.models.volume.today import (
     TODAY,
     Evidence,
@@ -25,7 +26,6 @@ from serving.models.volume.today import (
     correct,
     evidence_of,
     posterior,
-    rest,
     unseen_today,
 )
 

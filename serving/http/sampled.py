@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from features.calendar import Float64, epoch
 from features.errors import InputError
 from serving.http.choice import Choice
 from serving.http.schemas import PathsRequest
 from serving.models.volume.paths import sample_paths
-from serving.sets.forecast import PublishedForecast
+from serving.models.volume.span import cut
 
 MOST_SENT = 2_000_000
 """Values of paths in one answer, some 6 bytes each."""
@@ -63,17 +63,3 @@ def draw(choice: Choice, *, paths: PathsRequest, most: int) -> Drawn:
         seed=paths.seed,
     )
     return Drawn(paths.count, paths.seed, drawn)
-
-
-def cut(forecast: PublishedForecast, rows: slice) -> PublishedForecast:
-    """Return a forecast that holds some of its intervals alone."""
-    return replace(
-        forecast,
-        starts=forecast.starts[rows],
-        is_open=forecast.is_open[rows],
-        mean=forecast.mean[rows],
-        quantiles=forecast.quantiles[rows],
-        parts=forecast.parts[rows],
-        baseline=forecast.baseline[rows],
-        aht_seconds=forecast.aht_seconds[rows],
-    )

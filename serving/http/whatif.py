@@ -18,10 +18,10 @@ from features.contracts import PARTS
 from features.errors import HorizonError, InputError, UnknownNameError
 from serving.http.changes import HIGHEST_FACTOR, AddedEvent, Closing, Scaling, WhatIf
 from serving.http.choice import Choice
-from serving.http.sampled import cut
 from serving.models.volume.effects import PHASES, DayEffects, event_label, group_of
 from serving.models.volume.events import event_factors
 from serving.models.volume.outlook import lead_bucket
+from serving.models.volume.span import cut
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.sets.scores import iso
 

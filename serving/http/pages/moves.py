@@ -9,7 +9,7 @@ import numpy as np
 
 from features.calendar import DAY_SECONDS, Event, Int64, local_times, moment, workdays
 from features.contracts import PARTS
-from serving.http.sampled import cut
+from serving.models.volume.span import cut
 from serving.sets.forecast import PublishedForecast
 
 MOST_MOVES = 6

@@ -24,9 +24,9 @@ from serving.http.agents import Staffed, staff_queue, staffed_days
 from serving.http.pages import picture
 from serving.http.pages.moves import holidays_of, moves
 from serving.http.pages.picture import DAYS, Week, week_of
-from serving.http.sampled import cut
 from serving.http.schemas import StaffingRequest
 from serving.models.volume.paths import sample_paths
+from serving.models.volume.span import cut
 from serving.sets.forecast import ForecastSet, PublishedForecast
 
 STYLE = (

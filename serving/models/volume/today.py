@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,12 +21,12 @@ from features.contracts import PARTS
 from features.snapshot import QueueHistory
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.shape import Shape, Today
+from serving.models.volume.span import Forecast, rest
 
 if TYPE_CHECKING:
     from serving.models.volume.model import QueueForecast
     from serving.sets.forecast import PublishedForecast
 
-Forecast = TypeVar("Forecast", "QueueForecast", "PublishedForecast")
 
 TODAY = PARTS.index("today")
 INTRADAY: Literal["intraday"] = "intraday"
@@ -215,14 +215,6 @@ def correct(base: Forecast, history: QueueHistory, *, made_at: datetime, now: da
         shape=shape,
         method=INTRADAY,
     )
-
-
-def rest(base: Forecast, *, now: datetime) -> Forecast:
-    """Return a forecast from its first interval at or after a moment, as it is."""
-    first = int(np.searchsorted(base.starts, epoch(now)))
-    names = ("starts", "is_open", "mean", "quantiles", "parts", "baseline", "aht_seconds")
-    cut: dict[str, Any] = {name: getattr(base, name)[first:] for name in names}
-    return replace(base, **cut)
 
 
 def unseen_today(
