@@ -231,9 +231,9 @@ def _wrong_forecast(answer: dict[str, Any]) -> list[str]:
 
 def _wrong_staffing(answer: dict[str, Any]) -> list[str]:
     wrong = []
-    for interval in answer["queues"][0]["intervals"]:
+    for interval in answer["intervals"]:
         load = interval["volume"] * interval["aht_seconds"] / 3600
-        enough = interval["agents_on_phone"] > load and interval["service_level"] >= 0.8
+        enough = interval["agents_on_phone"] > load and interval["goal_probability"] >= 0.8
         if not (enough and interval["agents_rostered"] >= interval["agents_on_phone"] / 0.7):
             wrong.append(f"staffing: {interval}")
     return wrong

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
-from features.contracts import TABLES, table
+from features.contracts import OVERRIDES, TABLES, table
 from features.describe import contract_json, contract_markdown
 from features.errors import InputError
 from features.home import Home
@@ -35,7 +35,10 @@ def ingest_command(
     ],
     files: Annotated[
         list[str] | None,
-        typer.Argument(help="CSV, Parquet or NDJSON, also .gz; quoted globs work too."),
+        typer.Argument(
+            help="CSV, Parquet or NDJSON, also .gz; quoted globs work too. Without any, "
+            "`overrides` are those that the service keeps."
+        ),
     ] = None,
     mapping: Annotated[
         Path | None,
@@ -48,6 +51,14 @@ def ingest_command(
         typer.Option("--from", metavar="URL", help="SQLAlchemy URL of a database; with --query."),
     ] = None,
     query: Annotated[str | None, typer.Option("--query", help="SQL to run there.")] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EBBFLOW_DATABASE_URL",
+            metavar="URL",
+            help="Database of the service's overrides; by default `service.db` in the home.",
+        ),
+    ] = None,
     max_bad_share: Annotated[
         float | None,
         typer.Option(
@@ -64,12 +75,16 @@ def ingest_command(
     The same rows twice change nothing. Bad rows go to quarantine with their reasons.
     """
     from features.ingest import MAX_BAD_SHARE, Query, ingest
+    from features.intake.service import service_overrides
     from features.lake import Lake
     from features.mapping import load_mapping
 
     if (from_url is None) != (query is None):
         raise InputError("`--from` and `--query`", got="only one", expected="both or none")
     source = None if from_url is None or query is None else Query(from_url, query)
+    known = load_mapping(mapping) if mapping else None
+    if table_name == OVERRIDES.name and not files and source is None and known is None:
+        source, known = service_overrides(Home(home), url=database_url)
     with _bar(shown=not as_json) as progress:
         report = ingest(
             Lake(Home(home).lake),
@@ -77,7 +92,7 @@ def ingest_command(
             now=context.ensure_object(datetime),
             files=files or (),
             query=source,
-            mapping=load_mapping(mapping) if mapping else None,
+            mapping=known,
             max_bad_share=MAX_BAD_SHARE if max_bad_share is None else max_bad_share,
             progress=progress,
         )

@@ -257,6 +257,7 @@ OVERRIDES = Table(
         Column("made_by", "string", "Who made it."),
         Column("made_at", "timestamp", "When it was made."),
         Column("reason", "string", "Why.", True),
+        Column("withdrawn_at", "timestamp", "When it was taken back, if it was.", True),
         _AVAILABLE_AT,
     ),
     "A planner's own number for a queue and a span of time, instead of the forecast's.",

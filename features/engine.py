@@ -18,6 +18,7 @@ from typing import Self
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from features.contracts import Kind, Table
 
@@ -146,16 +147,22 @@ class Engine:
             return self.memory(schema.to_pyarrow().empty_table())
         # DuckDB's own cast of a zoned timestamp goes through a time zone library row by row and
         # takes longer than reading the file; these functions move the microseconds as they are.
+        newest = set(pq.read_schema(files[-1]).names)
         columns = ", ".join(
-            f'make_timestamp(epoch_us("{name}")) AS "{name}"'
+            f'NULL::{"TIMESTAMP" if kind.is_timestamp() else kind} AS "{name}"'
+            if name not in newest
+            else f'make_timestamp(epoch_us("{name}")) AS "{name}"'
             if kind.is_timestamp()
             else f'"{name}"'
             for name, kind in schema.items()
         )
+        # Files from before a column was added to the contract lack it: it is empty in them.
+        older = newest - set(pq.read_schema(files[0]).names)
+        option = ", union_by_name = true" if older else ""
         paths = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         name = _name(table.name)
         self._connection.raw_sql(
-            f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet([{paths}])"  # noqa: S608 # columns are our own, paths are quoted
+            f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet([{paths}]{option})"  # noqa: S608 # columns are our own, paths are quoted
         )
         rows: ir.Table = self._connection.table(name)
         return rows

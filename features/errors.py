@@ -9,6 +9,7 @@ EbbflowError
 │   ├── UnknownNameError       a queue, customer, table or set nobody knows
 │   └── HorizonError           a time outside the span that can be answered
 ├── ConfigError             a setting or configuration file is wrong
+├── DatabaseError           the service's own database cannot be read or written
 ├── TooLittleDataError      a model is asked to learn from less than it needs
 ├── ArtefactError           a published folder
 │   ├── NotPublishedError      nothing has been published yet
@@ -120,6 +121,10 @@ class HorizonError(InputError):
 
 class ConfigError(EbbflowError):
     """A setting or a configuration file is wrong."""
+
+
+class DatabaseError(EbbflowError):
+    """The service's own database cannot be read or written."""
 
 
 class TooLittleDataError(EbbflowError):

@@ -44,6 +44,11 @@ class Home:
         return self.root / "scores"
 
     @property
+    def database(self) -> Path:
+        """What the service itself keeps, such as overrides: one SQLite file."""
+        return self.root / "service.db"
+
+    @property
     def ledger(self) -> Path:
         """Promotions and roll-backs, one JSON line each."""
         return self.root / "ledger.ndjson"

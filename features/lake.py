@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -215,6 +215,10 @@ class Lake:
         if not DeltaTable.is_deltatable(str(path)):
             DeltaTable.create(path, schema=change.schema, name=change.table.lstrip("_"))
         delta = DeltaTable(path)
+        known = {field.name for field in delta.schema().fields}
+        added = [field for field in change.schema if field.name not in known]
+        if added:  # to the contract, since the table was made
+            delta.alter.add_columns(Schema.from_arrow(pa.schema(added)).fields)
         stamp = int(now.timestamp() * 1000)
         actions: list[AddAction | RemoveAction] = [
             RemoveAction(

@@ -59,7 +59,7 @@ def from_intervals(queue: Queue, starts: Int64, rows: Rows) -> tuple[Counts, tup
     Returns:
         The counts, and sentences on rows that could not be used.
     """
-    place, inside = _place(queue, starts, rows["ts"])
+    place, inside = place_on(queue, starts, rows["ts"])
     length = rows["minutes"] * 60
     fits = rows["ts"] + length <= starts[place] + queue.interval_minutes * 60
     twice = _overlap(rows["ts"], length)
@@ -144,7 +144,7 @@ def from_contacts(
         gaps: When it was broken for this queue.
         events: Calendar events of this queue; one that silence fills by half explains it.
     """
-    place, inside = _place(queue, starts, rows["ts"])
+    place, inside = place_on(queue, starts, rows["ts"])
     place, kept = place[inside], {name: values[inside] for name, values in rows.items()}
     ends = starts + queue.interval_minutes * 60
     first_day = int(local_times(rows["ts"][:1].astype(np.int64), queue.time_zone).day[0]) + 1
@@ -179,8 +179,17 @@ def _explains(event: Event, gaps: Sequence[Gap]) -> bool:
     return 2 * silent >= event.ends_at - event.starts_at
 
 
-def _place(queue: Queue, starts: Int64, ts: Float64) -> tuple[Int64, Bool]:
-    """Return each row's place on the grid, and whether it has one."""
+def place_on(queue: Queue, starts: Int64, ts: Float64) -> tuple[Int64, Bool]:
+    """Return each row's place on a queue's grid, and whether it has one.
+
+    Args:
+        queue: The queue.
+        starts: The grid, epoch seconds, int64[g], at least one.
+        ts: When each row begins, epoch seconds, float64[n].
+
+    Returns:
+        int64[n] and bool[n].
+    """
     at = interval_of(ts.astype(np.int64), queue.interval_minutes, queue.time_zone)
     place = np.searchsorted(starts, at).astype(np.int64)
     inside = (place < len(starts)) & (at >= starts[0])

@@ -24,6 +24,7 @@ class Override:
         made_by: Who made it.
         made_at: When, epoch seconds.
         reason: Why, where it was said.
+        withdrawn_at: When it was taken back, epoch seconds; None where it was not.
     """
 
     override_id: str
@@ -35,6 +36,7 @@ class Override:
     made_by: str
     made_at: int
     reason: str | None
+    withdrawn_at: int | None = None
 
     @property
     def end(self) -> int:
@@ -42,43 +44,81 @@ class Override:
         return self.start + self.interval_minutes * 60
 
 
+@dataclass(frozen=True)
+class Overridden:
+    """What a planner's overrides put in place of one queue's forecast; h intervals.
+
+    Attributes:
+        offered: Contacts, float64[h]; NaN where the forecast holds.
+        aht_seconds: Average handle time, float64[h]; NaN where the forecast's holds.
+        which: Place of the override that counts, int64[h], of several the last; -1 for none.
+    """
+
+    offered: Float64
+    aht_seconds: Float64
+    which: Int64
+
+
 def overridden(
     overrides: Sequence[Override], *, starts: Int64, mean: Float64, interval_minutes: int
-) -> Float64:
-    """Return the contacts that a planner's overrides put in place of one queue's forecast.
+) -> Overridden:
+    """Lay a planner's overrides over one queue's forecast.
 
-    For each interval the override made last counts, of those made at or before its start. One
-    over a longer span is split in proportion to the forecast, or evenly where that is zero. An
-    override whose span reaches beyond the forecast cannot be split and is left out, and so is an
-    interval that overrides cover in part.
+    For each interval the override made last counts, of those made at or before its start and not
+    taken back by then. One over a longer span is split in proportion to the forecast, or evenly
+    where that is zero. An override whose span reaches beyond the forecast cannot be split and is
+    left out, and so is an interval that overrides cover in part.
 
     Args:
-        overrides: Of this queue, by ``made_at``, then id.
+        overrides: Of this queue, in the order they were made.
         starts: Interval starts, epoch seconds, int64[h], ascending.
         mean: The forecast, contacts, float64[h].
         interval_minutes: Length of an interval: 15, 30 or 60.
 
-    Returns:
-        float64[h], contacts; NaN where the forecast holds.
-
-    >>> whole = Override("o", "q", 0, 60, 90.0, None, "Ann", 0, None)
+    >>> whole = Override("o", "q", 0, 60, 90.0, 300.0, "Ann", 0, None)
     >>> half_hours = np.array([0, 1800])
     >>> mean = np.array([20.0, 10.0])
-    >>> overridden([whole], starts=half_hours, mean=mean, interval_minutes=30).tolist()
-    [60.0, 30.0]
+    >>> found = overridden([whole], starts=half_hours, mean=mean, interval_minutes=30)
+    >>> found.offered.tolist(), found.aht_seconds.tolist(), found.which.tolist()
+    ([60.0, 30.0], [300.0, 300.0], [0, 0])
     """
     per = interval_minutes * 60 // GRID_SECONDS
     cells = (starts[:, None] + np.arange(per) * GRID_SECONDS).reshape(-1)
     usual = np.repeat(mean / per, per)
-    must_be_made_by = np.repeat(starts, per)
-    found = np.full(len(cells), np.nan)
-    for override in overrides:
+    begins = np.repeat(starts, per)
+    offered, aht = np.full((2, len(cells)), np.nan)
+    which = np.full(len(cells), -1)
+    for place, override in enumerate(overrides):
         first, last = np.searchsorted(cells, (override.start, override.end))
         if (last - first) * GRID_SECONDS != override.end - override.start:
             continue
-        total = float(usual[first:last].sum())
-        share = usual[first:last] / total if total > 0 else 1 / (last - first)
-        counts = must_be_made_by[first:last] >= override.made_at
-        found[first:last] = np.where(counts, override.offered * share, found[first:last])
-    whole: Float64 = found.reshape(-1, per).sum(axis=1)
-    return whole
+        span = slice(first, last)
+        counts = begins[span] >= override.made_at
+        if override.withdrawn_at is not None:
+            counts &= begins[span] < override.withdrawn_at
+        total = float(usual[span].sum())
+        share = usual[span] / total if total > 0 else 1 / (last - first)
+        its_aht = np.nan if override.aht_seconds is None else override.aht_seconds
+        offered[span] = np.where(counts, override.offered * share, offered[span])
+        aht[span] = np.where(counts, its_aht, aht[span])
+        which[span] = np.where(counts, place, which[span])
+    by_interval = (len(starts), per)
+    return Overridden(
+        offered=offered.reshape(by_interval).sum(axis=1),
+        aht_seconds=_mean_aht(offered.reshape(by_interval), aht.reshape(by_interval)),
+        which=np.where(
+            (which.reshape(by_interval) < 0).any(axis=1),
+            -1,
+            which.reshape(by_interval).max(axis=1, initial=-1),
+        ),
+    )
+
+
+def _mean_aht(offered: Float64, aht: Float64) -> Float64:
+    """Return each interval's handle time, weighted by contacts, float64[h]; NaN in doubt."""
+    total = offered.sum(axis=1, keepdims=True)
+    weights = np.divide(
+        offered, total, out=np.full_like(offered, 1 / offered.shape[1]), where=total > 0
+    )
+    mean: Float64 = np.where(np.isnan(total[:, 0]), np.nan, (weights * aht).sum(axis=1))
+    return mean

@@ -33,6 +33,7 @@ from features.calendar import (
 from features.contracts import INTERVAL_MINUTES
 from features.gaps import GAP_EXPECTED, GAP_WEEKS, Gap, feed_gaps, stopped
 from features.observed import Counts, Rows, from_contacts, from_intervals
+from features.quarters import Source, count_quarters
 from features.snapshot import QueueHistory
 
 
@@ -104,25 +105,28 @@ def build_panel(
         starts = _grid(fitted, own, stated, as_of)
         if len(starts) == 0:
             continue
-        parts = []
+        parts, sources = [], []
         if stated is not None:
             counts, notes = from_intervals(fitted, starts, stated)
             warnings.extend(notes)
             parts.append(counts)
+            sources.append(Source(stated, counts.offered))
         if own is not None:
             alone = _own_gaps(fitted, own, shared, reach=reach)
             warnings.extend(_gap_warning(f"queue `{queue.queue}`: no contact", alone))
-            parts.append(
-                from_contacts(
-                    fitted,
-                    starts,
-                    own,
-                    reach=reach,
-                    gaps=(*shared, *alone),
-                    events=[e for e in events if not e.queues or queue.queue in e.queues],
-                )
+            counts = from_contacts(
+                fitted,
+                starts,
+                own,
+                reach=reach,
+                gaps=(*shared, *alone),
+                events=[e for e in events if not e.queues or queue.queue in e.queues],
             )
-        panels[queue.queue] = _merge(fitted, starts, parts, as_of, warnings)
+            parts.append(counts)
+            sources.append(Source(own, counts.offered))
+        merged = _merge(fitted, starts, parts, as_of, warnings)
+        quarters = count_quarters(fitted, starts, sources, as_of=as_of)
+        panels[queue.queue] = replace(merged, history=replace(merged.history, quarters=quarters))
     return Panel(panels, tuple(warnings))
 
 

@@ -21,6 +21,7 @@ from features.snapshot import (
     CUSTOMERS_FILE,
     EVENTS_FILE,
     ORDERS_FILE,
+    QUARTERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
@@ -29,6 +30,7 @@ from features.snapshot import (
     Snapshot,
     open_snapshot,
     orders_to_table,
+    quarters_to_table,
     queue_to_json,
     write_arrow,
 )
@@ -77,6 +79,8 @@ def publish_snapshot(
     ) as folder:
         write_arrow(folder / VOLUME_FILE, panel_table(panel))
         write_arrow(folder / ORDERS_FILE, orders_to_table(orders))
+        quarters = {name: queue.history.quarters for name, queue in panel.queues.items()}
+        write_arrow(folder / QUARTERS_FILE, quarters_to_table(quarters))
         meta["queues"] = len(panel.queues)
         if isinstance(customers, Snapshot):
             _keep(customers.artefact.file(CUSTOMERS_FILE), folder / CUSTOMERS_FILE)

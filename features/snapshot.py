@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,20 @@ from features.calendar import Bool, Event, Float64, Int64, Queue, epoch
 from features.contracts import ORDER_STAGES
 
 SNAPSHOT_KIND = "snapshot"
-SNAPSHOT_SCHEMA = 2
+SNAPSHOT_SCHEMA = 3
 VOLUME_FILE = "volume.arrow"
 ORDERS_FILE = "orders.arrow"
+QUARTERS_FILE = "quarters.arrow"
 CUSTOMERS_FILE = "customers.arrow"
 QUEUES_FILE = "queues.json"
 EVENTS_FILE = "events.json"
+QUARTERS = (7 * 24, 4)
+"""Hours of the local week from Monday 00:00, and quarters of each."""
+
+
+def no_quarters() -> Float64:
+    """Return the contacts by quarter of a queue of which none were counted."""
+    return np.zeros(QUARTERS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class QueueHistory:
         offered: Contacts offered, float64[n]; NaN where not observed, 0 where closed.
         aht_seconds: Average handle time, float64[n]; NaN where nothing was handled.
         handled: Contacts that the AHT is the mean of, float64[n].
+        quarters: Contacts seen lately by hour of the local week and quarter of it,
+            float64[168, 4]; all 0 where none were counted by quarters.
     """
 
     queue: Queue
@@ -47,6 +57,7 @@ class QueueHistory:
     offered: Float64
     aht_seconds: Float64
     handled: Float64
+    quarters: Float64 = field(default_factory=no_quarters)
 
     @property
     def observed(self) -> Bool:
@@ -54,7 +65,7 @@ class QueueHistory:
         return ~np.isnan(self.offered)
 
     def before(self, moment: datetime) -> QueueHistory:
-        """Return the intervals that had ended by a moment."""
+        """Return the intervals that had ended by a moment; the quarters stay as they are."""
         ends = epoch(moment) - self.queue.interval_minutes * 60
         n = int(np.searchsorted(self.starts, ends, side="right"))
         return replace(
@@ -196,6 +207,26 @@ def orders_from_table(table: pa.Table) -> OrderFlow:
     return OrderFlow(starts, np.column_stack([table.column(s).to_numpy() for s in ORDER_STAGES]))
 
 
+def quarters_to_table(quarters: Mapping[str, Float64]) -> pa.Table:
+    """Return contacts by quarter as ``quarters.arrow`` holds them: ``queue``, ``contacts``."""
+    counts = np.concatenate([np.empty(0), *(values.reshape(-1) for values in quarters.values())])
+    return pa.table(
+        {
+            "queue": pa.array(list(quarters), pa.string()),
+            "contacts": pa.FixedSizeListArray.from_arrays(
+                pa.array(counts, pa.float64()), QUARTERS[0] * QUARTERS[1]
+            ),
+        }
+    )
+
+
+def quarters_from_table(table: pa.Table) -> dict[str, Float64]:
+    """Return what ``quarters_to_table`` wrote, by queue, float64[168, 4] each."""
+    names, columns = table.column("queue").to_pylist(), table.column("contacts").combine_chunks()
+    counts = columns.flatten().to_numpy().reshape(-1, *QUARTERS)
+    return dict(zip(names, counts, strict=True))
+
+
 def open_snapshot(path: Path) -> Snapshot:
     """Verify and read one snapshot folder.
 
@@ -222,7 +253,11 @@ def _read(artefact: Artefact) -> Snapshot:
     return Snapshot(
         artefact=artefact,
         as_of=datetime.fromisoformat(artefact.meta["as_of"]),
-        histories=_histories(read_arrow(artefact.file(VOLUME_FILE)), queues),
+        histories=_histories(
+            read_arrow(artefact.file(VOLUME_FILE)),
+            queues,
+            quarters=quarters_from_table(read_arrow(artefact.file(QUARTERS_FILE))),
+        ),
         events=tuple(event_from_json(e) for e in artefact.json(EVENTS_FILE)),
         orders=orders_from_table(read_arrow(artefact.file(ORDERS_FILE))),
         customers=FeatureTable(
@@ -236,7 +271,9 @@ def _read(artefact: Artefact) -> Snapshot:
     )
 
 
-def _histories(volume: pa.Table, queues: Sequence[Queue]) -> dict[str, QueueHistory]:
+def _histories(
+    volume: pa.Table, queues: Sequence[Queue], *, quarters: Mapping[str, Float64]
+) -> dict[str, QueueHistory]:
     """Cut the volume table (sorted by queue, then start) into one history a queue."""
     counts = pc.value_counts(volume.column("queue"))
     stops = dict(
@@ -260,5 +297,6 @@ def _histories(volume: pa.Table, queues: Sequence[Queue]) -> dict[str, QueueHist
             offered=rows.column("offered").to_numpy(),
             aht_seconds=rows.column("aht_seconds").to_numpy(),
             handled=rows.column("handled").to_numpy(),
+            quarters=quarters[queue.queue],
         )
     return found

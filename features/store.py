@@ -32,6 +32,7 @@ from features.panel import Panel, build_panel
 from features.publish import publish_snapshot
 from features.rows import event_of, queue_of
 from features.snapshot import OrderFlow, QueueHistory, Snapshot, open_current_snapshot
+from features.waits import Waits, waited_contacts, waits_of
 from features.windows import known, literal, second_of, written
 
 EVENT_TABLES = ("interactions", "intervals", "purchases")
@@ -165,6 +166,7 @@ class FeatureStore:
             "reason",
             start=second_of(rows.interval_start),
             made_at=second_of(rows.made_at),
+            withdrawn_at=second_of(rows.withdrawn_at),
         ).order_by("made_at", "override_id")
         return tuple(Override(**row) for row in self._engine.arrow(found).to_pylist())
 
@@ -193,6 +195,16 @@ class FeatureStore:
             self._engine.arrow(order_delays(purchases, as_of)),
             as_of=epoch(as_of),
         )
+
+    def waits(self, as_of: datetime, *, days: int) -> Waits:
+        """Return the contacts of the last days whose wait was over, as known at a moment.
+
+        Args:
+            as_of: Aware, whole seconds.
+            days: How many days of 24 hours to look back.
+        """
+        rows = waited_contacts(self._tables["interactions"], as_of, days=days)
+        return waits_of(self._engine.batches(rows))
 
     def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
         """Return the features of everybody known at each as-of.

@@ -129,9 +129,13 @@ class Watcher:
 
     Args:
         home: Where to look.
+
+    Attributes:
+        home: Where it looks.
     """
 
     def __init__(self, home: Home) -> None:
+        self.home = home
         self._refreshing = threading.Lock()
         self._published = Published()
         self._roots: dict[Part, tuple[Path, Callable[[Path], Any]]] = {

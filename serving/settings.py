@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         description="Folder that holds the lake, snapshots, bundles and published sets; "
         "by default `.ebbflow` in the working folder, or the one inside the Bento.",
     )
+    database_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the database that keeps planners' overrides; by default "
+        "the file `service.db` in the home.",
+    )
     host: str = Field(
         default="127.0.0.1",
         description="Address to listen on. There is no authentication: keep it behind a proxy.",

@@ -42,12 +42,15 @@ from features.snapshot import (
     EVENTS_FILE,
     NO_ORDERS,
     ORDERS_FILE,
+    QUARTERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
     VOLUME_FILE,
+    no_quarters,
     open_current_snapshot,
     orders_to_table,
+    quarters_to_table,
     queue_to_json,
     write_arrow,
 )
@@ -169,6 +172,10 @@ def put_snapshot(
         (folder / QUEUES_FILE).write_text(json.dumps([queue_to_json(q) for q in QUEUES]))
         (folder / EVENTS_FILE).write_text("[]")
         write_arrow(folder / ORDERS_FILE, orders_to_table(NO_ORDERS))
+        write_arrow(
+            folder / QUARTERS_FILE,
+            quarters_to_table({queue.queue: no_quarters() for queue in QUEUES}),
+        )
     return _publish(home.snapshots, folder)
 
 

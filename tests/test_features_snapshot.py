@@ -13,8 +13,11 @@ from features.snapshot import (
     FeatureTable,
     QueueHistory,
     event_from_json,
+    no_quarters,
     open_current_snapshot,
     open_snapshot,
+    quarters_from_table,
+    quarters_to_table,
     queue_from_json,
     queue_to_json,
     read_arrow,
@@ -76,6 +79,17 @@ def test_queues_and_events_read_back_from_json():
     assert queue_from_json(queue_to_json(queue)) == queue
     event = {"event_id": "e", "kind": "k", "starts_at": 1, "ends_at": 2, "known_at": 0}
     assert event_from_json(event | {"queues": ["a"], "size": None}).queues == ("a",)
+
+
+def test_contacts_by_quarter_read_back_from_their_table(tmp_path):
+    rng = np.random.default_rng(0)
+    quarters = {"b": rng.uniform(size=(168, 4)), "a": no_quarters()}
+    write_arrow(tmp_path / "q.arrow", quarters_to_table(quarters))
+    found = quarters_from_table(read_arrow(tmp_path / "q.arrow"))
+    assert list(found) == ["b", "a"]
+    assert all((found[name] == quarters[name]).all() for name in quarters)
+    write_arrow(tmp_path / "none.arrow", quarters_to_table({}))
+    assert quarters_from_table(read_arrow(tmp_path / "none.arrow")) == {}
 
 
 def test_an_arrow_file_reads_back_in_one_batch(tmp_path):

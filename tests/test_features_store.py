@@ -138,6 +138,8 @@ def test_a_snapshot_holds_what_the_store_answers(store, home):
     np.testing.assert_array_equal(history.offered, own.offered)
     np.testing.assert_array_equal(history.starts, own.starts)
     np.testing.assert_array_equal(history.aht_seconds, own.aht_seconds)
+    np.testing.assert_array_equal(history.quarters, own.quarters)
+    assert history.quarters.any()
     assert history.queue == own.queue
 
 

@@ -15,10 +15,9 @@ from serving_world import DAYS, MADE_AT, World, build_world, put_forecast
 from features.contracts import QUANTILE_LEVELS
 from features.errors import HorizonError, InputError, UnknownNameError
 from serving.http import answers
-from serving.http.agents import staffing_json
 from serving.http.answers import ForecastWriter, quantiles_at
 from serving.http.choice import choose
-from serving.http.schemas import ForecastRequest, StaffingRequest
+from serving.http.schemas import ForecastRequest
 from serving.sets.forecast import ForecastSet, open_forecast_set
 
 END = MADE_AT + timedelta(days=DAYS)
@@ -148,8 +147,8 @@ def test_an_unknown_queue_gets_near_names(forecast: ForecastSet) -> None:
     assert caught.value.field == "queues.1"
 
 
-def test_an_interval_that_is_not_the_queues_own_is_refused(forecast: ForecastSet) -> None:
-    with pytest.raises(InputError, match="expected 30"):
+def test_an_interval_longer_than_the_queues_own_is_refused(forecast: ForecastSet) -> None:
+    with pytest.raises(InputError, match="one of 15, 30"):
         choose(ForecastRequest(queues=["phone"], interval_minutes=60), of=forecast)
     assert choose(ForecastRequest(queues=["phone"], interval_minutes=30), of=forecast).intervals
 
@@ -219,69 +218,3 @@ def test_csv_holds_the_same_numbers_as_json(forecast: ForecastSet) -> None:
 )
 def test_if_none_match_is_compared_as_the_standard_says(header: str | None, expected: bool) -> None:
     assert answers.matches(header, '"a"') is expected
-
-
-def staffing(forecast: ForecastSet, **fields: object) -> dict:
-    asked = StaffingRequest.model_validate(fields)
-    return json.loads(staffing_json(choose(asked, of=forecast), request=asked))["queues"][0]
-
-
-HOUR = {"queues": ["phone"], "start": "2026-03-20T08:00:00Z", "end": "2026-03-20T09:00:00Z"}
-
-
-def test_staffing_meets_the_goal_and_one_agent_fewer_would_not(forecast: ForecastSet) -> None:
-    found = staffing(forecast, **HOUR, model="erlang_c")["intervals"][0]
-    # 20 contacts in 30 minutes at 300 s are 3.33 erlangs. Erlang C by the textbook's sum.
-    load, n = 20 * 300 / 1800, found["agents_on_phone"]
-
-    def level(servers: int) -> float:
-        terms = [load**k / float(np.prod(np.arange(1, k + 1))) for k in range(servers + 1)]
-        wait = terms[-1] * servers / (servers - load)
-        wait /= sum(terms[:-1]) + wait
-        return float(1 - wait * np.exp(-(servers - load) * 20 / 300))
-
-    assert found["service_level"] == pytest.approx(level(n), abs=1e-4)
-    assert level(n) >= 0.8 > level(n - 1)
-    assert found["occupancy"] == pytest.approx(load / n, abs=1e-4)
-    assert found["abandonment"] is None
-
-
-def test_impatience_is_used_where_the_queue_knows_it(forecast: ForecastSet) -> None:
-    found = staffing(forecast, **HOUR)
-    assert (found["model"], found["patience_seconds"]) == ("erlang_a", 180.0)
-    assert 0 < found["intervals"][0]["abandonment"] < 0.2
-
-
-def test_erlang_a_without_a_patience_asks_for_one(forecast: ForecastSet) -> None:
-    with pytest.raises(InputError, match="Send `patience_seconds`") as caught:
-        staffing(forecast, queues=["mail"], model="erlang_a")
-    assert caught.value.field == "patience_seconds"
-    assert staffing(forecast, queues=["mail"], model="erlang_a", patience_seconds=60)
-
-
-def test_shrinkage_and_goal_change_the_agents(forecast: ForecastSet) -> None:
-    plain = staffing(forecast, **HOUR)["intervals"][0]
-    shrunk = staffing(forecast, **HOUR, shrinkage=0.5)["intervals"][0]
-    assert shrunk["agents_on_phone"] == plain["agents_on_phone"]
-    assert shrunk["agents_rostered"] == 2 * plain["agents_rostered"]
-    better = staffing(forecast, **HOUR, goal={"service_level": 0.99})
-    assert better["goal"] == {"service_level": 0.99, "threshold_seconds": 20.0}
-    assert better["intervals"][0]["agents_on_phone"] > plain["agents_on_phone"]
-
-
-def test_days_add_up_the_intervals_by_local_day(forecast: ForecastSet) -> None:
-    found = staffing(forecast, queues=["phone"])
-    zone, hours = ZoneInfo("Europe/Berlin"), {}
-    for interval in found["intervals"]:
-        day = datetime.fromisoformat(interval["start"]).astimezone(zone).date().isoformat()
-        hours[day] = hours.get(day, 0) + interval["agents_on_phone"] / 2
-    assert {d["date"]: d["agent_hours_on_phone"] for d in found["days"]} == hours
-    assert max(d["peak_agents_on_phone"] for d in found["days"]) == max(
-        i["agents_on_phone"] for i in found["intervals"]
-    )
-
-
-def test_a_closed_interval_needs_nobody(forecast: ForecastSet) -> None:
-    closed = [i for i in staffing(forecast, queues=["phone"])["intervals"] if not i["is_open"]]
-    assert closed
-    assert {i["agents_on_phone"] for i in closed} == {0}

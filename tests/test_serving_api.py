@@ -26,7 +26,8 @@ from serving_world import (
 )
 
 from features.artefact import CURRENT
-from serving.http import problems, shapes, volume_shapes
+from serving.http import problems, shapes, staffing_shapes, volume_shapes
+from serving.http.examples import EXAMPLES
 
 GOLDEN = Path(__file__).parent / "golden"
 PROBLEM = "application/problem+json"
@@ -76,8 +77,8 @@ def problem(response: Any, status: int, kind: str) -> dict:
         ),
         ("GET", "/v1/forecast?parts=true", None, volume_shapes.ForecastAnswer),
         ("POST", "/v1/forecast/totals", {"by": "all", "what_if": {}}, volume_shapes.TotalsAnswer),
-        ("POST", "/v1/staffing", {"shrinkage": 0.3}, volume_shapes.StaffingAnswer),
-        ("POST", "/v1/staffing", {"model": "erlang_c"}, volume_shapes.StaffingAnswer),
+        ("POST", "/v1/staffing", {"shrinkage": 0.3}, staffing_shapes.StaffingAnswer),
+        ("POST", "/v1/staffing", {"model": "erlang_c"}, staffing_shapes.StaffingAnswer),
         ("POST", "/v1/churn/scores", {"customer_ids": customer_ids()}, shapes.ScoresAnswer),
         ("GET", "/v1/queues", None, volume_shapes.QueuesAnswer),
         ("GET", "/v1/events", None, volume_shapes.EventsAnswer),
@@ -355,7 +356,10 @@ def test_a_method_that_a_route_does_not_take_is_told_which_it_does(server: Serve
     assert server.http.post("/healthz").headers["allow"] == "GET"
 
 
-POSTS = ["/v1/forecast", "/v1/forecast/totals", "/v1/staffing", "/v1/churn/scores"]
+POSTS = [
+    *("/v1/forecast", "/v1/forecast/totals", "/v1/staffing", "/v1/churn/scores"),
+    *("/v1/forecast/overrides", "/v1/forecast/overrides/any/withdraw"),
+]
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
     lambda inner: (
@@ -367,7 +371,8 @@ FIELDS = st.sampled_from(
     [
         *("queues", "start", "end", "quantiles", "interval_minutes", "goal", "model"),
         *("patience_seconds", "shrinkage", "max_occupancy", "customer_ids"),
-        *("parts", "paths", "what_if", "by"),
+        *("parts", "paths", "what_if", "by", "overrides", "made_by", "reason"),
+        *("policy", "costs", "shifts", "backlog", "concurrency", "slowdown", "calibrated"),
     ]
 )
 TIMES = st.datetimes().map(lambda t: t.isoformat() + "Z") | st.datetimes().map(str)
@@ -403,7 +408,7 @@ def test_no_bytes_make_a_server_error(server: Server, path: str, body: bytes) ->
 
 @settings(max_examples=100, deadline=None)
 @given(
-    path=st.sampled_from(["/v1/forecast", "/v1/churn/scores"]),
+    path=st.sampled_from(["/v1/forecast", "/v1/forecast/overrides", "/v1/churn/scores"]),
     query=st.lists(
         st.tuples(
             st.sampled_from(
@@ -460,7 +465,8 @@ def test_every_route_parameter_and_field_is_described(server: Server) -> None:
                 assert response["description"], (where, status)
                 if int(status) >= 400 and path != "/readyz":
                     assert list(response["content"]) == [PROBLEM], (where, status)
-            success = operation["responses"]["200"]["content"].values()
+            code = "201" if "201" in operation["responses"] else "200"
+            success = operation["responses"][code]["content"].values()
             assert all(kind["example"] for kind in success), where
     for name, schema in document["components"]["schemas"].items():
         assert schema.get("description"), name
@@ -553,14 +559,16 @@ def test_the_guide_names_every_route_problem_and_request_field(server: Server) -
 
 GUIDED = (
     *("ForecastRequest", "TotalsRequest", "StaffingRequest", "ScoresRequest", "ScoreRecord"),
+    *("ServiceGoal", "StaffingPolicy", "StaffingCosts", "Shifts", "StaffingInterval"),
     *("WhatIf", "AddedEvent", "Scaling", "Closing", "PathsRequest", "Parts"),
+    *("OverridesRequest", "NewOverride", "WithdrawRequest"),
 )
 
 
 def test_the_guides_json_bodies_are_valid_requests(server: Server) -> None:
     guide = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
     asked = re.findall(r"-X POST \S+3000(\S+).*?-d '([^']+)'", guide, flags=re.DOTALL)
-    assert len(asked) == 7
+    assert len(asked) == 8
     for path, body in asked:
         # The world of these tests begins 19 days after the guide's.
         known = re.sub(
@@ -569,13 +577,14 @@ def test_the_guides_json_bodies_are_valid_requests(server: Server) -> None:
             body.replace('"sales"', '"phone"'),
         )
         response = server.http.post(path, json=json.loads(known))
-        assert response.status_code == 200, response.text
+        assert response.status_code in (200, 201), response.text
 
 
 def test_the_guides_answers_are_what_the_document_describes() -> None:
     guide = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
     shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", guide, flags=re.DOTALL)]
-    forecast, totals, problem = shown
+    forecast, totals, staffing, problem = shown
     volume_shapes.ForecastAnswer.model_validate_json(json.dumps(forecast))
     volume_shapes.TotalsAnswer.model_validate_json(json.dumps(totals))
+    assert staffing == EXAMPLES["staffing"]
     shapes.ProblemDetails.model_validate(problem)

@@ -1,8 +1,7 @@
-"""Erlang B, C and A against exact sums, printed tables, quadrature and a simulation."""
+"""Erlang B, C and A against exact sums, printed tables and quadrature; how they move."""
 
 from __future__ import annotations
 
-import heapq
 import math
 from fractions import Fraction
 
@@ -11,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.erlang import Performance, blocking, erlang_a, erlang_b, erlang_c
+from serving.staffing.chain import blocking, chat_blocking
+from serving.staffing.erlang import Performance, fare, levels
+from serving.staffing.goal import Line
 
 
 def one(value: float) -> np.ndarray:
@@ -23,17 +24,19 @@ def agents(n: int) -> np.ndarray:
 
 
 def fare_a(load: float, n: int, *, aht: float, within: float, patience: float) -> Performance:
-    return erlang_a(
-        one(load),
-        aht_seconds=one(aht),
-        servers=agents(n),
-        within_seconds=within,
-        patience_seconds=patience,
-    )
+    return fare_one(load, n, Line(patience_seconds=patience), aht=aht, within=within)
 
 
 def fare_c(load: float, n: int, *, aht: float, within: float) -> Performance:
-    return erlang_c(one(load), aht_seconds=one(aht), servers=agents(n), within_seconds=within)
+    return fare_one(load, n, Line(), aht=aht, within=within)
+
+
+def fare_b(load: float, n: int) -> Performance:
+    return fare_one(load, n, Line(blocked=True), aht=300.0, within=0.0)
+
+
+def fare_one(load: float, n: int, line: Line, *, aht: float, within: float) -> Performance:
+    return fare(one(load), aht_seconds=one(aht), agents=agents(n), line=line, within_seconds=within)
 
 
 def exact_blocking(load: Fraction, n: int) -> Fraction:
@@ -49,7 +52,7 @@ def test_blocking_equals_the_exact_sum_for_up_to_120_servers(numerator: int) -> 
     load, servers = Fraction(numerator, 10), np.arange(0, 121, 5)
     found = blocking(np.full(len(servers), float(load)), servers)
     exact = [float(exact_blocking(load, int(n))) for n in servers]
-    np.testing.assert_allclose(found, exact, rtol=1e-12)
+    np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-300)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +75,13 @@ def test_no_interval_gives_no_values() -> None:
     empty = np.empty(0)
     none = np.empty(0, dtype=np.int64)
     assert len(blocking(empty, none)) == 0
-    found = erlang_a(empty, aht_seconds=empty, servers=none, within_seconds=20, patience_seconds=60)
-    assert len(found.service_level) == 0
+    for line in LINES:
+        found = fare(empty, aht_seconds=empty, agents=none, line=line, within_seconds=20)
+        assert len(found.service_level) == len(found.occupancy) == 0
 
 
 def test_erlang_b_loses_what_is_blocked_and_nobody_waits() -> None:
-    found = erlang_b(one(2.0), servers=agents(3))
+    found = fare_b(2.0, 3)
     lost = (8 / 6) / (1 + 2 + 2 + 8 / 6)
     assert found.abandonment[0] == pytest.approx(lost)
     assert found.service_level[0] == pytest.approx(1 - lost)
@@ -120,7 +124,7 @@ def test_an_interval_without_contacts_meets_everything() -> None:
         for found in (
             fare_c(0.0, n, aht=1.0, within=20.0),
             fare_a(0.0, n, aht=1.0, within=20.0, patience=60.0),
-            erlang_b(one(0.0), servers=agents(n)),
+            fare_b(0.0, n),
         ):
             assert found.service_level[0] == 1
             assert found.asa_seconds[0] == 0
@@ -265,44 +269,92 @@ def test_a_longer_threshold_is_easier_and_never_beats_what_is_answered(
     assert loose.service_level[0] <= 1 - loose.abandonment[0] + 1e-12
 
 
-def simulate(
-    *, load: float, aht: float, n: int, patience: float, within: float, seed: int
-) -> np.ndarray:
-    """Return, for 30 batches of 5,000 contacts: answered in time, hung up, mean answered wait."""
-    batches, size = 30, 5_000
-    rng = np.random.default_rng(seed)
-    total = batches * size + size
-    arrivals = np.cumsum(rng.exponential(aht / load, total)).tolist()
-    talks = rng.exponential(aht, total).tolist()
-    patiences = (
-        rng.exponential(patience, total).tolist() if math.isfinite(patience) else [patience] * total
-    )
-    free = [0.0] * n
-    rows = []
-    for arrival, talk, patient in zip(arrivals, talks, patiences, strict=True):
-        wait = max(free[0] - arrival, 0.0)
-        if wait > patient:
-            rows.append((0.0, 1.0, math.nan))
-            continue
-        heapq.heapreplace(free, arrival + wait + talk)
-        rows.append((float(wait <= within), 0.0, wait))
-    return np.nanmean(np.array(rows[size:]).reshape(batches, size, 3), axis=1)
-
-
-@pytest.mark.parametrize(
-    ("load", "n", "patience"),
-    [(16.667, 19, 180.0), (5.0, 4, 90.0), (16.667, 21, math.inf)],
-    ids=["erlang-a", "erlang-a overloaded", "erlang-c"],
+LINES = (
+    Line(),
+    Line(patience_seconds=60.0),
+    Line(blocked=True),
+    Line(concurrency=3, slowdown=0.3),
+    Line(patience_seconds=60.0, concurrency=3, slowdown=0.3),
+    Line(blocked=True, concurrency=2, slowdown=1.0),
 )
-def test_a_simulated_queue_agrees_within_three_standard_errors(
-    load: float, n: int, patience: float
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    load=st.floats(0.01, 60.0),
+    n=st.integers(1, 40),
+    within=TIMES,
+    line=st.sampled_from(LINES),
+    factor=st.floats(1.0, 2.0),
+)
+def test_chats_too_fare_better_with_more_agents_and_worse_with_more_load(
+    load: float, n: int, within: float, line: Line, factor: float
 ) -> None:
-    batches = simulate(load=load, aht=300.0, n=n, patience=patience, within=20.0, seed=7)
-    mean, error = batches.mean(axis=0), batches.std(axis=0, ddof=1) / math.sqrt(len(batches))
-    found = (
-        fare_a(load, n, aht=300.0, within=20.0, patience=patience)
-        if math.isfinite(patience)
-        else fare_c(load, n, aht=300.0, within=20.0)
-    )
-    expected = [found.service_level[0], found.abandonment[0], found.asa_seconds[0]]
-    assert (np.abs(mean - expected) <= 3 * error + 1e-12).all(), (mean, expected, error)
+    base = fare_one(load, n, line, aht=240.0, within=within)
+    for worse, better in (
+        (base, fare_one(load, n + 1, line, aht=240.0, within=within)),
+        (fare_one(load * factor, n, line, aht=240.0, within=within), base),
+    ):
+        assert better.service_level[0] >= worse.service_level[0] - 1e-12
+        assert better.abandonment[0] <= worse.abandonment[0] + 1e-12
+        assert better.occupancy[0] <= worse.occupancy[0] + 1e-12
+
+
+@pytest.mark.parametrize("patience", [None, 90.0])
+def test_contacts_that_do_not_slow_one_another_make_each_place_a_server(
+    patience: float | None,
+) -> None:
+    # So faint a slowdown takes the way of chats and must arrive where plain servers do.
+    for held, n in ((2, 5), (3, 3), (4, 9)):
+        chats, servers = (
+            fare_one(0.8 * held * n, k, line, aht=240.0, within=20.0)
+            for k, line in (
+                (n, Line(patience_seconds=patience, concurrency=held, slowdown=1e-15)),
+                (n * held, Line(patience_seconds=patience)),
+            )
+        )
+        assert chats.service_level[0] == pytest.approx(servers.service_level[0], rel=1e-12)
+        assert chats.occupancy[0] == pytest.approx(servers.occupancy[0], rel=1e-12)
+        same = fare_one(
+            0.8 * held * n,
+            n,
+            Line(patience_seconds=patience, concurrency=held),
+            aht=240.0,
+            within=20.0,
+        )
+        assert same == fare_one(
+            0.8 * held * n, n * held, Line(patience_seconds=patience), aht=240.0, within=20.0
+        )
+
+
+def test_two_chats_at_half_pace_are_worth_one_contact_at_a_time() -> None:
+    # With a slowdown of 1, an agent completes as many contacts whether she holds one or two:
+    # one agent with an AHT of 200 s for two is M/M/1/2 of 100 s: 1 : a/2 : (a/2)².
+    found = chat_blocking(one(1.0), agents(1), concurrency=2, slowdown=1.0)
+    assert found.full[0] == pytest.approx(0.25 / 1.75)
+    assert found.held[0] == pytest.approx(0.5 / 1.5)
+
+
+def test_levels_say_what_fare_says() -> None:
+    rng = np.random.default_rng(3)
+    load, n = rng.gamma(2.0, 5.0, 50), rng.integers(0, 30, 50)
+    load[::7] = 0
+    for line in LINES:
+        ask = {"aht_seconds": np.full(50, 240.0), "agents": n, "within_seconds": 30.0}
+        whole, part = fare(load, line=line, **ask), levels(load, line=line, **ask)
+        assert part.service_level.tolist() == whole.service_level.tolist()
+        assert part.abandonment.tolist() == whole.abandonment.tolist()
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_intervals_do_not_depend_on_their_neighbours(line: Line) -> None:
+    rng = np.random.default_rng(4)
+    load, n = rng.gamma(1.0, 9.0, 40), rng.integers(0, 20, 40)
+    together = fare(
+        load, aht_seconds=np.full(40, 240.0), agents=n, line=line, within_seconds=30.0
+    ).service_level
+    alone = [
+        fare_one(a, int(k), line, aht=240.0, within=30.0).service_level[0]
+        for a, k in zip(load, n, strict=True)
+    ]
+    np.testing.assert_allclose(together, alone, rtol=1e-13, atol=1e-15)

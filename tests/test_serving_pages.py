@@ -56,17 +56,24 @@ def test_a_queues_days_are_those_of_the_staffing_route(server: Server) -> None:
     # Friday 2026-03-20 to Thursday in Berlin, open 08:00-18:00 on weekdays, 20 each half hour.
     section = queue_section(server.http.get("/").text, "Hotline")
     assert row(section, "contacts") == ["400", "closed", "closed", "400", "400", "400", "400"]
-    asked = {"queues": ["phone"], "start": "2026-03-22T23:00:00Z", "end": "2026-03-23T23:00:00Z"}
+    asked = {
+        "queues": ["phone"],
+        "start": "2026-03-22T23:00:00Z",
+        "end": "2026-03-23T23:00:00Z",
+        "paths": {"count": 50},
+    }
     day = server.http.post("/v1/staffing", json=asked).json()["queues"][0]["days"][0]
     assert row(section, "agents at peak")[3] == f"{day['peak_agents_on_phone']}"
     assert row(section, "agent hours")[3] == f"{day['agent_hours_on_phone']:.0f}"
+    risk = 100 * (1 - day["goal_probability"])
+    assert unescape(row(section, "risk to miss")[3]) == f"{risk:.0f}\N{NO-BREAK SPACE}%"
 
 
 def test_a_queue_says_its_hours_its_clock_and_its_goal(server: Server) -> None:
     section = queue_section(server.http.get("/").text, "Hotline")
     assert "Voice: Mon-Fri 08:00-18:00; Sat-Sun closed, Europe/Berlin time" in section
     assert "contacts in 30 minutes" in section
-    assert "answer 80 % of contacts within 20 seconds" in section
+    assert "the goal is met in 8 of 10 intervals: 80 % of contacts answered within 20 " in section
 
 
 def test_the_picture_marks_now_and_closed_hours(server: Server) -> None:

@@ -7,17 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from serving.http import shapes, volume_shapes
+from serving.http import shapes, staffing_shapes, volume_shapes
 from serving.http.examples import EXAMPLES
 from serving.http.schemas import (
     ForecastQuery,
     ForecastRequest,
     ScoresQuery,
     ScoresRequest,
-    ServiceGoal,
-    StaffingRequest,
     TotalsRequest,
 )
+from serving.http.staffing_schemas import ServiceGoal, StaffingRequest
 
 
 def message(model: type[BaseModel], /, **fields: object) -> str:
@@ -101,14 +100,58 @@ def test_a_service_goal_of_all_or_nothing_is_refused(level: float) -> None:
         {"goal": {"threshold_seconds": -1}},
         {"goal": {"share": 0.8}},
         {"model": "erlang_x"},
+        {"goal": {"asa_seconds": 0}},
+        {"goal": {"abandonment": 1}},
+        {"concurrency": 0},
+        {"concurrency": 21},
+        {"slowdown": -0.1},
+        {"policy": {"kind": "median"}},
+        {"policy": {"probability": 0}},
+        {"policy": {"probability": 1}},
+        {"policy": {"least_agents": -1}},
+        {"policy": {"kind": "given", "agents_on_phone": {"a": [-1]}}},
+        {"policy": {"kind": "given", "agents_on_phone": {"a": [1.5]}}},
+        {"costs": {}},
+        {"costs": {"agent_hour": 0, "abandoned_contact": 0, "missed_goal": 0}},
+        {"costs": {"agent_hour": -1}},
+        {"costs": {"agent_hour": 1, "currency": "euro"}},
+        {"shifts": {"minimum_minutes": 721}},
+        {"shifts": {"minimum_minutes": 0}},
+        {"shifts": {}},
+        {"backlog": {"a": -1}},
+        {"backlog": [1]},
+        {"calibrated": "yes"},
+        {"paths": {"count": 0}},
+        {"paths": {"count": 1_001}},
     ],
 )
 def test_a_staffing_value_outside_its_range_is_refused(fields: dict[str, object]) -> None:
     message(StaffingRequest, **fields)
 
 
-def test_patience_with_erlang_c_is_refused_since_it_would_be_ignored() -> None:
-    assert "erlang_a" in message(StaffingRequest, model="erlang_c", patience_seconds=60)
+@pytest.mark.parametrize(
+    "field",
+    [
+        "patience_seconds",
+        "shrinkage",
+        "max_occupancy",
+        "slowdown",
+        "goal.service_level",
+        "goal.threshold_seconds",
+        "goal.asa_seconds",
+        "goal.abandonment",
+        "policy.probability",
+        "costs.agent_hour",
+        "costs.abandoned_contact",
+        "costs.missed_goal",
+        "backlog.phone",
+    ],
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_refused_in_every_field(field: str, value: float) -> None:
+    *outer, name = field.split(".")
+    body: dict[str, object] = {name: value}
+    assert "finite" in message(StaffingRequest, **({outer[0]: body} if outer else body))
 
 
 @pytest.mark.parametrize("ids", [[], [1], [None], "c001", ["x"] * 1_001, [["c001"]]])
@@ -131,7 +174,7 @@ def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None
         ("forecast-request", ForecastRequest),
         ("forecast", volume_shapes.ForecastAnswer),
         ("staffing-request", StaffingRequest),
-        ("staffing", volume_shapes.StaffingAnswer),
+        ("staffing", staffing_shapes.StaffingAnswer),
         ("queues", volume_shapes.QueuesAnswer),
         ("totals-request", TotalsRequest),
         ("totals", volume_shapes.TotalsAnswer),
@@ -146,27 +189,3 @@ def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None
 )
 def test_each_example_is_valid(name: str, model: type[BaseModel]) -> None:
     model.model_validate(EXAMPLES[name])
-
-
-def test_the_staffing_example_is_what_the_maths_gives() -> None:
-    import numpy as np
-
-    from serving.staffing import Goal, staff
-
-    shown = EXAMPLES["staffing"]["queues"][0]["intervals"][0]
-    staffed = staff(
-        np.array([shown["volume"]]),
-        aht_seconds=np.array([shown["aht_seconds"]]),
-        is_open=np.array([True]),
-        interval_minutes=60,
-        goal=Goal(),
-        patience_seconds=180.0,
-        shrinkage=0.3,
-    )
-    found = staffed.expected
-    assert int(staffed.agents_on_phone[0]) == shown["agents_on_phone"]
-    assert int(staffed.agents_rostered[0]) == shown["agents_rostered"]
-    assert round(float(found.service_level[0]), 4) == shown["service_level"]
-    assert round(float(found.asa_seconds[0]), 1) == shown["asa_seconds"]
-    assert round(float(found.abandonment[0]), 4) == shown["abandonment"]
-    assert round(float(found.occupancy[0]), 4) == shown["occupancy"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from features.errors import (
 )
 from features.home import Home
 from serving.models.volume.model import VolumeForecast
+from serving.models.volume.service import UNKNOWN, Service
+from serving.models.volume.shape import HandleSpread
 from serving.sets.forecast import (
     ForecastSet,
     open_current_forecast_set,
@@ -77,6 +80,34 @@ def test_a_forecast_set_gives_back_what_was_forecast(forecast: ForecastSet) -> N
             found, expected = getattr(published, column), getattr(wanted, column)
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
+
+
+def test_a_forecast_set_gives_back_the_quarters_and_the_service(home: Home) -> None:
+    made = flat_forecast()
+    quarters = np.random.default_rng(0).dirichlet(np.full(4, 9.0), size=168)
+    service = Service(patience_seconds=90.5, efficiency=0.9, contacts=1000, abandoned=80)
+    handle = HandleSpread(day=0.01, hour=0.002, memory=0.8)
+    chat = made.queues["chat"]
+    chat = replace(
+        chat, quarters=quarters, service=service, shape=replace(chat.shape, handle=handle)
+    )
+    forecast = replace(made, queues={**made.queues, "chat": chat})
+    id = write_forecast_set(
+        home.forecasts, forecast=forecast, snapshot="s", model_version="m", now=NOW
+    )
+    found = open_forecast_set(home.forecasts / id)
+    assert (found.queues["chat"].quarters == quarters).all()
+    assert found.queues["chat"].service == service
+    assert found.queues["chat"].shape.handle == handle
+    assert (found.queues["mail"].quarters == 0.25).all()
+    assert found.queues["mail"].service == UNKNOWN
+    # A set that is written again, as a corrected one is, keeps them.
+    again = write_forecast_set(
+        home.forecasts, forecast=found, snapshot="s", model_version="m", now=NOW
+    )
+    kept = open_forecast_set(home.forecasts / again).queues["chat"]
+    assert (kept.quarters == quarters).all()
+    assert (kept.service, kept.shape.handle) == (service, handle)
 
 
 def test_a_forecast_set_says_where_it_comes_from(forecast: ForecastSet) -> None:
@@ -128,6 +159,8 @@ def test_a_forecast_of_no_queue_can_be_written_and_read(home: Home) -> None:
         ("aht_seconds", np.nan, "AHT"),
         ("starts", 0, "ascend"),
         ("is_open", False, "closed"),
+        ("quarters", -0.25, "quarters"),
+        ("quarters", np.nan, "quarters"),
     ],
 )
 def test_a_forecast_that_breaks_its_rules_is_not_written(

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ from features.contracts import QUANTILE_LEVELS
 from features.errors import DamagedArtefactError, HorizonError, InputError
 from features.snapshot import QueueHistory
 from serving.models.volume.model import VOLUME_BUNDLE_KIND, VOLUME_BUNDLE_SCHEMA, open_volume_model
+from serving.models.volume.service import UNKNOWN, Service
 from training.volume.config import VolumeConfig
 from training.volume.source import Histories
 from training.volume.train import train_volume
@@ -241,6 +242,30 @@ def rewritten(bundle, root, change):
             (folder / name).write_bytes((bundle / name).read_bytes())
         change(folder, manifest["meta"])
     return root / "copy"
+
+
+def test_a_forecast_carries_the_profile_within_the_hour_and_the_service(bundle, tmp_path):
+    def served(folder, _meta):
+        state = json.loads((folder / "state.json").read_text())
+        state["service"] = {"office": asdict(Service(patience_seconds=75.0, contacts=900))}
+        (folder / "state.json").write_text(json.dumps(state))
+
+    model = open_volume_model(rewritten(bundle, tmp_path, served))
+    counts = np.tile([1000.0, 2000.0, 3000.0, 4000.0], (168, 1))
+    histories = world()
+    histories["office"] = replace(histories["office"], quarters=counts)
+    queues = ask(model, histories, until=AS_OF + timedelta(days=1)).queues
+    assert queues["office"].quarters[30] == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=0.001)
+    assert (queues["hotline"].quarters == 0.25).all()
+    assert queues["office"].service == Service(patience_seconds=75.0, contacts=900)
+    assert queues["hotline"].service == UNKNOWN
+
+
+def test_the_spread_of_handle_times_is_learnt_from_past_forecasts(model):
+    # Means of one history are 240 seconds, give or take 5: next to nothing moves them.
+    for shape in model.state.shapes:
+        assert 0 <= shape.handle.day < 0.002
+        assert 0 <= shape.handle.hour < 0.005
 
 
 def test_a_bundle_that_forecasts_otherwise_than_when_made_is_found_out(bundle, tmp_path):

@@ -14,6 +14,7 @@ from serving.models.volume.paths import sample_paths
 from serving.models.volume.shape import (
     CURVE_LEVELS,
     Dependence,
+    HandleSpread,
     Shape,
     plain_shape,
     shape_from_json,
@@ -164,12 +165,18 @@ def test_the_nights_of_a_clock_change_have_paths_of_23_and_25_hours():
 def test_a_shape_is_the_same_after_json():
     rng = np.random.default_rng(0)
     curve = np.sort(rng.uniform(size=(len(LEAD_BUCKETS), len(CURVE_LEVELS))), axis=1)
-    shape = replace(dependent(), curve=curve, clumps=rng.uniform(size=len(LEAD_BUCKETS)))
+    shape = replace(
+        dependent(),
+        curve=curve,
+        clumps=rng.uniform(size=len(LEAD_BUCKETS)),
+        handle=HandleSpread(0.01, 0.02, 0.9),
+    )
     again = shape_from_json(json.loads(json.dumps(shape_to_json(shape))))
     assert (again.curve == shape.curve).all()
     assert (again.clumps == shape.clumps).all()
     assert (again.spread == shape.spread).all()
     assert (again.dependence, again.today) == (shape.dependence, shape.today)
+    assert again.handle == shape.handle == HandleSpread(0.01, 0.02, 0.9)
 
 
 def test_a_shape_of_another_size_is_refused():

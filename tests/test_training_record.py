@@ -180,8 +180,8 @@ def test_an_override_is_split_by_the_forecasts_own_shape() -> None:
     starts = T + 900 * np.arange(8)
     mean = np.array([1.0, 2.0, 3.0, 4.0, 5, 5, 5, 5])
     found = overridden([override("a", T, 60, 20)], starts=starts, mean=mean, interval_minutes=15)
-    assert found[:4].tolist() == [2.0, 4.0, 6.0, 8.0]
-    assert np.isnan(found[4:]).all()
+    assert found.offered[:4].tolist() == [2.0, 4.0, 6.0, 8.0]
+    assert np.isnan(found.offered[4:]).all()
 
 
 def test_an_override_of_hours_that_are_forecast_as_zero_is_split_evenly() -> None:
@@ -189,7 +189,7 @@ def test_an_override_of_hours_that_are_forecast_as_zero_is_split_evenly() -> Non
     found = overridden(
         [override("a", T, 60, 9)], starts=starts, mean=np.zeros(2), interval_minutes=30
     )
-    assert found.tolist() == [4.5, 4.5]
+    assert found.offered.tolist() == [4.5, 4.5]
 
 
 def test_the_override_made_last_at_or_before_an_interval_counts() -> None:
@@ -198,17 +198,17 @@ def test_the_override_made_last_at_or_before_an_interval_counts() -> None:
     hour = override("hour", T + HOUR, 60, 50, made_at=T + HOUR)
     late = override("late", T, 120, 99, made_at=T + 1)
     found = overridden([day, hour], starts=starts, mean=mean, interval_minutes=60)
-    assert found.tolist() == [10.0, 50.0, 10.0]
+    assert found.offered.tolist() == [10.0, 50.0, 10.0]
     found = overridden([day, late], starts=starts, mean=mean, interval_minutes=60)
-    assert found.tolist() == [10.0, 49.5, 10.0]  # too late for the first hour
+    assert found.offered.tolist() == [10.0, 49.5, 10.0]  # too late for the first hour
 
 
 def test_quarters_that_cover_an_hour_in_part_leave_it_to_the_forecast() -> None:
     starts, mean = T + HOUR * np.arange(2), np.ones(2)
     quarters = [override(str(k), T + 900 * k, 15, k) for k in range(1, 8)]
     found = overridden(quarters, starts=starts, mean=mean, interval_minutes=60)
-    assert np.isnan(found[0])
-    assert found[1] == 4 + 5 + 6 + 7
+    assert np.isnan(found.offered[0])
+    assert found.offered[1] == 4 + 5 + 6 + 7
 
 
 def test_an_override_that_reaches_beyond_the_forecast_is_left_out() -> None:
@@ -216,7 +216,7 @@ def test_an_override_that_reaches_beyond_the_forecast_is_left_out() -> None:
     found = overridden(
         [override("a", T + HOUR, 120, 7)], starts=starts, mean=mean, interval_minutes=60
     )
-    assert np.isnan(found).all()
+    assert np.isnan(found.offered).all()
 
 
 def test_the_record_shows_forecast_override_and_baseline_where_a_planner_spoke(home: Home) -> None:
@@ -232,6 +232,48 @@ def test_the_record_shows_forecast_override_and_baseline_where_a_planner_spoke(h
     assert found.bias_override == pytest.approx(0.0)
     assert found.wape == pytest.approx(10 / 40)
     assert found.wape_baseline == pytest.approx((4 + 6 + 5) / 40)
+    assert found.gain == pytest.approx((10 - 2) / 40)
+    assert found.gain_contacts == pytest.approx(10 - 2)
+
+
+def test_an_override_that_was_further_off_shows_a_loss(home: Home) -> None:
+    id = put_set(home, forecast_of(Q, [T, T + HOUR], [10, 10]), made_at=MONDAY)
+    planner = (override("a", T, 60, 25),)
+    what = actuals(history_of(Q, MONDAY, [12, 12]), overrides=planner)
+    found = judged(home, what, id).planned(FULL)
+    assert found.gain_contacts == pytest.approx(2 - 13)
+    assert found.gain == pytest.approx((2 - 13) / 12)
+
+
+def test_an_override_taken_back_counts_only_for_what_had_begun(home: Home) -> None:
+    id = put_set(home, forecast_of(Q, [T, T + HOUR, T + 2 * HOUR], [10] * 3), made_at=MONDAY)
+    day = override("a", T, 180, 60)
+    below = override("b", T + 2 * HOUR, 60, 14, made_at=T - 2 * HOUR)
+    what = history_of(Q, MONDAY, [20, 20, 14])
+    for withdrawn_at, intervals, missed in [
+        (None, 3, 6),  # 20 an hour against 20, 20, 14
+        (T + HOUR, 2, 0),  # 20 in the first hour, the forecast in the second, 14 in the third
+        (T + HOUR + 1, 3, 0),  # the second had begun
+        (T - HOUR, 1, 0),  # never in force
+    ]:
+        layers = (below, replace(day, withdrawn_at=withdrawn_at))
+        found = judged(home, actuals(what, overrides=layers), id).planned(FULL)
+        assert found.intervals == intervals
+        assert found.wape_override * found.contacts == pytest.approx(missed)
+
+
+def test_an_overrides_handle_time_is_weighted_by_its_contacts() -> None:
+    halves = [
+        replace(override("a", T, 30, 30), aht_seconds=100.0),
+        replace(override("b", T + 1800, 30, 10), aht_seconds=300.0),
+        override("c", T + HOUR, 30, 30),
+        replace(override("d", T + HOUR + 1800, 30, 10), aht_seconds=300.0),
+    ]
+    found = overridden(halves, starts=T + HOUR * np.arange(3), mean=np.ones(3), interval_minutes=60)
+    assert found.offered[:2].tolist() == [40.0, 40.0]
+    assert found.aht_seconds[0] == 150.0  # (30 x 100 + 10 x 300) / 40
+    assert np.isnan(found.aht_seconds[1:]).all()  # one half leaves it to the forecast; no override
+    assert found.which.tolist() == [1, 3, -1]
 
 
 # --- the verb ---
@@ -331,7 +373,7 @@ def test_a_forecast_is_published_time_passes_rows_arrive_and_its_accuracy_is_pri
     assert ["1-24", "h", "24", "288"] in [row[:4] for row in rows]
     assert ["2-7", "d", "96", "1,152"] in [row[:4] for row in rows]
     # A day of 264 is 11 an hour where 12 came.
-    assert ["q", "24", "288", "8.3%", "-8.3%", "16.7%", "16.7%"] in rows
+    assert ["q", "24", "288", "8.3%", "-8.3%", "16.7%", "16.7%", "+8.3%", "+24"] in rows
     assert ["00", *["17"] * 5] in rows
     assert ["23", *["-17"] * 5] in rows
 

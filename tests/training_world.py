@@ -27,6 +27,7 @@ from features.snapshot import (
     EVENTS_FILE,
     NO_ORDERS,
     ORDERS_FILE,
+    QUARTERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
@@ -34,9 +35,11 @@ from features.snapshot import (
     OrderFlow,
     QueueHistory,
     orders_to_table,
+    quarters_to_table,
     queue_to_json,
     write_arrow,
 )
+from features.waits import NO_WAITS, Waits
 from training.churn.data import PURCHASES, RECENCY, TENURE
 from training.churn.train import train_churn
 from training.config import Config
@@ -128,6 +131,9 @@ class Centre:
 
     def orders(self, as_of: datetime) -> OrderFlow:
         return NO_ORDERS
+
+    def waits(self, as_of: datetime, *, days: int) -> Waits:
+        return NO_WAITS
 
     def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
         rows = []
@@ -243,4 +249,8 @@ def publish_snapshot(home: Home, *, centre: Centre, without: str | None = None) 
         (folder / QUEUES_FILE).write_text(json.dumps(queues))
         (folder / EVENTS_FILE).write_text("[]")
         write_arrow(folder / ORDERS_FILE, orders_to_table(NO_ORDERS))
+        write_arrow(
+            folder / QUARTERS_FILE,
+            quarters_to_table({n: h.quarters for n, h in centre.histories.items()}),
+        )
     point_to(home.snapshots, folder.name.removeprefix(".writing-"))

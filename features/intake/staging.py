@@ -230,5 +230,9 @@ def copy_rows(file: Path | str, writer: pq.ParquetWriter, patch: Patch) -> None:
                 keep = np.ones(n, dtype=bool)
                 keep[gone] = False
                 table = table.filter(pa.array(keep))
+            for field in writer.schema:
+                if field.name not in table.column_names:  # added to the contract since
+                    table = table.append_column(field, pa.nulls(len(table), field.type))
+            table = table.select(writer.schema.names)
             writer.write_table(table.cast(writer.schema), row_group_size=_BATCH)
             first += n

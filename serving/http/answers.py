@@ -23,11 +23,12 @@ import orjson
 from features.calendar import Float64, Int64, local_times, moment
 from features.contracts import PARTS, QUANTILE_LEVELS
 from serving.http.choice import Choice
+from serving.http.overrides import Applied, listed, whose
 from serving.http.sampled import Drawn
 from serving.sets.forecast import PublishedForecast
 from serving.sets.scores import iso
 
-RENDERING = 2
+RENDERING = 3
 """Raised when the same set would be written in other bytes: part of every ETag."""
 
 VOLUME_DECIMALS = 3
@@ -163,10 +164,14 @@ class ForecastWriter:
             head["paths"] = drawn.head()
         pieces = [orjson.dumps(head)[:-1], b',"queues":[']
         for i, (queue, rows) in enumerate(choice.queues):
+            applied = choice.applied.get(queue.queue.queue)
             written = (
-                _write(queue, tuple(quantiles), parts=parts)
-                if choice.what_if  # made for one request, so nobody asks for it again
-                else self._written(choice.set.id, queue, tuple(quantiles), parts=parts)
+                _write(queue, tuple(quantiles), parts=parts, applied=applied)
+                # Made for one request, so nobody asks for it again.
+                if choice.set.queues.get(queue.queue.queue) is not queue
+                else self._written(
+                    choice.set.id, queue, tuple(quantiles), parts=parts, applied=applied
+                )
             )
             pieces += (b"," if i else b"", written.head, written.intervals(rows), b"]")
             if drawn is not None:
@@ -176,15 +181,22 @@ class ForecastWriter:
         return b"".join(pieces)
 
     def _written(
-        self, set_id: str, forecast: PublishedForecast, quantiles: tuple[float, ...], *, parts: bool
+        self,
+        set_id: str,
+        forecast: PublishedForecast,
+        quantiles: tuple[float, ...],
+        *,
+        parts: bool,
+        applied: Applied | None,
     ) -> _Written:
-        key = (set_id, forecast.queue.queue, quantiles, parts)
+        layers = None if applied is None else applied.version
+        key = (set_id, forecast.queue.queue, quantiles, parts, layers)
         with self._lock:
             found = self._cache.get(key)
             if found is not None:
                 self._cache.move_to_end(key)
                 return found
-        written = _write(forecast, quantiles, parts=parts)
+        written = _write(forecast, quantiles, parts=parts, applied=applied)
         with self._lock:
             if key not in self._cache:
                 self._cache[key] = written
@@ -199,7 +211,13 @@ def _paths(values: Float64) -> bytes:
     return orjson.dumps(rounded, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _write(forecast: PublishedForecast, quantiles: tuple[float, ...], *, parts: bool) -> _Written:
+def _write(
+    forecast: PublishedForecast,
+    quantiles: tuple[float, ...],
+    *,
+    parts: bool,
+    applied: Applied | None,
+) -> _Written:
     """Write all intervals of one queue."""
     every = slice(0, len(forecast.starts))
     times = interval_times(forecast, every)
@@ -218,9 +236,10 @@ def _write(forecast: PublishedForecast, quantiles: tuple[float, ...], *, parts: 
                 "volume": {"mean": mean, "quantiles": dict(zip(names, values, strict=True))},
                 "aht_seconds": aht,
             }
+            | who
             | _parts(tuple(split), row)
         )
-        for start, end, start_local, end_local, is_open, mean, values, aht, row in zip(
+        for start, end, start_local, end_local, is_open, mean, values, aht, who, row in zip(
             times.start,
             times.end,
             times.start_local,
@@ -229,6 +248,7 @@ def _write(forecast: PublishedForecast, quantiles: tuple[float, ...], *, parts: 
             rounded(forecast.mean, PART_DECIMALS if parts else VOLUME_DECIMALS),
             levels,
             rounded(forecast.aht_seconds, AHT_DECIMALS),
+            published(forecast, every, applied),
             rows,
             strict=True,
         )
@@ -236,6 +256,26 @@ def _write(forecast: PublishedForecast, quantiles: tuple[float, ...], *, parts: 
     ends = np.cumsum([len(text) + 1 for text in intervals], dtype=np.int64) - 1
     head = orjson.dumps(queue_head(forecast))[:-1] + b',"intervals":['
     return _Written(head, b",".join(intervals), ends)
+
+
+def published(
+    forecast: PublishedForecast, rows: slice, applied: Applied | None
+) -> list[dict[str, object]]:
+    """Return what each interval says of whose number its mean is.
+
+    Args:
+        forecast: A queue's forecast, also one that was changed or split.
+        rows: Which of its intervals.
+        applied: The overrides that count in it; None for none.
+    """
+    found = whose(forecast, rows, applied)
+    model_mean = rounded(found.model_mean, VOLUME_DECIMALS)
+    return [
+        {"published": who}
+        if id is None
+        else {"published": who, "override_id": id, "model_mean": mean}
+        for who, id, mean in zip(found.published, found.override_id, model_mean, strict=True)
+    ]
 
 
 def part_columns(forecast: PublishedForecast, rows: slice) -> dict[str, list[float]]:
@@ -278,6 +318,7 @@ def envelope(choice: Choice) -> dict[str, object]:
         "start": iso(moment(choice.start)),
         "end": iso(moment(choice.end)),
         "warnings": [*choice.set.warnings, *choice.warnings],
+        "overrides": listed(choice),
     }
 
 
@@ -294,7 +335,7 @@ def forecast_csv(choice: Choice, *, quantiles: Sequence[float], parts: bool = Fa
     table.writerow(
         ["queue", "start", "end", "start_local", "end_local", "is_open", "volume_mean"]
         + [f"volume_q{level:g}" for level in quantiles]
-        + ["aht_seconds"]
+        + ["aht_seconds", "published", "override_id", "model_mean"]
         + ([f"part_{name}" for name in PARTS] + ["baseline"] if parts else [])
     )
     for forecast, rows in choice.queues:
@@ -302,7 +343,8 @@ def forecast_csv(choice: Choice, *, quantiles: Sequence[float], parts: bool = Fa
         times = interval_times(forecast, rows)
         levels = rounded(quantiles_at(forecast.quantiles[rows], quantiles), VOLUME_DECIMALS)
         split = zip(*part_columns(forecast, rows).values(), strict=True) if parts else ((),) * count
-        for start, end, start_local, end_local, is_open, mean, values, aht, row in zip(
+        whom = published(forecast, rows, choice.applied.get(forecast.queue.queue))
+        for start, end, start_local, end_local, is_open, mean, values, aht, who, row in zip(
             times.start,
             times.end,
             times.start_local,
@@ -311,12 +353,13 @@ def forecast_csv(choice: Choice, *, quantiles: Sequence[float], parts: bool = Fa
             rounded(forecast.mean[rows], PART_DECIMALS if parts else VOLUME_DECIMALS),
             levels,
             rounded(forecast.aht_seconds[rows], AHT_DECIMALS),
+            ((w["published"], w.get("override_id"), w.get("model_mean")) for w in whom),
             split,
             strict=True,
         ):
             opened = "true" if is_open else "false"
             where = (forecast.queue.queue, start, end, start_local, end_local, opened)
-            table.writerow((*where, mean, *values, aht, *row))
+            table.writerow((*where, mean, *values, aht, *who, *row))
     return text.getvalue().encode()
 
 

@@ -15,11 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.errors import EbbflowError
-from serving.http import problems, routes, volume_routes
+from serving.database import Database
+from serving.http import override_routes, problems, routes, staffing_routes, volume_routes
 from serving.http.edge import Edge
 from serving.http.metrics import Traffic
 from serving.http.openapi import document
+from serving.http.overrides import Overrides
 from serving.http.state import Clock, State
+from serving.override_store import OverrideStore
 from serving.published import Watcher
 from serving.settings import Settings
 
@@ -40,8 +43,13 @@ def create_app(
         clock: Gives the time, aware UTC.
         log: Where requests, failures and new folders are written.
         worker: Name of this worker in the metrics.
+
+    Raises:
+        ConfigError: The database that the settings name cannot be one.
     """
-    state = State(watcher, settings, clock, log, Traffic(worker=worker))
+    database = Database.of(watcher.home, url=settings.database_url)
+    overrides = Overrides(OverrideStore(database))
+    state = State(watcher, settings, clock, log, Traffic(worker=worker), overrides)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,6 +61,7 @@ def create_app(
             refreshing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await refreshing
+            database.close()
 
     app = FastAPI(
         lifespan=lifespan,
@@ -68,6 +77,8 @@ def create_app(
     routes.add_probe_routes(app, state)
     routes.add_churn_routes(app, state)
     volume_routes.add_volume_routes(app, state)
+    staffing_routes.add_staffing_routes(app, state)
+    override_routes.add_override_routes(app, state)
     routes.add_page_routes(app, state)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     for kind, handler in _HANDLERS.items():
@@ -120,7 +131,8 @@ async def _framework(request: Request, error: Any) -> Response:
 
 def _not_allowed(request: Request) -> problems.Problem:
     """Name all methods of a path; the framework names those of its first route."""
-    described = document(request.app)["paths"].get(request.url.path, {"get": {}})
+    template = getattr(request.scope.get("route"), "path", request.url.path)
+    described = document(request.app)["paths"].get(template, {"get": {}})
     allowed = ", ".join(sorted(method.upper() for method in described))
     detail = f"This route does not take {request.method}; it takes {allowed}."
     return problems.of_status(405, detail, {"Allow": allowed})

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from features.calendar import epoch
 from features.errors import HorizonError, InputError
-from serving.http.schemas import ForecastRequest, StaffingRequest, TotalsRequest
+from serving.http.schemas import ForecastRequest, TotalsRequest
+from serving.http.staffing_schemas import StaffingRequest
+from serving.models.volume.span import cut
+from serving.models.volume.within import check_minutes, split
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.sets.scores import iso
+
+if TYPE_CHECKING:
+    from serving.http.overrides import Applied
 
 DEFAULT_SPAN = timedelta(days=14)
 MOST_INTERVALS = 100_000
@@ -28,6 +36,7 @@ class Choice:
         queues: Each queue with the rows of its intervals.
         what_if: Whether the queues' forecasts were changed on request: not the published ones.
         warnings: What to know of the changes.
+        applied: The overrides that count, by queue; empty where the model's forecast is in force.
     """
 
     set: ForecastSet
@@ -36,6 +45,7 @@ class Choice:
     queues: tuple[tuple[PublishedForecast, slice], ...]
     what_if: bool = False
     warnings: tuple[str, ...] = ()
+    applied: Mapping[str, Applied] = field(default_factory=dict)
 
     @property
     def intervals(self) -> int:
@@ -44,7 +54,9 @@ class Choice:
 
 
 def choose(request: Asked, *, of: ForecastSet) -> Choice:
-    """Find what a request asks for in the published set; its changes are not made here.
+    """Find what a request asks for in the published set, on each queue's own grid.
+
+    Its changes are not made here, and intervals are not split: ``split_choice`` does that last.
 
     Args:
         request: The request, validated.
@@ -53,31 +65,51 @@ def choose(request: Asked, *, of: ForecastSet) -> Choice:
     Raises:
         UnknownNameError: A queue is not in the set; the message suggests near names.
         HorizonError: The span is not inside the published one.
-        InputError: The interval is not the queue's own, or the answer would be too large.
+        InputError: The interval is longer than a queue's own, or the answer would be too large.
     """
     names = request.queues if request.queues is not None else list(of.queues)
     queues = [of.queue(name, field=f"queues.{i}") for i, name in enumerate(names)]
     start, end = _span(request.start, request.end, of)
-    for queue in queues:
-        own = queue.queue.interval_minutes
-        if request.interval_minutes not in (None, own):
-            raise InputError(
-                f"`interval_minutes` of queue `{queue.queue.queue}`",
-                got=request.interval_minutes,
-                expected=f"{own}, the queue's own",
-                remedy="leave `interval_minutes` out, or ask for queues of one length",
-                field="interval_minutes",
-            )
-    choice = Choice(of, start, end, tuple((q, q.rows(start, end)) for q in queues))
-    if choice.intervals > MOST_INTERVALS:
+    chosen, intervals = [], 0
+    for forecast in queues:
+        own = forecast.queue.interval_minutes
+        minutes = request.interval_minutes or own
+        check_minutes(minutes, own=own, queue=forecast.queue.queue)
+        # An interval that has begun may still hold shorter ones that begin in the span.
+        rows = forecast.rows(start - (own - minutes) * 60, end)
+        chosen.append((forecast, rows))
+        intervals += (rows.stop - rows.start) * own // minutes
+    if intervals > MOST_INTERVALS:
         raise InputError(
             "the answer",
-            got=f"{choice.intervals} intervals",
+            got=f"{intervals} intervals",
             expected=f"at most {MOST_INTERVALS}",
             remedy="ask for fewer queues or a shorter span at once",
             field="queues",
         )
-    return choice
+    return Choice(of, start, end, tuple(chosen))
+
+
+def split_choice(choice: Choice, minutes: int | None) -> Choice:
+    """Return a choice on the grid that was asked for; the last change that is made to one.
+
+    Args:
+        choice: What was asked for, after all changes.
+        minutes: Length of an interval; None for each queue's own.
+
+    Raises:
+        InputError: A queue's own intervals are shorter.
+    """
+    if minutes is None:
+        return choice
+    queues = []
+    for forecast, rows in choice.queues:
+        if forecast.queue.interval_minutes == minutes:
+            queues.append((forecast, rows))
+            continue
+        found = split(cut(forecast, rows), minutes=minutes, made_at=choice.set.made_at)
+        queues.append((found, found.rows(choice.start, choice.end)))
+    return replace(choice, queues=tuple(queues))
 
 
 def _span(start: datetime | None, end: datetime | None, of: ForecastSet) -> tuple[int, int]:

@@ -31,6 +31,7 @@ _ENVELOPE: dict[str, Any] = {
     "start": "2026-03-02T08:00:00Z",
     "end": "2026-03-02T09:00:00Z",
     "warnings": [],
+    "overrides": [],
 }
 _QUEUE = {
     "queue": "sales",
@@ -81,7 +82,63 @@ _TOTALS = {
     },
 }
 
+_OVERRIDE = {
+    "override_id": "20260302T090000Z-00000001-00000",
+    "queue": "sales",
+    "start": "2026-03-04T09:00:00Z",
+    "end": "2026-03-04T11:00:00Z",
+    "volume": 180.0,
+    "aht_seconds": 320.0,
+    "model_volume": 121.4,
+    "forecast_set": _SET,
+    "made_by": "Ann",
+    "made_at": "2026-03-02T09:00:00Z",
+    "reason": "TV spot on Wednesday",
+    "withdrawn": None,
+    "in_force": True,
+    "intervals": 2,
+    "in_force_intervals": 2,
+}
+_STAFFED = {
+    "contacts": 41.7,
+    "agent_hours_on_phone": 6.0,
+    "agent_hours_rostered": 9.0,
+    "peak_agents_on_phone": 6,
+    "peak_start": "2026-03-02T08:00:00Z",
+    "service_level": 0.8726,
+    "goal_probability": 0.87,
+    "intervals_at_risk": 0,
+    "abandoned_contacts": 2.248,
+    "cost": 284.12,
+}
+
 EXAMPLES: dict[str, Any] = {
+    "overrides-request": {
+        "made_by": "Ann",
+        "reason": "TV spot on Wednesday",
+        "overrides": [
+            {
+                "queue": "sales",
+                "start": "2026-03-04T09:00:00Z",
+                "end": "2026-03-04T11:00:00Z",
+                "volume": 180,
+                "aht_seconds": 320,
+            }
+        ],
+    },
+    "overrides-kept": {"forecast_set": _SET, "overrides": [_OVERRIDE], "left_out": 0},
+    "overrides": {"overrides": [_OVERRIDE]},
+    "override-withdraw": {"made_by": "Ann", "reason": "The spot fell out"},
+    "override-withdrawn": _OVERRIDE
+    | {
+        "withdrawn": {
+            "made_by": "Ann",
+            "made_at": "2026-03-03T10:00:00Z",
+            "reason": "The spot fell out",
+        },
+        "in_force": False,
+        "in_force_intervals": 0,
+    },
     "forecast-request": {
         "queues": ["sales"],
         "start": "2026-03-02T08:00:00Z",
@@ -101,14 +158,15 @@ EXAMPLES: dict[str, Any] = {
                             "quantiles": {"0.1": 33.0, "0.5": 41.2, "0.9": 51.5},
                         },
                         "aht_seconds": 312.4,
+                        "published": "model",
                     }
                 ]
             }
         ],
     },
     "forecast-csv": "queue,start,end,start_local,end_local,is_open,volume_mean,volume_q0.5,"
-    "aht_seconds\r\nsales,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,2026-03-02T09:00:00+01:00,"
-    "2026-03-02T10:00:00+01:00,true,41.7,41.2,312.4\r\n",
+    "aht_seconds,published,override_id,model_mean\r\nsales,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,2026-03-02T09:00:00+01:00,"
+    "2026-03-02T10:00:00+01:00,true,41.7,41.2,312.4,model,,\r\n",
     "totals-request": {
         "queues": ["sales"],
         "start": "2026-03-02T00:00:00+01:00",
@@ -156,45 +214,82 @@ EXAMPLES: dict[str, Any] = {
         "start": "2026-03-02T08:00:00Z",
         "end": "2026-03-02T09:00:00Z",
         "goal": {"service_level": 0.8, "threshold_seconds": 20},
-        "model": "erlang_a",
         "patience_seconds": 180,
+        "policy": {"kind": "probability", "probability": 0.8},
+        "costs": {"agent_hour": 30, "abandoned_contact": 12, "currency": "EUR"},
         "shrinkage": 0.3,
     },
     "staffing": _ENVELOPE
     | {
+        "policy": {"kind": "probability", "probability": 0.8, "least_agents": 0},
+        "costs": {
+            "agent_hour": 30.0,
+            "abandoned_contact": 12.0,
+            "missed_goal": 0.0,
+            "currency": "EUR",
+        },
+        "paths": {"count": 200, "seed": 0},
         "queues": [
             _QUEUE
             | {
                 "model": "erlang_a",
-                "goal": _GOAL,
+                "goal": _GOAL | {"asa_seconds": None, "abandonment": None, "max_occupancy": None},
                 "patience_seconds": 180.0,
+                "patience_source": "request",
+                "efficiency": 1.0,
+                "concurrency": 1,
+                "slowdown": 0.0,
                 "shrinkage": 0.3,
-                "max_occupancy": None,
-                "intervals": [
-                    _TIMES
-                    | {
-                        "volume": 41.7,
-                        "aht_seconds": 312.4,
-                        "agents_on_phone": 6,
-                        "agents_rostered": 9,
-                        "service_level": 0.8822,
-                        "asa_seconds": 6.0,
-                        "abandonment": 0.0443,
-                        "occupancy": 0.5764,
-                    }
-                ],
-                "days": [
-                    {
-                        "date": "2026-03-02",
-                        "agent_hours_on_phone": 6.0,
-                        "agent_hours_rostered": 9.0,
-                        "peak_agents_on_phone": 6,
-                        "contacts": 41.7,
-                    }
-                ],
+                "days": [{"date": "2026-03-02"} | _STAFFED],
+                "total": _STAFFED,
             }
-        ]
+        ],
+        "intervals": [
+            {
+                "id": "sales@2026-03-02T08:00:00Z",
+                "queue_id": "sales",
+                "channel": "voice",
+                "start_time": "2026-03-02T08:00:00Z",
+                "end_time": "2026-03-02T09:00:00Z",
+                "interval_minutes": 60,
+                "volume": 41.7,
+                "aht_seconds": 312.4,
+                "required_agents": 9,
+                "start_local": "2026-03-02T09:00:00+01:00",
+                "is_open": True,
+                "agents_on_phone": 6,
+                "agents_rostered": 9,
+                "goal_probability": 0.875,
+                "service_level": 0.8726,
+                "service_level_low": 0.784,
+                "service_level_high": 0.9486,
+                "asa_seconds": 6.0,
+                "occupancy": 0.5764,
+                "abandonment": 0.0539,
+                "abandoned_contacts": 2.248,
+                "cost": 284.12,
+                "backlog": 0.0,
+                "one_more": {
+                    "goal_probability": 0.105,
+                    "service_level": 0.0642,
+                    "abandoned_contacts": -1.197,
+                    "cost": 28.5,
+                },
+                "one_fewer": {
+                    "goal_probability": -0.455,
+                    "service_level": -0.1068,
+                    "abandoned_contacts": 2.211,
+                    "cost": -16.33,
+                },
+                "published": "model",
+                "override_id": None,
+            }
+        ],
     },
+    "staffing-csv": "queue_id,channel,start_time,end_time,interval_minutes,volume,aht_seconds,"
+    "agents_on_phone,agents_rostered\r\nsales,voice,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,60,"
+    "41.7,312.4,6,9\r\n",
+    "staffing-genesys": "gzipped JSON of one week: `planningGroups` with 15-minute arrays",
     "queues": {
         "forecast_set": _SET,
         "queues": [
@@ -244,6 +339,7 @@ EXAMPLES: dict[str, Any] = {
                 "refused": None,
             }
         ],
+        "overrides": {"known": 12, "trouble": None},
     },
     "metrics": "# TYPE ebbflow_ready gauge\nebbflow_ready 1.0\n",
 }

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from features.calendar import Event, epoch, moment, opening_text
 from features.home import ModelName
 from serving.http.metrics import Figure
+from serving.http.overrides import Book
 from serving.published import Note, Part, Published
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.sets.scores import ScoreSet, iso
@@ -103,14 +104,24 @@ def is_ready(published: Published) -> bool:
     return published.forecast is not None or published.scores is not None
 
 
-def readiness(published: Published, *, now: datetime) -> dict[str, Any]:
-    """Return the state of each published part, as ``GET /readyz`` answers."""
+def readiness(published: Published, book: Book, *, now: datetime) -> dict[str, Any]:
+    """Return the state of each published part, as ``GET /readyz`` answers.
+
+    Args:
+        published: What is in force.
+        book: What is known of planners' overrides.
+        now: The time, aware UTC.
+    """
     seen = published.refreshed_at
     return {
         "ready": is_ready(published),
         "version": VERSION,
         "refreshed_seconds_ago": None if seen is None else _age(seen, now),
         "parts": [_part(part, published, now=now) for part in PARTS],
+        "overrides": {
+            "known": sum(map(len, book.layers.values())),
+            "trouble": book.trouble,
+        },
     }
 
 
@@ -151,11 +162,12 @@ def _age(then: datetime, now: datetime) -> float:
     return round((now - then).total_seconds(), 3)
 
 
-def figures(published: Published, *, now: datetime) -> list[Figure]:
+def figures(published: Published, book: Book, *, now: datetime) -> list[Figure]:
     """Return the domain's figures for Prometheus.
 
     Args:
         published: What is in force.
+        book: What is known of planners' overrides.
         now: The time, aware UTC.
     """
     parts = {part: served(part, published) for part in PARTS}
@@ -172,6 +184,12 @@ def figures(published: Published, *, now: datetime) -> list[Figure]:
             "1 where a newer folder is refused and the older one goes on serving.",
             "part",
             {part: float(part in published.refusals) for part in PARTS},
+        ),
+        Figure(
+            "overrides_unreadable",
+            "1 while the database of planners' overrides cannot be read.",
+            "",
+            {"": float(book.trouble is not None)},
         ),
     ]
     if published.forecast is not None:

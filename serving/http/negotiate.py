@@ -15,6 +15,7 @@ Body = TypeVar("Body", bound=BaseModel)
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
+GZIP = "application/gzip"
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:

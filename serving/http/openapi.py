@@ -10,7 +10,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.http import problems, schemas, shapes, volume_shapes
+from serving.http import (
+    override_schemas,
+    problems,
+    schemas,
+    shapes,
+    staffing_schemas,
+    staffing_shapes,
+    volume_shapes,
+)
 from serving.http.facts import VERSION
 
 TITLE = "Ebbflow"
@@ -34,13 +42,18 @@ TAGS = [
 _REQUESTS: tuple[type[BaseModel], ...] = (
     schemas.ForecastRequest,
     schemas.TotalsRequest,
-    schemas.StaffingRequest,
+    staffing_schemas.StaffingRequest,
+    override_schemas.OverridesRequest,
+    override_schemas.WithdrawRequest,
     schemas.ScoresRequest,
 )
 _ANSWERS: tuple[type[BaseModel], ...] = (
     volume_shapes.ForecastAnswer,
     volume_shapes.TotalsAnswer,
-    volume_shapes.StaffingAnswer,
+    staffing_shapes.StaffingAnswer,
+    override_schemas.OverridesKept,
+    override_schemas.OverridesAnswer,
+    override_schemas.OverrideEntry,
     shapes.ScoresAnswer,
     shapes.ScoresPage,
     volume_shapes.QueuesAnswer,
@@ -77,7 +90,11 @@ def body(model: type[BaseModel], *, example: Any) -> dict[str, Any]:
 
 
 def responses(
-    description: str, content: dict[str, Any], *, problem_kinds: Sequence[str] = ()
+    description: str,
+    content: dict[str, Any],
+    *,
+    problem_kinds: Sequence[str] = (),
+    status: int = 200,
 ) -> dict[int | str, dict[str, Any]]:
     """Return what describes the answers of a route: its success and its problems.
 
@@ -85,14 +102,15 @@ def responses(
         description: What the success means.
         content: Its ``content``; several types joined with ``|``.
         problem_kinds: Names of the problems that can come, keys of ``problems.KINDS``.
+        status: HTTP status of the success.
     """
     found: dict[int | str, dict[str, Any]] = {
-        200: {"description": description, "content": content, "headers": _HEADERS}
+        status: {"description": description, "content": content, "headers": _HEADERS}
     }
     kinds = [problems.KINDS[name] for name in (*problem_kinds, "internal")]
-    for status in sorted({kind.status for kind in kinds}):
-        same = [kind for kind in kinds if kind.status == status]
-        found[status] = {
+    for failure in sorted({kind.status for kind in kinds}):
+        same = [kind for kind in kinds if kind.status == failure]
+        found[failure] = {
             "description": " ".join(f"{kind.title}. {kind.doc}" for kind in same),
             "content": {
                 problems.PROBLEM_TYPE: {

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from features.errors import (
     ArtefactError,
     ConfigError,
+    DatabaseError,
     EbbflowError,
     HorizonError,
     InputError,
@@ -61,6 +62,7 @@ KINDS: dict[str, Kind] = {
         Kind("not-acceptable", 406, "No such form of the answer", "Send one of the types named."),
         Kind("too-slow", 408, "The request did not arrive in time", "Send the body at once."),
         Kind("not-published", 409, "Nothing is published yet", "Run the command it names."),
+        Kind("key-reused", 409, "That key was used already", "Send a new `Idempotency-Key`."),
         Kind("set-gone", 410, "That set is no longer here", "Begin again without `set`."),
         Kind("too-large", 413, "The request is too large", "Ask in several smaller requests."),
         Kind("media-type", 415, "The body's type is not supported", "Send `application/json`."),
@@ -68,6 +70,7 @@ KINDS: dict[str, Kind] = {
         Kind("horizon", 422, "A time outside what can be answered", "Ask inside the span named."),
         Kind("internal", 500, "Something went wrong here", "Report the request id."),
         Kind("unfit", 503, "A published folder is unfit", "Publish it again; see `/readyz`."),
+        Kind("database", 503, "The service's database is out of order", "See what it names."),
         Kind("timeout", 504, "The answer took too long", "Ask for less, or again later."),
     )
 }
@@ -152,6 +155,7 @@ def _kind_name(error: EbbflowError) -> str:
         (UnknownNameError, "unknown-name"),
         ((InputError, TooLittleDataError), "invalid"),
         (NotPublishedError, "not-published"),
+        (DatabaseError, "database"),
         ((ArtefactError, ConfigError), "unfit"),
     )
     return next((name for kind, name in table if isinstance(error, kind)), "internal")

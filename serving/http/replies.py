@@ -9,6 +9,7 @@ import orjson
 from anyio import to_thread
 from starlette.responses import HTMLResponse, Response
 
+from serving.http.changes import WhatIf
 from serving.http.negotiate import JSON
 
 OFF_LOOP_INTERVALS = 3_000
@@ -42,6 +43,11 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 async def make(work: Callable[[], bytes], *, heavy: bool) -> bytes:
     """Make an answer, in a thread where it takes long."""
     return await to_thread.run_sync(work, abandon_on_cancel=True) if heavy else work()
+
+
+def not_kept(what_if: WhatIf | None) -> dict[str, str]:
+    """Return the headers of an answer: one to "what if" is nobody else's."""
+    return {} if what_if is None else {"Cache-Control": "no-store"}
 
 
 def page_reply(html: str) -> Response:

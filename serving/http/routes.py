@@ -133,7 +133,7 @@ def add_probe_routes(app: FastAPI, state: State) -> None:
     async def get_readiness() -> Response:
         """Readiness from local facts: the id, age and as-of of each part, and what is missing."""
         published = state.published
-        document = facts.readiness(published, now=state.clock())
+        document = facts.readiness(published, state.overrides.book, now=state.clock())
         return json_reply(document, status=200 if document["ready"] else 503)
 
     @app.get(
@@ -148,7 +148,7 @@ def add_probe_routes(app: FastAPI, state: State) -> None:
     )
     async def get_metrics() -> Response:
         """Counts of this worker since it started, and figures of what it serves."""
-        figures = facts.figures(state.published, now=state.clock())
+        figures = facts.figures(state.published, state.overrides.book, now=state.clock())
         text = metrics.render(state.traffic, figures)
         return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
@@ -176,7 +176,7 @@ def add_page_routes(app: FastAPI, state: State) -> None:
     @app.get("/", include_in_schema=False)
     async def get_home() -> Response:
         # Agents of many large queues take a while: other requests go on meanwhile.
-        draw = partial(home_page, state.published, now=state.clock())
+        draw = partial(home_page, state.in_force(), now=state.clock())
         return page_reply(await to_thread.run_sync(draw))
 
     @app.get("/docs", include_in_schema=False)

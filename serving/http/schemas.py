@@ -28,7 +28,9 @@ def _ranged(values: list[float]) -> list[float]:
     return sorted({round(value, 4) for value in values})
 
 
-class _Span(Request):
+class Span(Request):
+    """Which queues, which span, in which intervals, after which changes."""
+
     queues: list[Name] | None = Field(
         default=None,
         min_length=1,
@@ -50,8 +52,8 @@ class _Span(Request):
     )
     interval_minutes: Literal[15, 30, 60] | None = Field(
         default=None,
-        description="Length of an interval, minutes; must be the queue's own, which is the "
-        "default.",
+        description="Length of an interval, minutes: the queue's own, which is the default, or a "
+        "shorter one, into which its contacts are split by the learnt profile within the hour.",
         examples=[60],
     )
     what_if: WhatIf | None = Field(
@@ -61,13 +63,20 @@ class _Span(Request):
         examples=[{"scale_volume": [{"factor": 1.1}]}],
     )
 
+    overrides: bool = Field(
+        default=True,
+        strict=True,
+        description="Whether planners' overrides are in force; false for the model's own forecast.",
+        examples=[True],
+    )
+
     @field_validator("queues")
     @classmethod
     def _once_each(cls, queues: list[str] | None) -> list[str] | None:
         return None if queues is None else list(dict.fromkeys(queues))
 
     @model_validator(mode="after")
-    def _forward(self) -> _Span:
+    def _forward(self) -> Span:
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError("`end` must lie after `start`")
         return self
@@ -94,7 +103,7 @@ class PathsRequest(Request):
     )
 
 
-class ForecastRequest(_Span):
+class ForecastRequest(Span):
     """Which queues, which span, which quantiles."""
 
     quantiles: list[float] = Field(
@@ -124,7 +133,7 @@ class ForecastRequest(_Span):
         return _ranged(quantiles)
 
 
-class TotalsRequest(_Span):
+class TotalsRequest(Span):
     """Which queues and span, how they are grouped, which quantiles."""
 
     by: Literal["queue", "channel", "all"] = Field(
@@ -177,12 +186,19 @@ class ForecastQuery(Request):
         examples=[list(DEFAULT_QUANTILES)],
     )
     interval_minutes: Literal[15, 30, 60] | None = Field(
-        default=None, description="Length of an interval, minutes: the queue's own.", examples=[60]
+        default=None,
+        description="Length of an interval, minutes: the queue's own, or a shorter one.",
+        examples=[60],
     )
     parts: bool = Field(
         default=False,
         description="Whether each interval carries the parts of its mean and the baseline.",
         examples=[False],
+    )
+    overrides: bool = Field(
+        default=True,
+        description="Whether planners' overrides are in force; false for the model's own forecast.",
+        examples=[True],
     )
 
     @field_validator("quantile")
@@ -204,73 +220,8 @@ class ForecastQuery(Request):
             quantiles=self.quantile,
             interval_minutes=self.interval_minutes,
             parts=self.parts,
+            overrides=self.overrides,
         )
-
-
-class ServiceGoal(Request):
-    """What share of contacts is to be answered within how many seconds."""
-
-    service_level: float | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        description="Share of contacts answered within `threshold_seconds`, above 0 and below 1; "
-        "by default the queue's own goal.",
-        examples=[0.8],
-    )
-    threshold_seconds: float | None = Field(
-        default=None,
-        ge=0,
-        le=86_400,
-        description="Seconds within which a contact is to be answered; by default the queue's "
-        "own goal.",
-        examples=[20],
-    )
-
-
-class StaffingRequest(_Span):
-    """Which queues and span, and what service is to be reached."""
-
-    goal: ServiceGoal = Field(
-        default_factory=ServiceGoal,
-        description="The service goal; by default each queue's own.",
-    )
-    model: Literal["erlang_c", "erlang_a"] | None = Field(
-        default=None,
-        description="`erlang_c`: everyone waits, safe and generous. `erlang_a`: impatient "
-        "contacts leave, which needs a patience. By default `erlang_a` where the queue's patience "
-        "is known or given, else `erlang_c`.",
-        examples=["erlang_a"],
-    )
-    patience_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=86_400,
-        description="Mean time until a waiting contact gives up, seconds; by default the queue's.",
-        examples=[180],
-    )
-    shrinkage: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of paid time away from contacts (breaks, training, absence), from 0 to "
-        "below 1; rostered = on phone / (1 - shrinkage), rounded up.",
-        examples=[0.3],
-    )
-    max_occupancy: float | None = Field(
-        default=None,
-        ge=0.1,
-        le=1,
-        description="Greatest share of time an agent is busy, 0.1 to 1; no limit where it is "
-        "left out.",
-        examples=[0.85],
-    )
-
-    @model_validator(mode="after")
-    def _patience_belongs_to_a(self) -> StaffingRequest:
-        if self.model == "erlang_c" and self.patience_seconds is not None:
-            raise ValueError("`patience_seconds` means nothing to `erlang_c`; use `erlang_a`")
-        return self
 
 
 class ScoresRequest(Request):

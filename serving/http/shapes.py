@@ -187,6 +187,19 @@ class PartState(Answer):
     )
 
 
+class OverridesState(Answer):
+    """What this worker knows of planners' overrides."""
+
+    known: int = Field(
+        description="Overrides of the published span that it knows, all layers.", examples=[12]
+    )
+    trouble: str | None = Field(
+        description="Why the database cannot be read; null where it can. Forecasts are answered "
+        "all the same.",
+        examples=[None],
+    )
+
+
 class Readiness(Answer):
     """Whether this worker can answer, from local facts."""
 
@@ -198,6 +211,7 @@ class Readiness(Answer):
         description="Seconds since this worker last looked for new folders.", examples=[0.8]
     )
     parts: list[PartState] = Field(description="Each published part.")
+    overrides: OverridesState = Field(description="Planners' overrides.")
 
 
 class Health(Answer):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
 from anyio import to_thread
 
 from serving.http.answers import ForecastWriter
+from serving.http.choice import Asked, Choice, choose
 from serving.http.metrics import Traffic
-from serving.published import Published, Watcher
+from serving.http.overrides import Overrides, in_force, said
+from serving.published import Part, Published, Watcher
 from serving.sets.scores import ScoreSet
 from serving.settings import Settings
 
@@ -32,6 +34,7 @@ class State:
         clock: Gives the time, aware UTC.
         log: Where requests and changes are written.
         traffic: What was answered.
+        overrides: What planners sent.
         writer: Forecast answers already written.
         earlier: Score sets replaced lately, by id, oldest first.
     """
@@ -41,6 +44,7 @@ class State:
     clock: Clock
     log: structlog.typing.FilteringBoundLogger
     traffic: Traffic
+    overrides: Overrides
     writer: ForecastWriter = field(default_factory=ForecastWriter)
     earlier: OrderedDict[str, ScoreSet] = field(default_factory=OrderedDict)
 
@@ -49,11 +53,29 @@ class State:
         """What is in force now; a request takes it once."""
         return self.watcher.published
 
+    def choose(self, asked: Asked) -> Choice:
+        """Return what a request asks for of the forecast in force; its what-if is not made here.
+
+        Raises:
+            NotPublishedError: There is no forecast.
+            InputError: What is asked for is not in it, or is too large.
+        """
+        forecast = self.published.require_forecast()
+        choice = choose(asked, of=forecast)
+        return in_force(choice, self.overrides.over(forecast)) if asked.overrides else choice
+
+    def in_force(self) -> Published:
+        """Return what is in force now, planners' overrides laid over the forecast and said."""
+        published = self.published
+        if published.forecast is None:
+            return published
+        return replace(published, forecast=said(self.overrides.over(published.forecast)))
+
     async def refresh(self) -> None:
-        """Look once for newly published folders, in a thread; a failure is logged, not raised."""
-        before = self.published
+        """Look once for what is new, in a thread; a failure is logged, not raised."""
+        before, trouble = self.published, self.overrides.book.trouble
         try:
-            changed = await to_thread.run_sync(lambda: self.watcher.refresh(now=self.clock()))
+            changed = await to_thread.run_sync(self._look)
         except Exception as error:
             self.log.error("refresh failed", exc_info=error)
             return
@@ -67,6 +89,13 @@ class State:
         for part, refusal in after.refusals.items():
             if before.refusals.get(part) != refusal:
                 self.log.warning("refused", part=part, id=refusal.id, reason=refusal.reason)
+        if (now := self.overrides.book.trouble) is not None and now != trouble:
+            self.log.warning("overrides unreadable", reason=now)
+
+    def _look(self) -> tuple[Part, ...]:
+        changed = self.watcher.refresh(now=self.clock())
+        self.overrides.refresh(self.published.forecast)
+        return changed
 
     async def keep_fresh(self) -> None:
         """Refresh for ever, with the pause that the settings name."""

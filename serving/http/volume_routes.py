@@ -1,4 +1,4 @@
-"""The routes of a scheduling tool: each takes what is published once, and answers bytes."""
+"""The routes of a forecast: each takes what is published once, and answers bytes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from serving.http import agents, answers, facts, openapi, volume_shapes
-from serving.http.choice import Asked, Choice, choose
+from serving.http import answers, facts, openapi, volume_shapes
+from serving.http.choice import Choice, split_choice
 from serving.http.examples import EXAMPLES
 from serving.http.negotiate import CSV, JSON, choose_type, read_body
 from serving.http.replies import (
@@ -18,14 +18,10 @@ from serving.http.replies import (
     OFF_LOOP_INTERVALS,
     json_reply,
     make,
+    not_kept,
 )
 from serving.http.sampled import MOST_DRAWN, MOST_SENT, draw
-from serving.http.schemas import (
-    ForecastQuery,
-    ForecastRequest,
-    StaffingRequest,
-    TotalsRequest,
-)
+from serving.http.schemas import ForecastQuery, ForecastRequest, TotalsRequest
 from serving.http.state import State
 from serving.http.totals import totals_json
 from serving.http.whatif import changed
@@ -57,14 +53,15 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
         own; what is published never changes.
         """
         asked = await read_body(request, ForecastRequest)
-        choice = choose(asked, of=state.published.require_forecast())
+        choice = state.choose(asked)
         made = await make(
             lambda: _forecast(asked, choice, state),
             heavy=choice.intervals > OFF_LOOP_INTERVALS
+            or asked.interval_minutes is not None
             or asked.paths is not None
             or asked.what_if is not None,
         )
-        return Response(made, media_type=JSON, headers=_not_kept(asked))
+        return Response(made, media_type=JSON, headers=not_kept(asked.what_if))
 
     @app.get(
         "/v1/forecast",
@@ -83,22 +80,20 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
         """The same as the POST route, by query parameters, as JSON or CSV, with an `ETag`."""
         kind = choose_type(request, (JSON, CSV))
         asked = query.to_request()
-        choice = choose(asked, of=state.published.require_forecast())
+        choice = state.choose(asked)
         names = [forecast.queue.queue for forecast, _ in choice.queues]
-        asked_for = (names, choice.start, choice.end, asked.quantiles, asked.parts, kind)
-        tag = answers.etag(choice.set.id, *asked_for)
+        span = (choice.start, choice.end, asked.interval_minutes)
+        asked_for = (names, *span, asked.quantiles, asked.parts, kind)
+        layers = [(name, applied.version) for name, applied in choice.applied.items()]
+        tag = answers.etag(choice.set.id, layers, choice.warnings, *asked_for)
         headers = {"ETag": tag, "Vary": "Accept", "Cache-Control": "no-cache"}
         if answers.matches(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=headers)
         if kind == CSV:
             headers["Content-Disposition"] = 'attachment; filename="forecast.csv"'
         made = await make(
-            lambda: (
-                answers.forecast_csv(choice, quantiles=asked.quantiles, parts=asked.parts)
-                if kind == CSV
-                else _forecast(asked, choice, state)
-            ),
-            heavy=choice.intervals > OFF_LOOP_INTERVALS,
+            lambda: _csv(asked, choice) if kind == CSV else _forecast(asked, choice, state),
+            heavy=choice.intervals > OFF_LOOP_INTERVALS or asked.interval_minutes is not None,
         )
         return Response(made, media_type=kind, headers=headers)
 
@@ -120,29 +115,9 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
         quantiles are those of the sums of the sample paths.
         """
         asked = await read_body(request, TotalsRequest)
-        choice = choose(asked, of=state.published.require_forecast())
+        choice = state.choose(asked)
         made = await make(lambda: _totals(asked, choice), heavy=True)
-        return Response(made, media_type=JSON, headers=_not_kept(asked))
-
-    @app.post(
-        "/v1/staffing",
-        tags=["volume"],
-        summary="Agents by queue and interval that meet a service goal",
-        responses=openapi.responses(
-            "The agents, with the service they are expected to give.",
-            openapi.content(JSON, volume_shapes.StaffingAnswer, example=EXAMPLES["staffing"]),
-            problem_kinds=(*BODY_PROBLEMS, "unknown-name", "horizon", "not-published"),
-        ),
-        openapi_extra=openapi.body(StaffingRequest, example=EXAMPLES["staffing-request"]),
-    )
-    async def post_staffing(request: Request) -> Response:
-        """The fewest agents that meet the goal at the mean forecast, on phone and rostered."""
-        asked = await read_body(request, StaffingRequest)
-        choice = choose(asked, of=state.published.require_forecast())
-        made = await make(
-            lambda: agents.staffing_json(changed(choice, asked.what_if), request=asked), heavy=True
-        )
-        return Response(made, media_type=JSON, headers=_not_kept(asked))
+        return Response(made, media_type=JSON, headers=not_kept(asked.what_if))
 
     @app.get(
         "/v1/queues",
@@ -174,17 +149,17 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
 
 
 def _forecast(asked: ForecastRequest, choice: Choice, state: State) -> bytes:
-    found = changed(choice, asked.what_if)
+    found = split_choice(changed(choice, asked.what_if), asked.interval_minutes)
     drawn = None if asked.paths is None else draw(found, paths=asked.paths, most=MOST_SENT)
     return state.writer.json(found, quantiles=asked.quantiles, parts=asked.parts, drawn=drawn)
 
 
+def _csv(asked: ForecastRequest, choice: Choice) -> bytes:
+    found = split_choice(choice, asked.interval_minutes)
+    return answers.forecast_csv(found, quantiles=asked.quantiles, parts=asked.parts)
+
+
 def _totals(asked: TotalsRequest, choice: Choice) -> bytes:
-    found = changed(choice, asked.what_if)
+    found = split_choice(changed(choice, asked.what_if), asked.interval_minutes)
     drawn = draw(found, paths=asked.paths, most=MOST_DRAWN)
     return totals_json(found, request=asked, drawn=drawn)
-
-
-def _not_kept(asked: Asked) -> dict[str, str]:
-    """Return the headers of an answer: one to "what if" is nobody else's."""
-    return {} if asked.what_if is None else {"Cache-Control": "no-store"}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
 from serving.http.shapes import ID, Answer
+
+OVERRIDE_ID = "20260302T090000Z-00000001-00000"
+"""An override's id as it stands in examples."""
 
 
 class Volume(Answer):
@@ -63,8 +67,24 @@ class ForecastInterval(Answer):
     aht_seconds: float = Field(
         description="Expected average handle time, seconds.", examples=[312.4]
     )
+    published: Literal["model", "override"] = Field(
+        description="Whose number the mean is: the model's, or a planner's override.",
+        examples=["model"],
+    )
+    override_id: str | None = Field(
+        default=None,
+        description="The override that is in force; only with one.",
+        examples=[OVERRIDE_ID],
+    )
+    model_mean: float | None = Field(
+        default=None,
+        description="Contacts that the model expects; only with an override.",
+        examples=[41.7],
+    )
     parts: Parts | None = Field(
-        default=None, description="What the mean is the sum of; only where it was asked for."
+        default=None,
+        description="What the model's mean is the sum of (`model_mean` where an override is in "
+        "force); only where it was asked for.",
     )
     baseline: float | None = Field(
         default=None,
@@ -95,6 +115,16 @@ class QueueForecast(Answer):
         "belongs to path i of every other. Only where they were asked for.",
         examples=[[[38.0], [44.5]]],
     )
+
+
+class OverrideInForce(Answer):
+    """An override that is in force in an answer."""
+
+    override_id: str = Field(description="Its id.", examples=[OVERRIDE_ID])
+    queue: str = Field(description="The queue.", examples=["sales"])
+    made_by: str = Field(description="Who made it.", examples=["Ann"])
+    made_at: datetime = Field(description="When, UTC.", examples=["2026-03-02T09:00:00Z"])
+    reason: str = Field(description="Why.", examples=["TV spot on Wednesday"])
 
 
 class ForecastEnvelope(Answer):
@@ -131,6 +161,11 @@ class ForecastEnvelope(Answer):
     )
     warnings: list[str] = Field(
         description="What a reader should know of the whole set.", examples=[[]]
+    )
+    overrides: list[OverrideInForce] = Field(
+        description="Planners' overrides that are in force in it, by queue, in the order they "
+        "were made.",
+        examples=[[]],
     )
 
 
@@ -233,96 +268,13 @@ class TotalsAnswer(ForecastEnvelope):
     groups: list[GroupTotals] = Field(description="In the order of the queues asked for.")
 
 
-class StaffingInterval(Answer):
-    """Agents that one interval needs, and what service they are expected to give."""
-
-    start: datetime = Field(description="Start, UTC.", examples=["2026-03-02T08:00:00Z"])
-    end: datetime = Field(description="End, UTC, excluded.", examples=["2026-03-02T09:00:00Z"])
-    start_local: datetime = Field(
-        description="Start on the queue's wall clock, with its offset.",
-        examples=["2026-03-02T09:00:00+01:00"],
-    )
-    end_local: datetime = Field(
-        description="End on the queue's wall clock, with its offset.",
-        examples=["2026-03-02T10:00:00+01:00"],
-    )
-    is_open: bool = Field(description="Whether the queue is open.", examples=[True])
-    volume: float = Field(description="Expected contacts in the interval.", examples=[41.7])
-    aht_seconds: float = Field(
-        description="Expected average handle time, seconds.", examples=[312.4]
-    )
-    agents_on_phone: int = Field(
-        description="Least number of agents on contacts that meets the goal.", examples=[6]
-    )
-    agents_rostered: int = Field(
-        description="Agents to schedule, so that shrinkage leaves enough on contacts.",
-        examples=[9],
-    )
-    service_level: float = Field(
-        description="Expected share answered within the threshold, in [0, 1].", examples=[0.853]
-    )
-    asa_seconds: float = Field(
-        description="Expected average speed of answer, seconds.", examples=[14.2]
-    )
-    abandonment: float | None = Field(
-        description="Expected share that gives up, in [0, 1]; null with `erlang_c`, which knows "
-        "no abandonment.",
-        examples=[0.031],
-    )
-    occupancy: float = Field(
-        description="Expected share of time that an agent is busy, in [0, 1].", examples=[0.71]
-    )
-
-
-class StaffingDay(Answer):
-    """One local day's sum."""
-
-    date: str = Field(description="The local day.", examples=["2026-03-02"])
-    agent_hours_on_phone: float = Field(description="Agent hours on contacts.", examples=[71.0])
-    agent_hours_rostered: float = Field(description="Agent hours to schedule.", examples=[102.0])
-    peak_agents_on_phone: int = Field(
-        description="Most agents on contacts in any interval.", examples=[9]
-    )
-    contacts: float = Field(description="Expected contacts.", examples=[512.3])
-
-
-class StaffingGoal(Answer):
-    """The goal that was staffed for."""
+class QueueGoal(Answer):
+    """What a queue promises by itself."""
 
     service_level: float = Field(
         description="Share to be answered within the threshold.", examples=[0.8]
     )
     threshold_seconds: float = Field(description="The threshold, seconds.", examples=[20])
-
-
-class QueueStaffing(Answer):
-    """One queue's staffing."""
-
-    queue: str = Field(description="The queue's name.", examples=["sales"])
-    channel: str = Field(description="How its contacts come.", examples=["voice"])
-    time_zone: str = Field(description="IANA zone of the local times.", examples=["Europe/Berlin"])
-    interval_minutes: int = Field(description="Length of an interval, minutes.", examples=[60])
-    method: str = Field(description="How the forecast was made.", examples=["combined"])
-    model: str = Field(description="`erlang_c` or `erlang_a`.", examples=["erlang_a"])
-    goal: StaffingGoal = Field(description="The request's goal, or the queue's own.")
-    patience_seconds: float | None = Field(
-        description="Mean patience used, seconds; null with `erlang_c`.", examples=[180]
-    )
-    shrinkage: float = Field(description="The shrinkage used, in [0, 1).", examples=[0.3])
-    max_occupancy: float | None = Field(
-        description="The limit of occupancy used; null for none.", examples=[0.85]
-    )
-    warnings: list[str] = Field(
-        description="What a reader should know of this queue.", examples=[[]]
-    )
-    intervals: list[StaffingInterval] = Field(description="The intervals, in order, no gap.")
-    days: list[StaffingDay] = Field(description="The same by local day.")
-
-
-class StaffingAnswer(ForecastEnvelope):
-    """Agents by queue and interval."""
-
-    queues: list[QueueStaffing] = Field(description="One entry a queue, as asked for.")
 
 
 class QueueEntry(Answer):
@@ -340,7 +292,7 @@ class QueueEntry(Answer):
     opening_source: str = Field(
         description="`stated`, `learnt` from the history, or `assumed`.", examples=["stated"]
     )
-    goal: StaffingGoal = Field(description="Its service goal.")
+    goal: QueueGoal = Field(description="Its service goal.")
     patience_seconds: float | None = Field(
         description="Mean patience, seconds; null where not known.", examples=[180]
     )

@@ -87,7 +87,7 @@ def changed(choice: Choice, what_if: WhatIf | None) -> Choice:
     for forecast, rows in choice.queues:
         found = _apply(plan, cut(forecast, rows), of=choice.set)
         queues.append((found, slice(0, len(found.starts))))
-    warnings = _unlearnt(what_if, of=choice.set)
+    warnings = (*choice.warnings, *_unlearnt(what_if, of=choice.set))
     return replace(choice, queues=tuple(queues), what_if=True, warnings=warnings)
 
 

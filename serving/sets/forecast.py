@@ -9,7 +9,8 @@ Layout of the folder:
   observed week, contacts), ``aht_seconds``. Arrow IPC in one uncompressed batch, mapped into
   memory.
 - ``queues.json``: one object a queue, in row order: the queue itself, ``rows``, ``method``,
-  ``warnings``, the ``shape`` of its distribution and the ``effects`` of special days on it.
+  ``warnings``, the ``shape`` of its distribution, the ``effects`` of special days on it, the
+  shares of an hour's contacts by ``quarters`` and how it was served (``service``).
 - ``events.json``: the calendar events that were known.
 - ``manifest.json``: ``meta`` holds ``made_at``, ``as_of``, ``model_version``, ``warnings``, and
   ``base``: the id of the full set that an intraday set corrects, else null; ``lineage`` holds
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from features.calendar import Bool, Event, Float64, Int64, Queue, moment
 from features.contracts import PARTS, QUANTILE_LEVELS
 from features.errors import DamagedArtefactError, UnknownNameError
 from features.snapshot import (
+    QUARTERS,
     event_from_json,
     queue_from_json,
     queue_to_json,
@@ -40,6 +42,8 @@ from features.snapshot import (
     write_arrow,
 )
 from serving.models.volume.effects import DayEffects
+from serving.models.volume.quarters import flat_quarters
+from serving.models.volume.service import UNKNOWN, Service, service_from_json, service_to_json
 from serving.models.volume.shape import Shape, shape_from_json, shape_to_json
 from serving.sets.mapped import one_chunk
 
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
     from serving.models.volume.model import QueueForecast, VolumeForecast
 
 FORECAST_SET_KIND = "forecast-set"
-FORECAST_SET_SCHEMA = 2
+FORECAST_SET_SCHEMA = 3
 FORECAST_FILE = "forecast.arrow"
 QUEUES_FILE = "queues.json"
 EVENTS_FILE = "events.json"
@@ -72,6 +76,9 @@ class PublishedForecast:
         effects: Effects of special days on the queue.
         method: How it was made, such as ``baseline``.
         warnings: What a reader should know, in words.
+        quarters: Share of an hour's contacts that comes in each of its quarters, by hour of the
+            local week from Monday 00:00, float64[168, 4]; each row adds up to 1.
+        service: How the queue was served.
     """
 
     queue: Queue
@@ -86,6 +93,8 @@ class PublishedForecast:
     effects: DayEffects
     method: str
     warnings: tuple[str, ...]
+    quarters: Float64 = field(default_factory=flat_quarters)
+    service: Service = UNKNOWN
 
     @property
     def interval_seconds(self) -> int:
@@ -217,6 +226,8 @@ def write_forecast_set(
                 "warnings": list(q.warnings),
                 "shape": shape_to_json(q.shape),
                 "effects": asdict(q.effects),
+                "quarters": q.quarters.tolist(),
+                "service": service_to_json(q.service),
             }
             for q in queues
         ]
@@ -248,6 +259,10 @@ def _check(forecast: QueueForecast | PublishedForecast, *, model_version: str) -
             np.isfinite(forecast.baseline) & (forecast.baseline >= 0)
         ).all(),
         "contacts without an AHT above 0": (forecast.aht_seconds[mean > 0] > 0).all(),
+        "shares of quarters that are negative or do not add up to 1": (
+            (forecast.quarters >= 0).all()
+            and (np.abs(forecast.quarters.sum(axis=1) - 1) <= _PART_TOLERANCE).all()
+        ),
     }
     for wrong, holds in rules.items():
         if not holds:
@@ -329,6 +344,8 @@ def _read(artefact: Artefact) -> ForecastSet:
             effects=DayEffects(**document["effects"]),
             method=document["method"],
             warnings=tuple(document["warnings"]),
+            quarters=np.array(document["quarters"], dtype=np.float64).reshape(QUARTERS),
+            service=service_from_json(document["service"]),
         )
     if first != table.num_rows:
         raise DamagedArtefactError(

@@ -14,13 +14,14 @@ from serving.models.volume.orders import OrderWeights
 from serving.models.volume.state import VolumeState
 from training.volume.config import VolumeConfig
 from training.volume.fit import Parts, fit_parts
+from training.volume.handle_spread import learn_handle
 from training.volume.orders import fit_orders, learn_use
 from training.volume.shapes import LearntShapes, learn_shapes
 from training.volume.source import Known, VolumeSource, cut_short
 from training.volume.splits import rolling_origins
 from training.volume.today import learn_today
 from training.volume.weights import learn_weights
-from training.volume.windows import Window, errors_of, order_gains, pairs_of, windows_of
+from training.volume.windows import Window, errors_of, handled_of, order_gains, pairs_of, windows_of
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,17 @@ def _learn(
         [(w.row, w.evidence) for w in windows], queues=len(queues), window_share=share
     )
     todays = learn_today(errors_of(windows), queues=len(queues))
+    handles = learn_handle(handled_of(windows), queues=len(queues))
     return VolumeState(
         queues=queues,
         effects=parts.effects,
         smoothing=parts.smoothing,
         weights=weights,
         shapes=tuple(
-            replace(shape, today=today) for shape, today in zip(learnt.shapes, todays, strict=True)
+            replace(shape, today=today, handle=handle)
+            for shape, today, handle in zip(learnt.shapes, todays, handles, strict=True)
         ),
-        young=replace(learnt.young, today=todays[-1]),
+        young=replace(learnt.young, today=todays[-1], handle=handles[-1]),
         boosters=parts.boosters,
         orders=replace(orders, used=learn_use(order_gains(windows, queues))),
     )

@@ -16,7 +16,8 @@ from training.volume.dispersion import BUCKETS, Pairs, Spreads, cells, total
 
 _DAYS_TO_TRUST = 30.0
 _DAYS_TO_TRUST_ANY = 10.0
-_LAGS = 6
+LAGS = 6
+"""Most days apart that say how long a day's common part is remembered."""
 _MEMORIES = np.linspace(0, 0.98, 50)
 _MOST_DAY, _MOST_COMMON = 0.9, 0.98
 _LEAST_SQUARE = 0.05
@@ -134,9 +135,9 @@ def _days(pairs: Pairs, moved: Float64, signal: Float64, weight: Float64) -> _Da
 
 def _memories(days: _Days, *, queues: int) -> Float64:
     """Return the correlation of a day's common part with the next day's, float64[queues + 1]."""
-    above, below = np.zeros((queues, _LAGS)), np.zeros((queues, _LAGS))
-    for lag in range(1, _LAGS + 1):
-        earlier, later = _apart(days, lag)
+    above, below = np.zeros((queues, LAGS)), np.zeros((queues, LAGS))
+    for lag in range(1, LAGS + 1):
+        earlier, later = days_apart(days.queue, days.origin, days.day, lag)
         weight, queue = days.weight[later], days.queue[later]
         for out, values in ((above, days.score), (below, days.signal)):
             products = weight * values[earlier] * values[later]
@@ -146,7 +147,7 @@ def _memories(days: _Days, *, queues: int) -> Float64:
     counted = total(days.weight, by=days.queue, count=queues)
     # Pulls are days of evidence, in the units of the sums.
     unit = usual / max(float(counted[counted > 0].mean()), 1e-12)
-    prior = DEFAULT_DEPENDENCE.memory ** np.arange(1, _LAGS + 1)
+    prior = DEFAULT_DEPENDENCE.memory ** np.arange(1, LAGS + 1)
     pull = _DAYS_TO_TRUST_ANY * unit
     pooled_above, pooled_below = pooled_above + pull * prior, pooled_below + pull
     shared = pooled_above / np.maximum(pooled_below, 1e-12)
@@ -154,7 +155,7 @@ def _memories(days: _Days, *, queues: int) -> Float64:
     own_below = below + _DAYS_TO_TRUST * unit
     return np.array(
         [
-            _memory(a, b)
+            nearest_memory(a, b)
             for a, b in zip(
                 np.vstack((own_above, pooled_above)),
                 np.vstack((own_below, pooled_below)),
@@ -164,22 +165,34 @@ def _memories(days: _Days, *, queues: int) -> Float64:
     )
 
 
-def _memory(above: Float64, below: Float64) -> float:
-    """Return the memory whose powers are nearest to the correlations at each lag."""
+def nearest_memory(above: Float64, below: Float64) -> float:
+    """Return the memory whose powers are nearest to the correlations at each lag.
+
+    Args:
+        above: Sums of products of days that lie 1, 2, … days apart, float64[LAGS].
+        below: What they would be if nothing were ever forgotten, float64[LAGS].
+    """
     if below.max() <= 0:
         return DEFAULT_DEPENDENCE.memory
     found = above / np.maximum(below, 1e-12)
-    powers = _MEMORIES[:, None] ** np.arange(1, _LAGS + 1)
+    powers = _MEMORIES[:, None] ** np.arange(1, LAGS + 1)
     misses = (below * (found - powers) ** 2).sum(axis=1)
     return float(_MEMORIES[int(np.argmin(misses))])
 
 
-def _apart(days: _Days, lag: int) -> tuple[Int64, Int64]:
-    """Return rows of the same queue and origin whose days lie ``lag`` apart."""
-    first = days.day.min()
-    span = int(days.day.max() - first) + _LAGS + 2
-    cell, _ = cells(days.queue, days.origin)
-    key = cell * span + (days.day - first)
+def days_apart(queue: Int64, origin: Int64, day: Int64, lag: int) -> tuple[Int64, Int64]:
+    """Return rows of the same queue and origin whose days lie ``lag`` apart.
+
+    Args:
+        queue: int64[n], ascending, as the next two within it.
+        origin: int64[n].
+        day: int64[n].
+        lag: Days, 1 to ``LAGS``.
+    """
+    first = day.min()
+    span = int(day.max() - first) + LAGS + 2
+    cell, _ = cells(queue, origin)
+    key = cell * span + (day - first)
     at = np.searchsorted(key, key + lag)
     same: Bool = (at < len(key)) & (key[np.minimum(at, len(key) - 1)] == key + lag)
     return np.flatnonzero(same), at[same]

@@ -6,7 +6,7 @@ Errors are weighted by handled contacts: an error in a busy interval moves more 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,18 +34,28 @@ class HandleErrors:
         aht: Absolute errors of each of ``AHT_FORECASTS``, float64[4, buckets], seconds.
         load: Seconds of work that came, handled or not, float64[buckets].
         loads: Absolute errors of each of ``LOAD_FORECASTS``, float64[2, buckets], seconds.
+        day: Local day of each interval in which something was handled, int64[n].
+        relative: What was realised in it over the forecast, less 1, float64[n].
+        handled: Contacts that were handled in it, float64[n], > 0.
     """
 
     seconds: Float64
     aht: Float64
     load: Float64
     loads: Float64
+    day: Int64
+    relative: Float64
+    handled: Float64
 
     def only(self, bucket: int) -> HandleErrors:
         """Return the same with all other lead buckets at 0."""
         kept = np.arange(len(LEAD_BUCKETS)) == bucket
-        return HandleErrors(
-            self.seconds * kept, self.aht * kept, self.load * kept, self.loads * kept
+        return replace(
+            self,
+            seconds=self.seconds * kept,
+            aht=self.aht * kept,
+            load=self.load * kept,
+            loads=self.loads * kept,
         )
 
 
@@ -83,6 +93,9 @@ def handle_errors(
         ),
         load=summed(work, judged),
         loads=np.stack([summed(np.abs(f - work), judged) for f in (ours, naive)]),
+        day=outlook.day[told],
+        relative=seconds[told] / forecast.aht_seconds[told] - 1,
+        handled=handled[told],
     )
 
 

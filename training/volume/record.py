@@ -70,6 +70,16 @@ class PlannedMeasures:
     wape: float
     wape_baseline: float
 
+    @property
+    def gain(self) -> float:
+        """What the overrides added: the forecast's WAPE less theirs; below 0 they did harm."""
+        return self.wape - self.wape_override
+
+    @property
+    def gain_contacts(self) -> float:
+        """The same in contacts: the error that the overrides took away."""
+        return self.gain * self.contacts
+
 
 @dataclass(frozen=True)
 class Actuals:

@@ -87,7 +87,7 @@ def judge(
             starts=forecast.starts,
             mean=forecast.mean,
             interval_minutes=forecast.queue.interval_minutes,
-        )[rows]
+        ).offered[rows]
     starts = forecast.starts[rows]
     columns = _columns(
         actual[rows],

@@ -67,6 +67,8 @@ def _planned_figures(found: PlannedMeasures) -> dict[str, float | None]:
         "overridden_bias_override": _number(found.bias_override),
         "overridden_wape": _number(found.wape),
         "overridden_wape_baseline": _number(found.wape_baseline),
+        "overridden_gain": _number(found.gain),
+        "overridden_gain_contacts": _number(found.gain_contacts),
     }
 
 
@@ -78,7 +80,7 @@ _CSV_COLUMNS = (
     "kind", "queue", "lead", "weekday", "hour", "intervals", "contacts", "wape", "bias", "pinball",
     "coverage_80", "wape_baseline", "skill", "overridden_intervals", "overridden_contacts",
     "overridden_wape_override", "overridden_bias_override", "overridden_wape",
-    "overridden_wape_baseline",
+    "overridden_wape_baseline", "overridden_gain", "overridden_gain_contacts",
 )  # fmt: skip
 
 
@@ -158,7 +160,10 @@ def _print_planned(record: Record, kind: str, queues: Sequence[str]) -> None:
     found = [(name, planned) for name, planned in found if planned.intervals]
     if not found:
         return
-    numbers = ("intervals", "contacts", "override", "its bias", "forecast", "baseline")
+    numbers = (
+        "intervals", "contacts", "override", "its bias", "forecast", "baseline", "added",
+        "in contacts",
+    )  # fmt: skip
     shown = grid("WAPE where a planner overrode", *numbers, numbers=numbers)
     for name, planned in [("all queues", record.planned(kind)), *found]:
         shown.add_row(
@@ -169,6 +174,8 @@ def _print_planned(record: Record, kind: str, queues: Sequence[str]) -> None:
             _signed(planned.bias_override),
             _percent(planned.wape),
             _percent(planned.wape_baseline),
+            _signed(planned.gain),
+            "-" if math.isnan(planned.gain) else f"{planned.gain_contacts:+,.0f}",
         )
     terminal().print(shown)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from features.calendar import Event, epoch
 from features.snapshot import NO_ORDERS, OrderFlow, QueueHistory
+from features.waits import NO_WAITS, Waits
 from serving.models.volume.profiles import recent
 
 _YOUNG_QUEUES = 8
@@ -28,6 +29,10 @@ class VolumeSource(Protocol):
 
     def orders(self, as_of: datetime) -> OrderFlow:
         """Return the flow of orders as it was known at ``as_of``; empty where there is none."""
+        ...
+
+    def waits(self, as_of: datetime, *, days: int) -> Waits:
+        """Return the contacts of the last days whose wait was over, as known at ``as_of``."""
         ...
 
 
@@ -56,6 +61,10 @@ class Histories:
     def orders(self, as_of: datetime) -> OrderFlow:
         """Return the flow up to ``as_of``."""
         return self.flow.before(as_of)
+
+    def waits(self, as_of: datetime, *, days: int) -> Waits:  # noqa: ARG002 # counts have none
+        """Return no contacts: a history of counts does not know how long each waited."""
+        return NO_WAITS
 
 
 @dataclass(frozen=True)

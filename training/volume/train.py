@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,9 @@ from serving.models.volume.model import (
 )
 from serving.models.volume.outlook import COMPONENTS
 from serving.models.volume.state import write_volume_state
+from training.service import DAYS
+from training.service.calibrate import calibrate
+from training.service.tables import service_table
 from training.trained import Trained
 from training.volume.backtest import Backtest, run_backtest
 from training.volume.bad_days import bad_days_table
@@ -69,6 +73,10 @@ def train_volume(
     table = score_table(backtest)
     known, events = source.volume(as_of), tuple(source.events(as_of))
     histories = {name: known[name] for name in backtest.queues}
+    queues = {name: history.queue for name, history in histories.items()}
+    served = calibrate(source.waits(as_of, days=DAYS), queues)
+    service = {name: found.service for name, found in served.items()}
+    backtest = replace(backtest, state=replace(backtest.state, service=service))
     bad = bad_days_table(histories, backtest.state.effects, events=events, known_by=epoch(as_of))
     metrics = {**_metrics(backtest, table), "bad_days": float(len(bad))}
     card = _card(backtest, table, histories, metrics=metrics, as_of=as_of, now=now, config=config)
@@ -99,6 +107,7 @@ def train_volume(
                 order_gains(backtest.windows, backtest.queues),
                 backtest.state.orders.used,
             ),
+            "service": service_table(served),
         },
         figures=volume_figures(backtest, table),
         lineage={"as_of": as_of.isoformat()},

@@ -21,6 +21,7 @@ from training.volume.config import VolumeConfig
 from training.volume.dispersion import Pairs
 from training.volume.fit import actuals
 from training.volume.handle import HandleErrors, handle_errors
+from training.volume.handle_spread import HandlePairs
 from training.volume.lessons import MOST_JUMPED, bad_starts, jumped, lessons
 from training.volume.orders import OrderGain, order_gain
 from training.volume.source import Known
@@ -252,6 +253,23 @@ def _usual(windows: Sequence[Window], *, known_by: int) -> list[Bool]:
         use if often[w.row] else use & ~late
         for w, use, late in zip(windows, come, after, strict=True)
     ]
+
+
+def handled_of(windows: Sequence[Window]) -> HandlePairs:
+    """Return the errors of the average handle time of some windows, all of which has come."""
+    judged = [w for w in windows if w.method == "combined"]
+    counts = [len(w.handle.day) for w in judged]
+
+    def joined(values: Sequence[Any], dtype: type) -> Any:
+        return np.concatenate([np.empty(0, dtype=dtype), *values])
+
+    return HandlePairs(
+        queue=np.repeat([w.row for w in judged], counts).astype(np.int64),
+        origin=np.repeat([w.origin for w in judged], counts).astype(np.int64),
+        day=joined([w.handle.day for w in judged], np.int64),
+        relative=joined([w.handle.relative for w in judged], np.float64),
+        handled=joined([w.handle.handled for w in judged], np.float64),
+    )
 
 
 def errors_of(windows: Sequence[Window]) -> Errors:

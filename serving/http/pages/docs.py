@@ -97,11 +97,18 @@ def _route(path: str, method: str, operation: Json, schemas: Json) -> str:
     if sent:
         name = sent["schema"]["$ref"].rpartition("/")[2]
         parts.append(f"<h4>Body, {_type(sent['schema'])}</h4>{_fields(schemas[name])}")
-    answers = operation["responses"]["200"].get("content", {})
+    answers = _success(operation).get("content", {})
     parts.append(f"<h4>Example</h4><pre>{escape(_curl(path, method, operation, sent))}</pre>")
     parts.append("".join(_answer(kind, content) for kind, content in answers.items()))
     parts.append(_responses(operation["responses"]))
     return "".join(parts) + "</section>"
+
+
+def _success(operation: Json) -> Json:
+    found: Json = next(
+        answer for status, answer in operation["responses"].items() if str(status).startswith("2")
+    )
+    return found
 
 
 def _parameters(parameters: list[Json]) -> str:
@@ -160,7 +167,7 @@ def _curl(path: str, method: str, operation: Json, sent: Json | None) -> str:
         kind = "-H 'Content-Type: application/json'"
         return f"curl -s -X {method.upper()} {address} \\\n  {kind} \\\n  -d {body}"
     # The first type is what a client gets that names none.
-    kinds = list(operation["responses"]["200"].get("content", {}))
+    kinds = list(_success(operation).get("content", {}))
     lines = [f"curl -s {shlex.quote(address)}"]
     lines += [f"curl -s -H 'Accept: {kind}' {shlex.quote(address)}" for kind in kinds[1:]]
     return "\n".join(lines)

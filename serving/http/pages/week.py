@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from html import escape
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
@@ -20,14 +20,16 @@ from features.calendar import (
 )
 from features.contracts import WEEKDAYS
 from features.errors import InputError
-from serving.http.agents import Staffed, staff_queue, staffed_days
 from serving.http.pages import picture
 from serving.http.pages.moves import holidays_of, moves
 from serving.http.pages.picture import DAYS, Week, week_of
-from serving.http.schemas import StaffingRequest
+from serving.http.schemas import PathsRequest
+from serving.http.staffing_asks import Staffed, staff_queues
+from serving.http.staffing_schemas import StaffingRequest
 from serving.models.volume.paths import sample_paths
 from serving.models.volume.span import cut
 from serving.sets.forecast import ForecastSet, PublishedForecast
+from serving.staffing.asked import DayPlan
 
 STYLE = (
     picture.STYLE
@@ -43,6 +45,14 @@ STYLE = (
 """
 )
 _BAND = (0.1, 0.9)
+_ASKED = StaffingRequest(paths=PathsRequest(count=50))
+"""The route's own defaults, on fewer paths: a page shows many queues."""
+_MODELS = {
+    "erlang_a": "Erlang A",
+    "erlang_b": "Erlang B",
+    "erlang_c": "Erlang C",
+    "backlog": "a backlog with a deadline",
+}
 
 
 def queue_week(forecast: PublishedForecast, *, of: ForecastSet, now: datetime) -> str:
@@ -60,8 +70,8 @@ def queue_week(forecast: PublishedForecast, *, of: ForecastSet, now: datetime) -
     if week.rows.stop - week.rows.start < 1:
         return title + '<p class="warn">Its forecast has ended.</p>'
     paths = sample_paths([cut(forecast, week.rows)], made_at=epoch(of.made_at))[0]
-    days, notes = _staffed(week)
-    notes = [*forecast.warnings, *_holidays(week), *notes]
+    days, notes = _staffed(week, of)
+    notes = [*_holidays(week), *notes]
     found = moves(forecast, rows=week.rows, events=of.events, today=week.first_day)
     return (
         f'{title}<p class="sum">{_sum(week, paths)}</p>'
@@ -129,21 +139,25 @@ def _from(week: Week, place: int) -> str:
     return f"<br>from {minute // 60:02d}:{minute % 60:02d}"
 
 
-def _staffed(week: Week) -> tuple[list[dict[str, Any]], list[str]]:
+def _staffed(week: Week, of: ForecastSet) -> tuple[dict[int, DayPlan], list[str]]:
     """Return the days as `POST /v1/staffing` gives them, and what to know of the agents."""
+    forecast = cut(week.forecast, week.rows)
     try:
-        staffed = staff_queue(week.forecast, rows=week.rows, request=StaffingRequest())
+        (found,) = staff_queues([forecast], request=_ASKED, made_at=of.made_at)
     except InputError as error:
-        return [], [f"No agents: {error}"]
-    return staffed_days(staffed), [_goal(staffed), *staffed.staffing.warnings]
+        return {}, [*forecast.warnings, f"No agents: {error}"]
+    return {day.day: day for day in found.plan.days}, [_goal(found), *found.warnings]
 
 
-def _goal(staffed: Staffed) -> str:
-    goal = staffed.goal
+def _goal(found: Staffed) -> str:
+    """Say what the agents are staffed for."""
+    goal, model = found.ask.goal, found.plan.model
+    done = "done" if model == "backlog" else "answered"
     return (
-        f"Agents are enough to answer {100 * goal.share:g} % of contacts within "
-        f"{_duration(goal.seconds)}, before breaks and absence "
-        f"({staffed.staffing.model.replace('-', ' ').title()})."
+        f"Staffed so that the goal is met in {10 * found.ask.policy.probability:g} of 10 "
+        f"intervals: {100 * goal.share:g} % of contacts {done} within {_duration(goal.seconds)}. "
+        f"Agents are those at work, before breaks and absence ({_MODELS[model]}). The risk is "
+        "that of a whole day's missing it."
     )
 
 
@@ -159,10 +173,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds:g} seconds"
 
 
-_ROWS = ("contacts", "80 % band", "to last week", "agents at peak", "agent hours")
+_ROWS = ("contacts", "80 % band", "to last week", "agents at peak", "agent hours", "risk to miss")
 
 
-def _rows(week: Week, days: list[dict[str, Any]], paths: Float64) -> str:
+def _rows(week: Week, days: Mapping[int, DayPlan], paths: Float64) -> str:
     """Return the rows of contacts, their band, last week and agents, a cell a day."""
     queue, rows = week.forecast.queue, week.rows
     place = local_times(week.forecast.starts[rows], queue.time_zone).day - week.first_day
@@ -170,25 +184,31 @@ def _rows(week: Week, days: list[dict[str, Any]], paths: Float64) -> str:
     opened = np.bincount(place, weights=week.forecast.is_open[rows], minlength=DAYS) > 0
     known = np.bincount(place, minlength=DAYS) > 0
     past = np.bincount(place, weights=week.forecast.baseline[rows], minlength=DAYS)
-    agents = {day["date"]: day for day in days}
     shown = []
     for i in range(DAYS):
-        date = f"{moment((week.first_day + i) * DAY_SECONDS):%Y-%m-%d}"
         if not known[i]:
             shown.append(("-",) * len(_ROWS))
         elif not opened[i]:
             shown.append(('<span class="soft">closed</span>', *("",) * (len(_ROWS) - 1)))
         else:
-            day = agents.get(date, {})
-            peak, hours = day.get("peak_agents_on_phone"), day.get("agent_hours_on_phone")
             low, high = np.quantile(paths[:, place == i].sum(axis=1), _BAND)
             band = f"{low:,.0f}–<wbr>{high:,.0f}"
             change = f"{100 * (contacts[i] / past[i] - 1):+.0f}&nbsp;%" if past[i] > 0 else "-"
-            shown.append((_count(contacts[i]), band, change, _count(peak), _count(hours)))
+            shown.append(
+                (_count(contacts[i]), band, change, *_agents(days.get(week.first_day + i)))
+            )
     return "".join(
         f'<tr><th scope="row">{title}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
         for title, cells in zip(_ROWS, zip(*shown, strict=True), strict=True)
     )
+
+
+def _agents(day: DayPlan | None) -> tuple[str, str, str]:
+    """Show a day's most agents, its agent hours and its risk of missing the goal."""
+    if day is None:
+        return "-", "-", "-"
+    risk = f"{100 * (1 - day.goal_probability):.0f}&nbsp;%"
+    return _count(day.peak_on_phone), _count(day.hours_on_phone), risk
 
 
 def _holidays(week: Week) -> list[str]:
@@ -203,12 +223,10 @@ def _holidays(week: Week) -> list[str]:
     ]
 
 
-def _count(value: float | None) -> str:
+def _count(value: float) -> str:
     """Show a number of contacts, agents or hours.
 
-    >>> _count(1221.4), _count(3.24), _count(7), _count(None)
-    ('1,221', '3.2', '7', '-')
+    >>> _count(1221.4), _count(3.24), _count(7)
+    ('1,221', '3.2', '7')
     """
-    if value is None:
-        return "-"
     return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.1f}"

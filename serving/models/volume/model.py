@@ -6,7 +6,7 @@ The history comes with the request, so new contacts move the forecast without a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,13 @@ from serving.models.volume.golden import read_golden
 from serving.models.volume.orders import FlowDays, QueueOrders, flow_days
 from serving.models.volume.outlook import Outlook, lead_bucket, look_out
 from serving.models.volume.profiles import recent
+from serving.models.volume.quarters import flat_quarters, quarter_shares
+from serving.models.volume.service import UNKNOWN, Service
 from serving.models.volume.shape import Shape
 from serving.models.volume.state import VolumeState, damaged, read_volume_state
 
 VOLUME_BUNDLE_KIND = "volume-bundle"
-VOLUME_BUNDLE_SCHEMA = 2
+VOLUME_BUNDLE_SCHEMA = 3
 
 _STALE_SECONDS = 7 * 86_400
 _LATELY_DAYS = 28
@@ -61,6 +63,9 @@ class QueueForecast:
         effects: Effects of special days on the queue.
         method: ``combined``; ``profile`` or ``baseline`` with little history; ``none`` without.
         warnings: What a planner should know, one sentence each.
+        quarters: Share of an hour's contacts that comes in each of its quarters, by hour of the
+            local week from Monday 00:00, float64[168, 4]; each row adds up to 1.
+        service: How the queue was served.
     """
 
     queue: Queue
@@ -75,6 +80,8 @@ class QueueForecast:
     effects: DayEffects
     method: Method
     warnings: tuple[str, ...]
+    quarters: Float64 = field(default_factory=flat_quarters)
+    service: Service = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -260,6 +267,8 @@ def queue_forecast(outlook: Outlook, history: QueueHistory, state: VolumeState) 
         effects=state.effects.of(queue.queue),
         method=method,
         warnings=_warnings(outlook, history, trained=row < len(state.queues)),
+        quarters=quarter_shares(history.quarters),
+        service=state.service.get(queue.queue, UNKNOWN),
     )
 
 

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from features.calendar import DAY_SECONDS, Float64, Int64, Queue, local_times
+from features.calendar import DAY_SECONDS, Float64, Int64, Queue, interval_of, local_times
 from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.shape import Dependence, Shape
+from serving.models.volume.shape import Shape
 
 DEFAULT_COUNT = 200
 """Paths, unless asked for otherwise."""
-_DAY_FACTOR, _NOISE = 0, 1
+_DAY_FACTOR, _NOISE, _HANDLE_DAY, _HANDLE_NOISE = range(4)
+_HOUR_MINUTES, _HOUR_SECONDS = 60, 3600
 _SEED_BITS = 2**64 - 1
 
 
@@ -53,6 +55,15 @@ class Marginal(Protocol):
         ...
 
 
+class Handled(Marginal, Protocol):
+    """A queue's forecast with its average handle time."""
+
+    @property
+    def aht_seconds(self) -> Float64:
+        """Expected average handle time, float64[h]."""
+        ...
+
+
 def sample_paths(
     forecasts: Sequence[Marginal], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
 ) -> list[Float64]:
@@ -72,76 +83,185 @@ def sample_paths(
     return [_paths(f, levels=levels, made_at=made_at, seed=seed) for f in forecasts]
 
 
+def sample_rates(
+    forecasts: Sequence[Marginal], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
+) -> list[Float64]:
+    """Draw joint paths of rates: the contacts to expect of each interval, before chance.
+
+    The queue models add Poisson's noise. With the same seed, a path that is high in contacts is
+    high in its rate. The share of the variance that a day has in common is that of the rate
+    alone, and the intervals of one hour of the wall clock have the rest in common.
+
+    Args:
+        forecasts: One a queue, as for ``sample_paths``.
+        made_at: When the forecast was made, epoch seconds.
+        count: Paths, >= 1.
+        seed: The same seed gives the same paths, >= 0.
+
+    Returns:
+        Contacts by forecast, float64[count, h] each, >= 0; exactly 0 where the mean is 0.
+    """
+    levels = (np.arange(count) + 0.5) / count
+    return [_rates(f, levels=levels, made_at=made_at, seed=seed) for f in forecasts]
+
+
+def sample_aht(
+    forecasts: Sequence[Handled], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
+) -> list[Float64]:
+    """Draw paths of the average handle time, whose mean is the forecast's.
+
+    Lognormal factors: one a local day, which remembers the day before (AR(1)), times one an hour.
+    They are drawn by queue and independently of the contacts: a path that is high in contacts
+    says nothing of its handle times.
+
+    Args:
+        forecasts: One a queue; ``starts`` and ``aht_seconds`` are cut alike.
+        made_at: When the forecast was made, epoch seconds.
+        count: Paths, >= 1.
+        seed: The same seed gives the same paths, >= 0.
+
+    Returns:
+        Seconds by forecast, float64[count, h] each; exactly ``aht_seconds`` on every path where
+        the queue's spread is 0.
+    """
+    return [_aht(f, count=count, made_at=made_at, seed=seed) for f in forecasts]
+
+
 def _paths(forecast: Marginal, *, levels: Float64, made_at: int, seed: int) -> Float64:
     bucket = lead_bucket((forecast.starts - made_at) / 3600)
     values = forecast.shape.read(forecast.mean, bucket, levels)
     paths = np.zeros((len(levels), len(values)))
     busy = np.flatnonzero(forecast.mean > 0)
     if len(busy):
-        template = _template(
-            forecast.queue,
-            forecast.starts[busy],
-            forecast.shape.day_share(forecast.mean[busy], bucket[busy]),
-            forecast.shape.dependence,
-            made_at=made_at,
-            count=len(levels),
-            seed=seed,
-        )
-        ordered = np.empty_like(template)
-        np.put_along_axis(ordered, np.argsort(template, axis=1), values[busy], axis=1)
-        paths[:, busy] = ordered.T
+        share = forecast.shape.day_share(forecast.mean[busy], bucket[busy])
+        starts, draw = forecast.starts[busy], _Draw.of(forecast, count=len(levels), seed=seed)
+        noise = draw.noise(_NOISE, starts, forecast.queue.interval_minutes * 60)
+        template = _template(forecast, draw, starts, share, noise, made_at=made_at)
+        paths[:, busy] = _ordered(values[busy], np.argsort(template, axis=1))
     return paths
 
 
+def _rates(forecast: Marginal, *, levels: Float64, made_at: int, seed: int) -> Float64:
+    paths = np.zeros((len(levels), len(forecast.mean)))
+    busy = np.flatnonzero(forecast.mean > 0)
+    if len(busy):
+        starts, draw = forecast.starts[busy], _Draw.of(forecast, count=len(levels), seed=seed)
+        hours, hour = _hours(forecast.queue, starts)
+        day = np.array(forecast.shape.dependence.day)
+        share = day[lead_bucket((hours - made_at) / 3600)]
+        noise = draw.noise(_NOISE, hours, _HOUR_SECONDS)
+        template = _template(forecast, draw, hours, share, noise, made_at=made_at)
+        bucket = lead_bucket((starts - made_at) / 3600)
+        values = forecast.shape.read_rates(forecast.mean[busy], bucket, levels)
+        paths[:, busy] = _ordered(values, np.argsort(template, axis=1)[hour])
+    return paths
+
+
+def _aht(forecast: Handled, *, count: int, made_at: int, seed: int) -> Float64:
+    starts, spread = forecast.starts, forecast.shape.handle
+    if not len(starts):
+        return np.zeros((count, 0))
+    draw = _Draw.of(forecast, count=count, seed=seed)
+    hours, hour = _hours(forecast.queue, starts)
+    first, ahead = _days_ahead(forecast.queue, hours, made_at=made_at)
+    days = range(first, first + int(ahead.max()) + 1)
+    factors = _remembered(draw.days(_HANDLE_DAY, days), spread.memory)
+    noise = draw.noise(_HANDLE_NOISE, hours, _HOUR_SECONDS)
+    daily, hourly = np.log1p(spread.day), np.log1p(spread.hour)
+    # Less half the variance, so that the mean of each factor is 1.
+    logs = (np.sqrt(daily) * factors - daily / 2)[ahead] + (np.sqrt(hourly) * noise - hourly / 2)
+    found: Float64 = (forecast.aht_seconds[:, None] * np.exp(logs, out=logs)[hour]).T
+    return found
+
+
+def _ordered(values: Float64, order: Int64) -> Float64:
+    """Return each interval's rising values by path, float64[count, h].
+
+    Args:
+        values: float64[h, count].
+        order: The paths of each interval, the lowest first, int64[h, count].
+    """
+    ordered = np.empty_like(values)
+    np.put_along_axis(ordered, order, values, axis=1)
+    return ordered.T
+
+
 def _template(
-    queue: Queue,
+    forecast: Marginal,
+    draw: _Draw,
     starts: Int64,
     share: Float64,
-    dependence: Dependence,
+    noise: Float64,
     *,
     made_at: int,
-    count: int,
-    seed: int,
 ) -> Float64:
     """Return standard normal scores with the dependence, float64[h, count]."""
-    name = zlib.crc32(queue.queue.encode())
-    clock = np.append(starts, made_at)
-    day = local_times(clock, queue.time_zone).day
-    first = int(day[-1])
-    factors = _day_factors(
-        name, dependence, first=first, last=int(day.max()), count=count, seed=seed
-    )
-    noise = _noise(name, starts, queue.interval_minutes * 60, count=count, seed=seed)
-    within, own = np.sqrt(share)[:, None], np.sqrt(1 - share)[:, None]
-    # What began before ``made_at`` belongs to its day.
-    template: Float64 = within * factors[np.maximum(day[:-1] - first, 0)] + own * noise
+    dependence = forecast.shape.dependence
+    first, ahead = _days_ahead(forecast.queue, starts, made_at=made_at)
+    days = range(first, first + int(ahead.max()) + 1)
+    own, common = draw.days(_DAY_FACTOR, days), draw.days(_DAY_FACTOR, days, own=False)
+    mixed = np.sqrt(dependence.common) * common + np.sqrt(1 - dependence.common) * own
+    factors = _remembered(mixed, dependence.memory)
+    template: Float64 = np.sqrt(share)[:, None] * factors[ahead]
+    template += np.sqrt(1 - share)[:, None] * noise
     return template
 
 
-def _day_factors(
-    name: int, dependence: Dependence, *, first: int, last: int, count: int, seed: int
-) -> Float64:
-    """Return AR(1) factors of the local days from ``first`` to ``last``, float64[days, count]."""
-    days = range(first, last + 1)
-    own = np.stack([_normals((seed, _DAY_FACTOR, day, name), count) for day in days])
-    common = np.stack([_normals((seed, _DAY_FACTOR, day), count) for day in days])
-    factors: Float64 = np.sqrt(dependence.common) * common + np.sqrt(1 - dependence.common) * own
-    for k in range(1, len(factors)):
-        factors[k] = (
-            dependence.memory * factors[k - 1] + np.sqrt(1 - dependence.memory**2) * factors[k]
-        )
-    return factors
+def _days_ahead(queue: Queue, starts: Int64, *, made_at: int) -> tuple[int, Int64]:
+    """Return the local day of ``made_at``, and how many days later each interval begins."""
+    day = local_times(np.append(starts, made_at), queue.time_zone).day
+    # What began before ``made_at`` belongs to its day.
+    return int(day[-1]), np.maximum(day[:-1] - day[-1], 0)
 
 
-def _noise(name: int, starts: Int64, seconds: int, *, count: int, seed: int) -> Float64:
-    """Return each interval's own normals, drawn by whole UTC days, float64[h, count]."""
-    day, slot = starts // DAY_SECONDS, starts % DAY_SECONDS // seconds
-    noise = np.empty((len(starts), count))
-    for number in np.unique(day):
-        drawn = _normals((seed, _NOISE, int(number), name), DAY_SECONDS // seconds * count)
-        rows = day == number
-        noise[rows] = drawn.reshape(-1, count)[slot[rows]]
-    return noise
+def _hours(queue: Queue, starts: Int64) -> tuple[Int64, Int64]:
+    """Return the wall clock's hours that intervals lie in, epoch seconds, and the place of each."""
+    hours, place = np.unique(
+        interval_of(starts, _HOUR_MINUTES, queue.time_zone), return_inverse=True
+    )
+    return hours, place
+
+
+def _remembered(normals: Float64, memory: float) -> Float64:
+    """Turn independent normals of consecutive days into AR(1) factors, float64[days, count]."""
+    for k in range(1, len(normals)):
+        normals[k] = memory * normals[k - 1] + np.sqrt(1 - memory**2) * normals[k]
+    return normals
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Standard normals of one queue; each belongs to a seed, a use, a day and the queue.
+
+    Attributes:
+        seed: >= 0.
+        name: The queue's name as a number.
+        count: Paths.
+    """
+
+    seed: int
+    name: int
+    count: int
+
+    @classmethod
+    def of(cls, forecast: Marginal, *, count: int, seed: int) -> _Draw:
+        return cls(seed, zlib.crc32(forecast.queue.queue.encode()), count)
+
+    def days(self, use: int, days: range, *, own: bool = True) -> Float64:
+        """Return the normals of some local days, float64[days, count]."""
+        last = (self.name,) if own else ()
+        return np.stack([_normals((self.seed, use, day, *last), self.count) for day in days])
+
+    def noise(self, use: int, starts: Int64, seconds: int) -> Float64:
+        """Return each interval's own normals, drawn by whole UTC days, float64[h, count]."""
+        day, slot = starts // DAY_SECONDS, starts % DAY_SECONDS // seconds
+        noise = np.empty((len(starts), self.count))
+        for number in np.unique(day):
+            key = self.seed, use, int(number), self.name
+            drawn = _normals(key, DAY_SECONDS // seconds * self.count)
+            rows = day == number
+            noise[rows] = drawn.reshape(-1, self.count)[slot[rows]]
+        return noise
 
 
 def _normals(key: tuple[int, ...], count: int) -> Float64:

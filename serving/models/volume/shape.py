@@ -15,6 +15,7 @@ import numpy as np
 from features.calendar import Float64, Int64
 from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
 from serving.models.volume.counts import count_quantiles, normal_level, normal_quantile
+from serving.models.volume.rates import rate_quantiles
 
 CURVE_LEVELS = (0.0025, 0.01, 0.025, *QUANTILE_LEVELS, 0.975, 0.99, 0.9975)
 """Levels at which a recalibration curve is kept."""
@@ -56,10 +57,27 @@ class Today:
     memory: float = 0.85
 
 
+@dataclass(frozen=True)
+class HandleSpread:
+    """How far the average handle time lies from its forecast, beyond the noise of a few contacts.
+
+    Attributes:
+        day: Squared coefficient of variation of what a whole local day is off by.
+        hour: Of what each hour is off by around its day.
+        memory: Correlation of a day's factor with the next day's, in [0, 1).
+    """
+
+    day: float
+    hour: float
+    memory: float
+
+
 DEFAULT_DEPENDENCE = Dependence(day=(0.3, 0.3, 0.3, 0.3), memory=0.6, common=0.3)
 """Where no past forecast says more."""
 DEFAULT_TODAY = Today(day_variance=0.01, hour_variance=0.02, carry=0.4)
 """Where no past day says more."""
+DEFAULT_HANDLE = HandleSpread(day=0.0025, hour=0.0025, memory=0.6)
+"""Where no past forecast of the handle time says more: 5 % off by day, and 5 % by hour."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,7 @@ class Shape:
             rising, float64[lead buckets, len(CURVE_LEVELS)].
         dependence: How errors move together.
         today: What part of a day says of its rest.
+        handle: How far the average handle time lies from its forecast.
     """
 
     spread: Float64
@@ -81,6 +100,7 @@ class Shape:
     curve: Float64
     dependence: Dependence
     today: Today
+    handle: HandleSpread = DEFAULT_HANDLE
 
     def quantiles(self, mean: Float64, bucket: Int64) -> Float64:
         """Return the published quantiles around a mean, float64[h, 19].
@@ -104,6 +124,24 @@ class Shape:
             rows = bucket == b
             spread = self.spread[b] + self.clumps[b] / np.maximum(mean[rows], _LEAST_MEAN)
             out[rows] = count_quantiles(mean[rows], spread, self.moved(int(b), levels))
+        return out
+
+    def read_rates(self, mean: Float64, bucket: Int64, levels: Float64) -> Float64:
+        """Return quantiles of the rate around a mean, without Poisson's noise, float64[h, q].
+
+        The rate has the mean m and the variance clumps x m + spread x m²; its levels are moved as
+        those of the counts are.
+
+        Args:
+            mean: Contacts, float64[h].
+            bucket: Lead bucket of each, int64[h].
+            levels: In (0, 1), rising, float64[q].
+        """
+        out = np.empty((len(mean), len(levels)))
+        for b in np.unique(bucket):
+            rows = bucket == b
+            spread = self.spread[b] + self.clumps[b] / np.maximum(mean[rows], _LEAST_MEAN)
+            out[rows] = rate_quantiles(mean[rows], spread, self.moved(int(b), levels))
         return out
 
     def day_share(self, mean: Float64, bucket: Int64) -> Float64:
@@ -147,6 +185,7 @@ def shape_to_json(shape: Shape) -> dict[str, Any]:
         "curve": shape.curve.tolist(),
         "dependence": asdict(shape.dependence),
         "today": asdict(shape.today),
+        "handle": asdict(shape.handle),
     }
 
 
@@ -164,4 +203,5 @@ def shape_from_json(document: Mapping[str, Any]) -> Shape:
         curve=np.array(document["curve"], dtype=np.float64).reshape(size, len(CURVE_LEVELS)),
         dependence=Dependence(**{**dependence, "day": tuple(dependence["day"])}),
         today=Today(**document["today"]),
+        handle=HandleSpread(**document["handle"]),
     )

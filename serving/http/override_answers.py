@@ -1,0 +1,139 @@
+"""Answers about overrides: what is kept, who made it, and where it counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from features.calendar import GRID_SECONDS, epoch, moment
+from features.errors import InputError
+from serving.http.answers import AHT_DECIMALS, VOLUME_DECIMALS
+from serving.http.override_schemas import OverridesQuery
+from serving.layers import Change, Layer
+from serving.override_store import OverrideStore
+from serving.sets.scores import iso
+
+MOST_LISTED = 10_000
+
+
+def kept_json(layers: Sequence[Layer], *, forecast_set: str, left_out: int) -> bytes:
+    """Return the answer to a request that made overrides.
+
+    Args:
+        layers: What it made, and nothing made later.
+        forecast_set: Id of the published set.
+        left_out: Intervals of a file that were left out.
+    """
+    return orjson.dumps(
+        {
+            "forecast_set": forecast_set,
+            "overrides": _entries(layers, among=layers),
+            "left_out": left_out,
+        }
+    )
+
+
+def listed_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> bytes:
+    """Return the answer to a request that lists overrides.
+
+    Args:
+        store: Where they are kept.
+        query: Which.
+        now: The time, epoch seconds.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+        InputError: They are too many.
+    """
+    since = now if query.start is None else epoch(query.start)
+    until = None if query.end is None else epoch(query.end)
+    found = store.layers(since=since, until=until, queues=query.queue)
+    if len(found) > MOST_LISTED:
+        raise InputError(
+            "the answer",
+            got=f"{len(found)} overrides",
+            expected=f"at most {MOST_LISTED}",
+            remedy="ask for fewer queues or a shorter span at once",
+            field="queue",
+        )
+    entries = _entries(found, among=_beside(store, found, queues=query.queue))
+    if query.include == "in_force":
+        entries = [entry for entry in entries if entry["in_force"]]
+    return orjson.dumps({"overrides": entries})
+
+
+def one_json(store: OverrideStore, layer: Layer) -> bytes:
+    """Return the answer about one override.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    queues = [layer.expected.queue]
+    return orjson.dumps(_entries([layer], among=_beside(store, [layer], queues=queues))[0])
+
+
+def _beside(
+    store: OverrideStore, layers: Sequence[Layer], *, queues: list[str] | None
+) -> list[Layer]:
+    """Return every override that shares some time with these."""
+    if not layers:
+        return []
+    return store.layers(
+        since=min(layer.expected.start for layer in layers),
+        until=max(layer.expected.end for layer in layers),
+        queues=queues,
+    )
+
+
+def _entries(layers: Sequence[Layer], *, among: Sequence[Layer]) -> list[dict[str, Any]]:
+    counts = intervals_in_force(among)
+    return [_entry(layer, counts[layer.override_id]) for layer in layers]
+
+
+def intervals_in_force(layers: Sequence[Layer]) -> Counter[str]:
+    """Return in how many of its intervals each override counts, by id.
+
+    Args:
+        layers: All that share some time with those that are asked about, in the order they were
+            made.
+    """
+    top: dict[tuple[str, int], str] = {}
+    for layer in layers:
+        for one in layer.overrides():
+            taken = one.withdrawn_at is not None and one.withdrawn_at <= one.start
+            if one.made_at <= one.start and not taken:
+                cells = range(one.start, one.end, GRID_SECONDS)
+                top.update({(one.queue, cell): one.override_id for cell in cells})
+    return Counter(
+        layer.override_id
+        for layer in layers
+        for piece in layer.expected.pieces
+        if top.get((layer.expected.queue, piece.start)) == layer.override_id
+    )
+
+
+def _entry(layer: Layer, count: int) -> dict[str, Any]:
+    expected = layer.expected
+    aht = expected.aht_seconds
+    return {
+        "override_id": layer.override_id,
+        "queue": expected.queue,
+        "start": iso(moment(expected.start)),
+        "end": iso(moment(expected.end)),
+        "volume": round(expected.offered, VOLUME_DECIMALS),
+        "aht_seconds": None if aht is None else round(aht, AHT_DECIMALS),
+        "model_volume": round(expected.forecast_offered, VOLUME_DECIMALS),
+        "forecast_set": expected.forecast_set,
+        **_change(layer.made),
+        "withdrawn": None if layer.withdrawn is None else _change(layer.withdrawn),
+        "in_force": count > 0,
+        "intervals": len(expected.pieces),
+        "in_force_intervals": count,
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {"made_by": change.by, "made_at": iso(moment(change.at)), "reason": change.reason}

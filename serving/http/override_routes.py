@@ -1,0 +1,251 @@
+"""The routes by which planners send numbers of their own, see them and take them back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import orjson
+from anyio import to_thread
+from fastapi import FastAPI, Path, Query, Request
+from starlette.responses import Response
+
+from features.calendar import epoch, moment
+from features.errors import InputError
+from serving.http import openapi, problems
+from serving.http.examples import EXAMPLES
+from serving.http.formats import FORMATS
+from serving.http.negotiate import JSON, read_body
+from serving.http.override_answers import kept_json, listed_json, one_json
+from serving.http.override_asks import accept, asks_of, asks_of_rows
+from serving.http.override_schemas import (
+    OverrideEntry,
+    OverridesAnswer,
+    OverridesForm,
+    OverridesKept,
+    OverridesQuery,
+    OverridesRequest,
+    WithdrawRequest,
+)
+from serving.http.replies import BODY_PROBLEMS
+from serving.http.state import State
+from serving.http.volume_shapes import OVERRIDE_ID
+from serving.override_store import Answered
+from serving.sets.forecast import ForecastSet
+from serving.sets.scores import iso
+
+LONGEST_KEY = 255
+_KEY = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Up to 255 characters of your own: the same request sent again with "
+            "the same key within 7 days gets the same answer and makes nothing new.",
+            "schema": {"type": "string"},
+            "example": "week-11-first-draft",
+        }
+    ]
+}
+_FILES: dict[str, Any] = {
+    form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in FORMATS.values()
+}
+
+
+def add_override_routes(app: FastAPI, state: State) -> None:
+    """Add the routes of overrides.
+
+    Args:
+        app: The application; routes of its own are matched faster than an included router's.
+        state: What they answer from.
+    """
+    described = openapi.body(OverridesRequest, example=EXAMPLES["overrides-request"])
+    described["requestBody"]["content"] |= _FILES
+
+    @app.post(
+        "/v1/forecast/overrides",
+        status_code=201,
+        tags=["volume"],
+        summary="Put a planner's own numbers in force",
+        responses=openapi.responses(
+            "They are kept and in force.",
+            openapi.content(JSON, OverridesKept, example=EXAMPLES["overrides-kept"]),
+            problem_kinds=(
+                *BODY_PROBLEMS,
+                *("unknown-name", "horizon", "not-published", "key-reused", "database"),
+            ),
+            status=201,
+        ),
+        openapi_extra=described | _KEY,
+    )
+    async def post_overrides(
+        request: Request, query: Annotated[OverridesForm, Query()]
+    ) -> Response:
+        """Keep a planner's numbers in place of the forecast's, with who, when and why.
+
+        All of them or none. Each is a new layer: for an interval the one made last counts. They
+        hold for every forecast published later, until they are taken back.
+        """
+        key = _key(request)
+        read = await _reader(request, query)
+        sent = _Sent(state, key, _digest(request, await request.body()))
+        made = await to_thread.run_sync(lambda: _keep(sent, read), abandon_on_cancel=True)
+        return Response(made, status_code=201, media_type=JSON)
+
+    @app.get(
+        "/v1/forecast/overrides",
+        tags=["volume"],
+        summary="The overrides that are kept, layer on layer",
+        responses=openapi.responses(
+            "The overrides, in the order they were made.",
+            openapi.content(JSON, OverridesAnswer, example=EXAMPLES["overrides"]),
+            problem_kinds=("invalid", "database"),
+        ),
+    )
+    async def get_overrides(query: Annotated[OverridesQuery, Query()]) -> Response:
+        """Who made each, when and why, what it replaced, and whether it is in force."""
+        now, store = epoch(state.clock()), state.overrides.store
+        made = await to_thread.run_sync(
+            lambda: listed_json(store, query, now=now), abandon_on_cancel=True
+        )
+        return Response(made, media_type=JSON)
+
+    @app.post(
+        "/v1/forecast/overrides/{override_id}/withdraw",
+        tags=["volume"],
+        summary="Take an override back",
+        responses=openapi.responses(
+            "The override, taken back from now on.",
+            openapi.content(JSON, OverrideEntry, example=EXAMPLES["override-withdrawn"]),
+            problem_kinds=(*BODY_PROBLEMS, "unknown-name", "database"),
+        ),
+        openapi_extra=openapi.body(WithdrawRequest, example=EXAMPLES["override-withdraw"]),
+    )
+    async def withdraw_override(
+        request: Request,
+        override_id: Annotated[str, Path(description="Its id.", examples=[OVERRIDE_ID])],
+    ) -> Response:
+        """From now on the layer below counts again; the override stays kept, with who and why.
+
+        Intervals that have begun keep it. One that was taken back before stays as it was then.
+        """
+        asked = await read_body(request, WithdrawRequest)
+        made = await to_thread.run_sync(
+            lambda: _withdraw(state, override_id, asked), abandon_on_cancel=True
+        )
+        return Response(made, media_type=JSON)
+
+
+class _Sent:
+    """One request that makes overrides, as it is told from others.
+
+    Args:
+        state: What is answered from.
+        key: Its idempotency key.
+        digest: Of all that it asks.
+    """
+
+    def __init__(self, state: State, key: str | None, digest: str) -> None:
+        self.state, self.key, self.digest = state, key, digest
+
+    def same(self, found: Answered) -> bytes:
+        """Return what was answered before, where it was the same request.
+
+        Raises:
+            ProblemError: The key belongs to another request.
+        """
+        if found.digest != self.digest:
+            raise problems.refuse(
+                "key-reused",
+                f"`Idempotency-Key` {problems.shorten(self.key)} was used for another request. "
+                "Send a new key with a new request.",
+                field="header.Idempotency-Key",
+            )
+        return found.answer
+
+
+Read = Callable[[ForecastSet, int], tuple[list[Any], int, str, str]]
+
+
+async def _reader(request: Request, query: OverridesForm) -> Read:
+    """Return what turns the body into asks, how many were left out, who and why."""
+    if query.format == "json":
+        if query.made_by is not None or query.reason is not None:
+            raise InputError(
+                "`made_by` and `reason`",
+                got="parameters",
+                expected="fields of the JSON body",
+                field="made_by",
+            )
+        asked = await read_body(request, OverridesRequest)
+        return lambda of, _: (asks_of(asked, of=of), 0, asked.made_by, asked.reason)
+    form, by, reason = FORMATS[query.format], query.made_by, query.reason
+    if by is None or reason is None:
+        name = "made_by" if by is None else "reason"
+        raise InputError(
+            f"`{name}`",
+            got="nothing",
+            expected="a parameter of the address beside `format`",
+            remedy="say who sends the file, and why",
+            field=name,
+        )
+    data = await request.body()
+    return lambda of, now: (*asks_of_rows(form.read(data), of=of, now=now), by, reason)
+
+
+def _keep(sent: _Sent, read: Read) -> bytes:
+    """Check and keep overrides, and put them in force in this worker."""
+    state = sent.state
+    store, now = state.overrides.store, epoch(state.clock())
+    before = None if sent.key is None else store.answered(sent.key)
+    if before is not None:
+        return sent.same(before)
+    forecast = state.published.require_forecast()
+    asks, left_out, by, reason = read(forecast, now)
+    found = store.keep(
+        accept(asks, of=forecast, now=now),
+        by=by,
+        reason=reason,
+        at=now,
+        answer=lambda layers: kept_json(layers, forecast_set=forecast.id, left_out=left_out),
+        key=sent.key,
+        digest=sent.digest,
+    )
+    state.overrides.refresh(state.published.forecast)
+    return sent.same(found)
+
+
+def _withdraw(state: State, override_id: str, asked: WithdrawRequest) -> bytes:
+    store, now = state.overrides.store, epoch(state.clock())
+    known = store.find(override_id)
+    last = max(piece.start for piece in known.expected.pieces)
+    if known.withdrawn is None and last < now:
+        raise InputError(
+            f"override `{override_id}`",
+            got=f"a last interval that began at {iso(moment(last))}",
+            expected="one that is still to come",
+            remedy="leave it: what has begun keeps the number it had",
+            field="override_id",
+        )
+    found = store.withdraw(override_id, by=asked.made_by, reason=asked.reason, at=now)
+    state.overrides.refresh(state.published.forecast)
+    return one_json(store, found)
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii()):
+        raise InputError(
+            "`Idempotency-Key`",
+            got=problems.shorten(key),
+            expected=f"1 to {LONGEST_KEY} ASCII characters",
+            field="header.Idempotency-Key",
+        )
+    return key
+
+
+def _digest(request: Request, body: bytes) -> str:
+    query = sorted(request.query_params.multi_items())
+    return hashlib.blake2b(orjson.dumps(query) + body, digest_size=16).hexdigest()

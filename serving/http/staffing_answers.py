@@ -1,0 +1,206 @@
+"""Staffing answers: from the agents of each queue to the bytes that a scheduling tool reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+
+from features.calendar import Float64, moment
+from serving.http.answers import (
+    AHT_DECIMALS,
+    VOLUME_DECIMALS,
+    envelope,
+    interval_times,
+    queue_head,
+    rounded,
+)
+from serving.http.choice import Choice
+from serving.http.formats import Format
+from serving.http.formats.rows import Rows
+from serving.http.overrides import Applied, whose
+from serving.http.staffing_asks import Staffed
+from serving.http.staffing_schemas import StaffingRequest
+from serving.sets.scores import iso
+from serving.staffing.asked import DayPlan, Fares
+
+SHARE_DECIMALS = 4
+SECONDS_DECIMALS = 1
+HOURS_DECIMALS = 2
+COST_DECIMALS = 2
+EFFICIENCY_DECIMALS = 3
+
+
+def staffing_json(choice: Choice, staffed: list[Staffed], *, request: StaffingRequest) -> bytes:
+    """Return the JSON answer of a staffing request.
+
+    Args:
+        choice: The part of the forecast that it asks for.
+        staffed: The agents of its queues.
+        request: The request, validated.
+    """
+    head = envelope(choice) | {
+        "policy": {
+            "kind": request.policy.kind,
+            "probability": (
+                request.policy.probability if request.policy.kind == "probability" else None
+            ),
+            "least_agents": request.policy.least_agents,
+        },
+        "costs": None if request.costs is None else request.costs.model_dump(),
+        "paths": request.paths.model_dump(),
+    }
+    intervals = [
+        interval
+        for one in staffed
+        for interval in _intervals(one, choice.applied.get(one.forecast.queue.queue))
+    ]
+    # orjson writes what is infinite or no number as null.
+    return orjson.dumps(head | {"queues": [_queue(one) for one in staffed], "intervals": intervals})
+
+
+def staffing_file(staffed: list[Staffed], *, form: Format) -> bytes:
+    """Return the agents as a file that another tool imports; volumes are not rounded.
+
+    Args:
+        staffed: The agents, by queue.
+        form: The file's format.
+
+    Raises:
+        InputError: The format cannot hold such queues or intervals; the message says which.
+    """
+    return form.write(
+        [
+            Rows(
+                queue=one.forecast.queue.queue,
+                channel=one.forecast.queue.channel,
+                time_zone=one.forecast.queue.time_zone,
+                starts=one.forecast.starts,
+                interval_minutes=one.forecast.queue.interval_minutes,
+                volume=one.forecast.mean,
+                aht_seconds=one.forecast.aht_seconds,
+                agents_on_phone=one.plan.agents_on_phone,
+                agents_rostered=one.plan.agents_rostered,
+                name=one.forecast.queue.name,
+            )
+            for one in staffed
+        ]
+    )
+
+
+def _queue(one: Staffed) -> dict[str, Any]:
+    plan, ask, patience = one.plan, one.ask, one.patience
+    goal = ask.goal
+    return queue_head(one.forecast) | {
+        "warnings": list(one.warnings),
+        "model": plan.model,
+        "goal": {
+            "service_level": goal.share,
+            "threshold_seconds": goal.seconds,
+            "asa_seconds": goal.asa_seconds,
+            "abandonment": goal.abandonment,
+            "max_occupancy": goal.max_occupancy,
+        },
+        "patience_seconds": (
+            None if patience is None else rounded(patience.seconds, SECONDS_DECIMALS)
+        ),
+        "patience_source": None if patience is None else patience.source,
+        "efficiency": rounded(one.efficiency, EFFICIENCY_DECIMALS),
+        "concurrency": ask.line.concurrency,
+        "slowdown": ask.line.slowdown,
+        "shrinkage": ask.shrinkage,
+        "days": [
+            {"date": f"{moment(day.day * 86_400):%Y-%m-%d}"} | span_json(day) for day in plan.days
+        ],
+        "total": None if plan.total is None else span_json(plan.total),
+    }
+
+
+def span_json(span: DayPlan) -> dict[str, Any]:
+    """Return what an answer says of a span of time."""
+    return {
+        "contacts": rounded(span.contacts, VOLUME_DECIMALS),
+        "agent_hours_on_phone": rounded(span.hours_on_phone, HOURS_DECIMALS),
+        "agent_hours_rostered": rounded(span.hours_rostered, HOURS_DECIMALS),
+        "peak_agents_on_phone": span.peak_on_phone,
+        "peak_start": iso(moment(span.peak_start)),
+        "service_level": rounded(span.service_level, SHARE_DECIMALS),
+        "goal_probability": rounded(span.goal_probability, SHARE_DECIMALS),
+        "intervals_at_risk": span.intervals_at_risk,
+        "abandoned_contacts": rounded(span.abandoned, VOLUME_DECIMALS),
+        "cost": None if span.cost is None else rounded(span.cost, COST_DECIMALS),
+    }
+
+
+def _intervals(one: Staffed, applied: Applied | None) -> list[dict[str, Any]]:
+    forecast, plan = one.forecast, one.plan
+    queue, fares, count = forecast.queue, plan.fares, len(forecast.starts)
+    times = interval_times(forecast, slice(0, count))
+    by = whose(forecast, slice(0, count), applied)
+    rostered = plan.agents_rostered.tolist()
+    columns: dict[str, list[Any]] = {
+        "id": [f"{queue.queue}@{start}" for start in times.start],
+        "queue_id": [queue.queue] * count,
+        "channel": [queue.channel] * count,
+        "start_time": times.start,
+        "end_time": times.end,
+        "interval_minutes": [queue.interval_minutes] * count,
+        "volume": rounded(forecast.mean, VOLUME_DECIMALS),
+        "aht_seconds": rounded(forecast.aht_seconds, AHT_DECIMALS),
+        "required_agents": rostered,
+        "start_local": times.start_local,
+        "is_open": forecast.is_open.tolist(),
+        "agents_on_phone": plan.agents_on_phone.tolist(),
+        "agents_rostered": rostered,
+        "goal_probability": rounded(fares.goal_probability, SHARE_DECIMALS),
+        "service_level": rounded(fares.service_level, SHARE_DECIMALS),
+        "service_level_low": rounded(fares.service_level_low, SHARE_DECIMALS),
+        "service_level_high": rounded(fares.service_level_high, SHARE_DECIMALS),
+        "asa_seconds": rounded(plan.expected.asa_seconds, SECONDS_DECIMALS),
+        "occupancy": rounded(plan.expected.occupancy, SHARE_DECIMALS),
+        "abandonment": _abandonment(one),
+        "abandoned_contacts": rounded(fares.abandoned, VOLUME_DECIMALS),
+        "cost": _costs(fares.cost, count),
+        "backlog": rounded(plan.backlog, VOLUME_DECIMALS),
+        "one_more": _margins(plan.one_more, fares),
+        "one_fewer": _margins(plan.one_fewer, fares),
+        "published": by.published,
+        "override_id": by.override_id,
+    }
+    return _records(columns)
+
+
+def _abandonment(one: Staffed) -> list[float | None]:
+    """Return the share that gives up over the paths; None where the model knows no giving up."""
+    contacts = one.forecast.mean
+    if one.plan.model == "erlang_c":
+        return [None] * len(contacts)
+    share = np.zeros(len(contacts))
+    np.divide(one.plan.fares.abandoned, contacts, out=share, where=contacts > 0)
+    found: list[float | None] = rounded(np.minimum(share, 1.0), SHARE_DECIMALS)
+    return found
+
+
+def _margins(other: Fares, plan: Fares) -> list[dict[str, Any]]:
+    cost = None if other.cost is None or plan.cost is None else other.cost - plan.cost
+    change = other.goal_probability - plan.goal_probability
+    return _records(
+        {
+            "goal_probability": rounded(change, SHARE_DECIMALS),
+            "service_level": rounded(other.service_level - plan.service_level, SHARE_DECIMALS),
+            "abandoned_contacts": rounded(other.abandoned - plan.abandoned, VOLUME_DECIMALS),
+            "cost": _costs(cost, len(change)),
+        }
+    )
+
+
+def _costs(values: Float64 | None, count: int) -> list[float | None]:
+    found: list[float | None] = [None] * count if values is None else rounded(values, COST_DECIMALS)
+    return found
+
+
+def _records(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]

@@ -1,0 +1,117 @@
+"""A forecast on a finer grid: intervals split by the learnt profile within the hour."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.calendar import (
+    Bool,
+    Float64,
+    Int64,
+    epoch,
+    followed_weekday,
+    is_open,
+    local_times,
+)
+from features.contracts import INTERVAL_MINUTES
+from features.errors import InputError
+from serving.models.volume.outlook import lead_bucket
+
+if TYPE_CHECKING:
+    from serving.sets.forecast import PublishedForecast
+
+_LEAST_SHARE = 1e-9
+"""Of an hour: somebody may always come."""
+
+
+def check_minutes(minutes: int, *, own: int, queue: str) -> None:
+    """Refuse a length of interval that a queue's forecast cannot be split into.
+
+    Args:
+        minutes: The length asked for.
+        own: The length of the queue's own intervals, minutes.
+        queue: The queue's name.
+
+    Raises:
+        InputError: It is longer than the queue's own, or no length of an interval at all.
+    """
+    possible = [m for m in INTERVAL_MINUTES if m <= own]
+    if minutes not in possible:
+        raise InputError(
+            f"`interval_minutes` of queue `{queue}`",
+            got=minutes,
+            expected=f"one of {', '.join(map(str, possible))}: its own is {own}",
+            remedy="leave `interval_minutes` out, or ask for shorter intervals",
+            field="interval_minutes",
+        )
+
+
+def split(forecast: PublishedForecast, *, minutes: int, made_at: datetime) -> PublishedForecast:
+    """Split each interval of a forecast into shorter ones.
+
+    Volume, parts and baseline are shared out by the profile within the hour, and add up to what
+    the interval held. A part in which the queue is closed gets nothing, and the others take its
+    share. Quantiles are those of the same shape around the new means; the AHT stays.
+
+    Args:
+        forecast: One queue's forecast.
+        minutes: Length of the new intervals: 15 or 30, at most the queue's own; the queue's own
+            gives the forecast as it is.
+        made_at: When the forecast was made, aware: leads count from here.
+
+    Raises:
+        InputError: The length is longer than the queue's own; the error's field is
+            ``interval_minutes``.
+    """
+    own = forecast.queue.interval_minutes
+    check_minutes(minutes, own=own, queue=forecast.queue.queue)
+    if minutes == own:
+        return forecast
+    queue = replace(forecast.queue, interval_minutes=minutes)
+    pieces = own // minutes
+    offsets = np.arange(pieces, dtype=np.int64) * (minutes * 60)
+    starts = (forecast.starts[:, None] + offsets).reshape(-1)
+    opened = is_open(queue, starts) & np.repeat(forecast.is_open, pieces)
+    shares = _shared_out(_profile(forecast, starts, minutes), opened, pieces=pieces)
+    mean = np.repeat(forecast.mean, pieces) * shares
+    return replace(
+        forecast,
+        queue=queue,
+        starts=starts,
+        is_open=opened,
+        mean=mean,
+        quantiles=forecast.shape.quantiles(mean, lead_bucket((starts - epoch(made_at)) / 3600)),
+        parts=np.repeat(forecast.parts, pieces, axis=0) * shares[:, None],
+        baseline=np.repeat(forecast.baseline, pieces) * shares,
+        aht_seconds=np.repeat(forecast.aht_seconds, pieces),
+    )
+
+
+def _profile(forecast: PublishedForecast, starts: Int64, minutes: int) -> Float64:
+    """Return the share of its hour's contacts that the profile gives each piece, float64[n]."""
+    queue = forecast.queue
+    local = local_times(starts, queue.time_zone)
+    hour = followed_weekday(local.day, queue.country) * 24 + local.minute_of_day // 60
+    pieces = forecast.quarters.reshape(len(forecast.quarters), 60 // minutes, -1).sum(axis=2)
+    found: Float64 = pieces[hour, local.minute_of_day % 60 // minutes]
+    return np.maximum(found, _LEAST_SHARE)
+
+
+def _shared_out(weight: Float64, opened: Bool, *, pieces: int) -> Float64:
+    """Return each piece's share of its interval, float64[n], adding up to 1 in each interval.
+
+    Args:
+        weight: Each piece's share of its hour, float64[n].
+        opened: Whether the queue is open in each, bool[n].
+        pieces: Pieces of an interval.
+    """
+    weight, opened = weight.reshape(-1, pieces), opened.reshape(-1, pieces)
+    open_weight = np.where(opened, weight, 0.0)
+    # Contacts that a plan puts where the calendar says closed still have to come some time.
+    shares = np.where(open_weight.any(axis=1, keepdims=True), open_weight, weight)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares.reshape(-1)

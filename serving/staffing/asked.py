@@ -1,0 +1,225 @@
+"""What staffing is asked with, and what it answers: `Work` and `Ask` in, `Plan` out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from features.calendar import Bool, Float64, Int64
+from serving.staffing.erlang import Performance
+from serving.staffing.goal import Goal, Line, expect
+
+PolicyKind = Literal["mean", "probability", "cost", "given"]
+DEFERRED = frozenset({"email", "message", "social"})
+"""Channels whose contacts are a backlog with a deadline, not a line with waits."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the agents of an interval are chosen.
+
+    Attributes:
+        kind: ``mean``: the fewest that meet the goal at the mean forecast. ``probability``: the
+            fewest that meet it with a probability. ``cost``: those of least expected cost.
+            ``given``: those that the caller has, to be judged.
+        probability: For ``probability``: above 0 and below 1.
+        agents_on_phone: For ``given``: agents in each interval, int64[h], at least 0.
+        least_agents: On phone in every open interval, contacts or none, at least 0.
+    """
+
+    kind: PolicyKind = "probability"
+    probability: float = 0.8
+    agents_on_phone: Int64 | None = None
+    least_agents: int = 0
+
+    def __post_init__(self) -> None:
+        expect(
+            0 < self.probability < 1, "policy.probability", self.probability, "above 0 and below 1"
+        )
+        expect(self.least_agents >= 0, "policy.least_agents", self.least_agents, "at least 0")
+        expect(
+            (self.kind == "given") == (self.agents_on_phone is not None),
+            "policy.agents_on_phone",
+            "none" if self.agents_on_phone is None else f"agents for `{self.kind}`",
+            "agents with the policy `given`, and with no other",
+        )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What things cost, all in one currency, in its major unit; at least one above 0.
+
+    Attributes:
+        agent_hour: One paid hour of a rostered agent, at least 0.
+        abandoned_contact: One contact that hangs up, is blocked or is done after its deadline,
+            at least 0.
+        missed_goal: One interval of a queue that misses its goal, at least 0.
+    """
+
+    agent_hour: float = 0.0
+    abandoned_contact: float = 0.0
+    missed_goal: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("agent_hour", "abandoned_contact", "missed_goal"):
+            value = getattr(self, name)
+            expect(0 <= value < np.inf, f"costs.{name}", value, "a cost, at least 0")
+        expect(
+            max(self.agent_hour, self.abandoned_contact, self.missed_goal) > 0,
+            "costs",
+            "all zero",
+            "at least one cost above 0",
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What comes to one queue over a span of h intervals, with S joint paths.
+
+    Attributes:
+        channel: The queue's channel.
+        starts: Interval starts, epoch seconds, int64[h], ascending.
+        day: Local day that each begins in, days since 1970-01-01, int64[h].
+        is_open: Whether the queue is open, bool[h]; a closed interval needs nobody.
+        interval_minutes: Length of an interval.
+        contacts: Contacts expected, float64[h], at least 0.
+        aht_seconds: Average handle time expected, float64[h], above 0 where contacts come.
+        rates: Contacts to expect of each interval on each path, float64[S, h]: rates, whose
+            Poisson noise the queue models add. Path i of one queue belongs to path i of another.
+        aht_paths: Average handle time on each path, float64[S, h].
+    """
+
+    channel: str
+    starts: Int64
+    day: Int64
+    is_open: Bool
+    interval_minutes: int
+    contacts: Float64
+    aht_seconds: Float64
+    rates: Float64
+    aht_paths: Float64
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is wanted of one queue.
+
+    Attributes:
+        goal: The service goal.
+        line: How contacts wait and are served; not looked at for deferred work.
+        policy: How the agents are chosen.
+        costs: What things cost; needed by the policy ``cost``, else for the summary.
+        shrinkage: Share of paid time that is not on phone, at least 0 and below 1.
+        block_minutes: Least length of time that an agent is on phone at a stretch; 0 for none.
+        backlog_contacts: Contacts that wait when the span begins, at least 0.
+        deferred: Whether the work is a backlog with a deadline, not a line with waits; None where
+            the channel says it (`DEFERRED`).
+    """
+
+    goal: Goal = field(default_factory=Goal)
+    line: Line = field(default_factory=Line)
+    policy: Policy = field(default_factory=Policy)
+    costs: Costs | None = None
+    shrinkage: float = 0.0
+    block_minutes: int = 0
+    backlog_contacts: float = 0.0
+    deferred: bool | None = None
+
+    def __post_init__(self) -> None:
+        expect(0 <= self.shrinkage < 1, "shrinkage", self.shrinkage, "at least 0 and below 1")
+        expect(self.block_minutes >= 0, "block_minutes", self.block_minutes, "at least 0")
+        expect(0 <= self.backlog_contacts < np.inf, "backlog", self.backlog_contacts, "at least 0")
+        expect(
+            self.costs is not None or self.policy.kind != "cost",
+            "costs",
+            "none",
+            "costs, for the policy `cost`",
+        )
+
+
+@dataclass(frozen=True)
+class Fares:
+    """How h intervals fare over the paths with some agents.
+
+    Attributes:
+        goal_probability: Share of the paths on which the interval meets the goal, float64[h].
+        service_level: Mean over the paths, float64[h].
+        service_level_low: 10 % quantile over the paths, float64[h].
+        service_level_high: 90 % quantile over the paths, float64[h].
+        abandoned: Contacts that hang up, are blocked or miss the deadline, mean, float64[h].
+        cost: Agents, abandoned contacts and missed goals, mean, float64[h]; None without costs.
+    """
+
+    goal_probability: Float64
+    service_level: Float64
+    service_level_low: Float64
+    service_level_high: Float64
+    abandoned: Float64
+    cost: Float64 | None
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """What a planner reads of one local day.
+
+    Attributes:
+        day: Days since 1970-01-01.
+        contacts: Expected.
+        hours_on_phone: Agent hours on phone.
+        hours_rostered: Agent hours rostered.
+        peak_on_phone: Most agents on phone in any interval.
+        peak_start: Start of the first interval that needs them, epoch seconds.
+        service_level: Of the whole day, mean over the paths, in [0, 1].
+        goal_probability: Share of the paths on which the day as a whole meets the goal's share.
+        intervals_at_risk: Open intervals with contacts that meet the goal with less than the
+            policy's probability (0.8 for policies without one).
+        abandoned: Contacts, mean over the paths.
+        cost: Mean over the paths; None without costs.
+    """
+
+    day: int
+    contacts: float
+    hours_on_phone: float
+    hours_rostered: float
+    peak_on_phone: int
+    peak_start: int
+    service_level: float
+    goal_probability: float
+    intervals_at_risk: int
+    abandoned: float
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The agents of h intervals, and what is to be expected of them.
+
+    Attributes:
+        agents_on_phone: Agents working contacts, int64[h].
+        agents_rostered: Agents to roster so that these are on phone, int64[h].
+        required_on_phone: What the policy asked for before shift blocks were filled up, int64[h].
+        model: ``erlang_a``, ``erlang_b``, ``erlang_c`` or ``backlog``.
+        expected: How the mean forecast fares, carried-over contacts counted.
+        fares: How the paths fare.
+        one_more: How they fare with one agent more in the interval.
+        one_fewer: With one fewer; with nobody where there is nobody.
+        backlog: Contacts still waiting at the end of each interval, at the mean, float64[h].
+        days: By local day.
+        total: The same over the whole span, its ``day`` the first one; None without intervals.
+        warnings: What does not fit the model's assumptions, in words.
+    """
+
+    agents_on_phone: Int64
+    agents_rostered: Int64
+    required_on_phone: Int64
+    model: str
+    expected: Performance
+    fares: Fares
+    one_more: Fares
+    one_fewer: Fares
+    backlog: Float64
+    days: tuple[DayPlan, ...]
+    total: DayPlan | None
+    warnings: tuple[str, ...]

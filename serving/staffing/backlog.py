@@ -1,0 +1,345 @@
+"""How many agents deferred work needs: e-mail, messages and back office, with a deadline.
+
+Such work does not wait in a line for seconds: it is a backlog that agents work off over hours,
+first come, first served, and the promise is that a share of what comes is done within a deadline
+on the clock (`Goal.share`, `Goal.seconds`), nights and weekends included. Agents work while the
+queue is open, at most `Goal.max_occupancy` of the time. The plan is the steadiest that keeps the
+promise (``pace.py``), what it comes to is judged with the work of each path (``deadline.py``).
+
+How a policy chooses:
+
+- ``mean``: the work as expected is done in time.
+- ``probability``: at each moment the work of all but a few of the paths, each with its own sum so
+  far, is done in time; then every path is followed, and the agents are raised until each interval
+  keeps its promise on enough of the paths.
+- ``cost``: of the plans for a chance of 50 % to 99 %, before that raising, the cheapest over the
+  paths.
+- ``given``: the agents are judged as they are.
+
+What comes after the span counts only in so far as agents are there to finish what came in it: the
+span's last week, or its last day where it is shorter than a week, is taken to repeat. Work whose
+deadline lies beyond the span need not be done in it. Work that comes while the queue is closed,
+and whose deadline leaves less than an hour of opening, is judged but not held to the goal by the
+policies: it is due with what comes at the opening.
+
+Not seen: the time that a contact takes once it is begun (the deadline should be long against the
+AHT), and work that is picked by ease or value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.calendar import DAY_MINUTES, Bool, Float64, Int64
+from serving.staffing.asked import Ask, Fares, Work
+from serving.staffing.deadline import Deadline, come, deadline, finished, in_time, mean_delay
+from serving.staffing.erlang import Performance
+from serving.staffing.goal import expect
+from serving.staffing.pace import corridor, feasible, taut, whole_agents
+from serving.staffing.risk import cost, paid_hours
+
+MOST_DEADLINE_DAYS = 30
+_CHANCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
+_ROUNDS = 6
+_ROUNDING = 1e-9
+_LOW, _HIGH = 0.1, 0.9
+
+
+@dataclass(frozen=True)
+class BacklogPlan:
+    """The agents of h intervals of deferred work, and what is to be expected of them.
+
+    Attributes:
+        agents_on_phone: Agents working contacts, int64[h].
+        fares: How the contacts that come in each interval fare over the paths.
+        one_more: With one agent more in every open interval of the span, not of one alone: work
+            flows on, and an hour more today may save a contact of tomorrow.
+        one_fewer: With one fewer in every open interval; with nobody where there is nobody.
+        in_time: Contacts of each interval done within the deadline on each path, float64[S, h].
+        expected: At the mean: the share of what comes in an interval that is done in time, the
+            mean time until it is done (infinite where it is not done by a day and the deadline
+            after the span), all of it waits, none is abandoned.
+        backlog: Contacts still waiting at the end of each interval, at the mean, float64[h].
+    """
+
+    agents_on_phone: Int64
+    fares: Fares
+    one_more: Fares
+    one_fewer: Fares
+    in_time: Float64
+    expected: Performance
+    backlog: Float64
+
+
+def plan_backlog(work: Work, *, ask: Ask) -> BacklogPlan:
+    """Return the agents of one queue's deferred work by a policy.
+
+    Args:
+        work: What comes.
+        ask: What is wanted; its ``line`` is not looked at.
+
+    Raises:
+        InputError: A value lies outside its range; the error's field names it.
+    """
+    _check(work, ask)
+    span = _read(work, ask)
+    agents = _agents(span, work, ask)
+    _, levels = span.follow(span.paths, agents)
+    return BacklogPlan(
+        agents_on_phone=agents[: span.intervals],
+        fares=_fares(span, levels, agents, work, ask),
+        one_more=_fares_with(span, agents + span.is_open, work, ask),
+        one_fewer=_fares_with(span, np.maximum(agents - 1, 0), work, ask),
+        in_time=work.rates * levels.T,
+        expected=_expected(span, agents, work),
+        backlog=_waiting(span, agents, work, ask),
+    )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The h intervals asked about, and those after them until all their work is due.
+
+    Attributes:
+        intervals: h.
+        source: The interval of the span that each of the H is, or repeats, int64[H].
+        is_open: bool[H].
+        within: The deadline.
+        share: Share of what comes to do within it.
+        least_open: As in `feasible`: an hour.
+        mean: Work that has come at the mean, in agent-seconds, float64[H + 1, 1].
+        paths: The same on each path, float64[H + 1, S].
+        possible: Whether an interval is held to the goal, bool[h].
+        per_agent: Work that an agent does in an interval.
+        least: Agents in every open interval.
+    """
+
+    intervals: int
+    source: Int64
+    is_open: Bool
+    within: Deadline
+    share: float
+    least_open: float
+    mean: Float64
+    paths: Float64
+    possible: Bool
+    per_agent: float
+    least: int
+
+    def capacity(self, agents: Int64) -> Float64:
+        return np.where(self.is_open, agents * self.per_agent, 0.0)
+
+    def follow(self, arrived: Float64, agents: Int64) -> tuple[Float64, Float64]:
+        """Return the work done, and the share of each interval's done in time, float64[h, S]."""
+        capacity = self.capacity(agents)
+        done = finished(arrived, capacity)
+        levels = in_time(arrived, done, capacity, within=self.within, intervals=self.intervals)
+        return done, levels
+
+    def met(self, levels: Float64) -> Bool:
+        enough: Bool = levels >= self.share - _ROUNDING
+        return enough
+
+
+def _read(work: Work, ask: Ask) -> _Span:
+    h = len(work.contacts)
+    within = deadline(ask.goal.seconds, interval_minutes=work.interval_minutes)
+    day = DAY_MINUTES // work.interval_minutes
+    period = 7 * day if h >= 7 * day else min(day, h)
+    if not work.is_open[h - period :].any():
+        period = h
+    after = h - period + np.arange(within.whole + 2 + day) % max(period, 1)
+    source = np.concatenate([np.arange(h), after]) if h else np.arange(0)
+    is_open = work.is_open[source]
+    seconds = work.interval_minutes * 60
+    waits = ask.backlog_contacts
+    least_open = max(60 / work.interval_minutes, 1.0)
+    return _Span(
+        intervals=h,
+        source=source,
+        is_open=is_open,
+        within=within,
+        share=ask.goal.share,
+        least_open=least_open,
+        mean=_arrived(work.contacts[:, None], work.aht_seconds[:, None], source, waits),
+        paths=_arrived(work.rates.T, work.aht_paths.T, source, waits),
+        possible=feasible(is_open, within=within, least=least_open)[:h],
+        per_agent=seconds * (ask.goal.max_occupancy or 1.0),
+        least=ask.policy.least_agents,
+    )
+
+
+def _arrived(contacts: Float64, aht: Float64, source: Int64, waits: float) -> Float64:
+    """Return the work that has come by each moment, float64[H + 1, S].
+
+    Args:
+        contacts: In each interval of the span, float64[h, S].
+        aht: AHT, float64[h, S].
+        source: As in `_Span`.
+        waits: Contacts that wait at the beginning; they take the first AHT known.
+    """
+    backlog = np.zeros(contacts.shape[1])
+    if waits > 0:
+        known = aht > 0
+        backlog = waits * np.where(known, aht, 0.0)[known.argmax(axis=0), np.arange(len(backlog))]
+    return come((contacts * np.where(contacts > 0, aht, 0.0))[source], backlog=backlog)
+
+
+def _agents(span: _Span, work: Work, ask: Ask) -> Int64:
+    """Return the agents of the H intervals by the policy, int64[H]."""
+    policy = ask.policy
+    if policy.agents_on_phone is not None:
+        return policy.agents_on_phone[span.source]
+    if policy.kind == "mean":
+        return _steadiest(span, span.mean[:, 0])
+    if policy.kind == "probability":
+        return _likely(span, policy.probability)
+    plans = [_steadiest(span, need) for need in np.quantile(span.paths, _CHANCES, axis=1)]
+    costs = [_total_cost(span, plan, work, ask) for plan in plans]
+    return plans[int(np.argmin(costs))]
+
+
+def _steadiest(span: _Span, arrived: Float64) -> Int64:
+    """Return the steadiest agents who do work in time that comes so, int64[H]."""
+    lane = corridor(
+        arrived,
+        is_open=span.is_open,
+        within=span.within,
+        share=span.share,
+        least_open=span.least_open,
+    )
+    agents = np.zeros(len(span.is_open), dtype=np.int64)
+    agents[span.is_open] = whole_agents(
+        lane, taut(lane), per_agent=span.per_agent, least=span.least
+    )
+    return agents
+
+
+def _likely(span: _Span, probability: float) -> Int64:
+    """Return agents with whom each interval meets its goal with a probability, int64[H].
+
+    What paths lack in an interval is added to the work that must be done by then, a few times;
+    should that not be enough, agents are added from the interval to its deadline.
+    """
+    need = np.quantile(span.paths, probability, axis=1)
+    for _ in range(_ROUNDS):
+        agents = _steadiest(span, need)
+        short, lack = _lack(span, agents, probability)
+        if not short.any():
+            return agents
+        need = np.maximum.accumulate(need + lack)
+    step = 1
+    while short.any():
+        begin = np.flatnonzero(short)
+        until = np.minimum(begin + span.within.whole + 2, len(span.is_open))
+        turns = np.zeros(len(need), dtype=np.int64)
+        np.add.at(turns, begin, 1)
+        np.add.at(turns, until, -1)
+        agents = agents + step * ((np.cumsum(turns)[:-1] > 0) & span.is_open)
+        short, _ = _lack(span, agents, probability)
+        step *= 2
+    return agents
+
+
+def _lack(span: _Span, agents: Int64, probability: float) -> tuple[Bool, Float64]:
+    """Return what intervals lack to meet their goal on enough paths.
+
+    Returns:
+        Which do not, bool[h], and how much more work should be taken to have come by each moment
+        so that it is done in time on all but a few of the paths, float64[H + 1].
+    """
+    done, levels = span.follow(span.paths, agents)
+    short = (span.met(levels).mean(axis=1) < probability - _ROUNDING) & span.possible
+    interval, capacity = np.flatnonzero(short), span.capacity(agents)
+    before = span.paths[interval]
+    lack = np.zeros(len(span.paths))
+    # The promised part of an interval's work is in time if its first and its last are.
+    for part in (0.0, span.share):
+        due = interval + part + span.within.whole + span.within.part
+        last = np.minimum(due.astype(np.int64), len(capacity) - 1)
+        there = done[last] + ((due - last) * capacity[last])[:, None]
+        missing = before + part * (span.paths[interval + 1] - before) - there
+        enough = np.quantile(np.maximum(missing, 0.0), probability, axis=1)
+        lack[interval + (part > 0)] += enough / (part or 1.0)
+    return short, lack
+
+
+def _total_cost(span: _Span, agents: Int64, work: Work, ask: Ask) -> float:
+    spent = _fares_with(span, agents, work, ask).cost
+    return 0.0 if spent is None else float(spent.sum())
+
+
+def _fares_with(span: _Span, agents: Int64, work: Work, ask: Ask) -> Fares:
+    return _fares(span, span.follow(span.paths, agents)[1], agents, work, ask)
+
+
+def _fares(span: _Span, levels: Float64, agents: Int64, work: Work, ask: Ask) -> Fares:
+    probability = span.met(levels).mean(axis=1)
+    late = (work.rates.T * (1 - levels)).mean(axis=1)
+    low, high = np.quantile(levels, (_LOW, _HIGH), axis=1)
+    spent = None
+    if ask.costs is not None:
+        hours = paid_hours(work, ask)
+        spent = cost(agents[: span.intervals], late, probability, costs=ask.costs, paid_hours=hours)
+    return Fares(
+        goal_probability=probability,
+        service_level=levels.mean(axis=1),
+        service_level_low=low,
+        service_level_high=high,
+        abandoned=late,
+        cost=spent,
+    )
+
+
+def _expected(span: _Span, agents: Int64, work: Work) -> Performance:
+    h = span.intervals
+    done, levels = span.follow(span.mean, agents)
+    worked = np.diff(done[: h + 1, 0])
+    seconds = work.interval_minutes * 60
+    paid = agents[:h] * seconds
+    return Performance(
+        service_level=levels[:, 0],
+        asa_seconds=mean_delay(span.mean[:, 0], span.capacity(agents), intervals=h) * seconds,
+        wait_probability=(work.contacts > 0).astype(np.float64),
+        abandonment=np.zeros(h),
+        occupancy=np.divide(worked, paid, out=np.zeros(h), where=paid > 0),
+    )
+
+
+def _waiting(span: _Span, agents: Int64, work: Work, ask: Ask) -> Float64:
+    """Return the contacts that wait at the end of each interval at the mean, float64[h]."""
+    h = span.intervals
+    done = finished(span.mean, span.capacity(agents))[1 : h + 1, 0]
+    contacts = come(work.contacts[:, None], backlog=np.array([ask.backlog_contacts]))[:, 0]
+    # First come, first served: so much work done is the contacts that brought it.
+    arrived = np.concatenate([[0.0], span.mean[: h + 1, 0]])
+    gone = np.interp(done, arrived, np.concatenate([[0.0], contacts]))
+    waiting: Float64 = contacts[1:] - gone
+    return waiting
+
+
+def _check(work: Work, ask: Ask) -> None:
+    contacts, aht = work.contacts, work.aht_seconds
+    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
+        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
+    wrong = (contacts > 0) & ~(np.isfinite(aht) & (aht > 0))
+    for i in np.flatnonzero(wrong)[:1]:
+        expect(False, f"aht_seconds[{i}]", aht[i], "seconds, above 0")
+    given = ask.policy.agents_on_phone
+    if given is not None:
+        expect(
+            len(given) == len(contacts) and bool((given >= 0).all()),
+            "policy.agents_on_phone",
+            f"{len(given)} numbers, the least {min(given, default=0)}",
+            f"{len(contacts)} numbers, each at least 0",
+        )
+    mean = float((contacts * np.where(contacts > 0, aht, 0.0)).sum() / max(contacts.sum(), 1e-9))
+    most = MOST_DEADLINE_DAYS * 86_400
+    expect(
+        max(mean, 1e-9) <= ask.goal.seconds <= most,
+        "goal.seconds",
+        ask.goal.seconds,
+        f"a deadline of {mean:.0f} seconds (the AHT, as no contact is done before) to {most}",
+    )

@@ -1,0 +1,194 @@
+"""Sums over the contacts that are present: what Erlang B, C, A and chat have in common.
+
+Contacts come and go one at a time, so that the chance of each number of them follows from the one
+below: a birth and death chain. With m of them in service the agents complete S(m) contacts within
+one AHT; with every place taken and k more waiting, S(full) complete and k are about to hang up.
+`blocking` and `chat_blocking` sum the states with room, from the empty one up; `log_waiting` and
+`answered_wait` sum those in which contacts wait. Every term is positive: nothing cancels.
+
+Sources: A. K. Erlang (1917) for the blocking formula; D. L. Jagerman, "Some properties of the
+Erlang loss function", Bell System Technical Journal 53 (1974), for its inverse; A. Mandelbaum and
+S. Zeltyn, "Service engineering in action: the Palm/Erlang-A queue" (2007), for A(x, y).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.calendar import Float64, Int64
+
+_CHECK_EVERY = 8
+_RESCALE = 1e200
+_NEGLIGIBLE = 1e-16
+_DEVIATIONS = 9.0
+"""A Poisson count falls this many standard deviations below its mean once in 1e17."""
+
+
+def blocking(load: Float64, servers: Int64) -> Float64:
+    """Return the probability that all servers are busy when nobody waits: Erlang's B formula.
+
+    Uses 1/B(0) = 1, 1/B(m) = 1 + (m/a) / B(m-1). States so far below the load that they are
+    never met are left out, so that the work grows with the root of a large load.
+
+    Args:
+        load: Erlangs, float64[n], at least 0.
+        servers: Servers, int64[n], at least 0.
+
+    >>> blocking(np.array([2.0]), np.array([3])).round(4).tolist()  # (8/6) / (1 + 2 + 2 + 8/6)
+    [0.2105]
+    """
+    start = least_state(np.minimum(load, servers))
+    length = servers - start.astype(np.int64)
+    order = np.argsort(length, kind="stable")
+    length, rate = length[order], start[order]
+    inverse = np.ones(len(load))
+    first, longest = 0, int(length[-1]) if len(length) else 0
+    with np.errstate(divide="ignore", over="ignore"):
+        per_load = 1 / load[order]
+        v, m, share = inverse, rate, per_load
+        for step in range(1, longest + 1):
+            if length[first] < step:
+                first += int(np.searchsorted(length[first:], step))
+                v, m, share = inverse[first:], rate[first:], per_load[first:]
+            m += 1
+            v *= share
+            v *= m
+            v += 1
+    out = np.empty(len(load))
+    out[order] = 1 / inverse
+    return out
+
+
+def least_state(load: Float64) -> Float64:
+    """Return how many contacts are always present but for once in 1e17, float64[n].
+
+    Args:
+        load: Erlangs, float64[n], at least 0; ascending loads give ascending states.
+    """
+    start: Float64 = np.maximum(np.floor(load - _DEVIATIONS * np.sqrt(load)), 0.0)
+    return start
+
+
+@dataclass(frozen=True)
+class Chats:
+    """What chat agents hold when nobody waits.
+
+    Attributes:
+        full: Probability that no agent has room, float64[n].
+        held: Mean contacts in service while some agent has room, float64[n]; 0 without agents.
+    """
+
+    full: Float64
+    held: Float64
+
+
+def chat_blocking(load: Float64, agents: Int64, *, concurrency: int, slowdown: float) -> Chats:
+    """Return how full agents are who hold several contacts, each slower for the others.
+
+    An agent who holds j contacts completes j (1 + s(k-1)) / (1 + s(j-1)) of them within the AHT
+    of one who holds k. The contacts are spread evenly: no agent holds two more than another.
+
+    Args:
+        load: Erlangs at the AHT of an agent who holds ``concurrency``, float64[n], at least 0.
+        agents: Agents, int64[n], at least 0.
+        concurrency: Most contacts that an agent holds, at least 1.
+        slowdown: Share by which each further contact lengthens all of them, 0 to 1.
+
+    >>> one = chat_blocking(np.array([1.0]), np.array([1]), concurrency=2, slowdown=0.5)
+    >>> one.full.round(4).tolist(), one.held.round(4).tolist()  # 1 : 1/1.5 : 1/3 in 0, 1, 2
+    ([0.1667], [0.4])
+    """
+    held = np.arange(concurrency + 1)
+    done = held * (1 + slowdown * (concurrency - 1)) / (1 + slowdown * np.maximum(held - 1, 0))
+    gain = np.diff(done)
+    order = np.argsort(agents, kind="stable")
+    n = agents[order]
+    rate, mean, inverse = np.zeros(len(n)), np.zeros(len(n)), np.ones(len(n))
+    first, longest = 0, int(n[-1]) * concurrency if len(n) else 0
+    with np.errstate(divide="ignore", over="ignore"):
+        per_load = 1 / load[order]
+        for m in range(1, longest + 1):
+            first += int(np.searchsorted(n[first:] * concurrency, m))
+            v, below = inverse[first:], mean[first:]
+            below += (m - 1 - below) / v
+            rate[first:] += gain[(m - 1) // n[first:]]
+            v *= per_load[first:]
+            v *= rate[first:]
+            v += 1
+    back = np.empty(len(n), dtype=np.int64)
+    back[order] = np.arange(len(n))
+    return Chats(full=(1 / inverse)[back], held=mean[back])
+
+
+def log_waiting(x: Float64, y: Float64) -> Float64:
+    """Return log A(x, y), where A = 1 + y/(x+1) + y²/((x+1)(x+2)) and so on.
+
+    A is the chance that any number waits, relative to that of all busy and nobody waiting.
+
+    Args:
+        x: Completions of all busy agents within one patience, float64[n], above 0.
+        y: Arrivals within one patience, float64[n], at least 0.
+
+    >>> log_waiting(np.array([1.0]), np.array([1.0])).round(4).tolist()  # log(e - 1)
+    [0.5413]
+    """
+    out = np.empty(len(x))
+    place = np.arange(len(x))
+    divisor, term, excess, log_scale = x.copy(), np.ones(len(x)), np.zeros(len(x)), np.zeros(len(x))
+    while len(place):
+        for _ in range(_CHECK_EVERY):
+            divisor += 1
+            term *= y
+            term /= divisor
+            excess += term
+        if excess.max() > _RESCALE:
+            scale = np.where(excess > _RESCALE, 1 / _RESCALE, 1.0)
+            term *= scale
+            excess *= scale
+            log_scale -= np.log(scale)
+        live = (term > _NEGLIGIBLE * (1 + excess)) | (y >= divisor)
+        if 2 * np.count_nonzero(live) > len(place):
+            continue
+        done = ~live
+        with np.errstate(divide="ignore"):
+            out[place[done]] = np.where(
+                log_scale[done] > 0, log_scale[done] + np.log(excess[done]), np.log1p(excess[done])
+            )
+        place, y, divisor = place[live], y[live], divisor[live]
+        term, excess, log_scale = term[live], excess[live], log_scale[live]
+    return out
+
+
+def answered_wait(x: Float64, y: Float64) -> Float64:
+    """Return the mean, over all who wait, of the wait in patiences, 0 for who is not answered.
+
+    Who finds k waiting moves up through k + 1 places, which takes 1/(x+1) + … + 1/(x+k+1), and
+    is answered with probability x / (x + k + 1).
+
+    Args:
+        x: As in ``log_waiting``.
+        y: As in ``log_waiting``.
+    """
+    term, total, divisor = np.ones(len(x)), np.ones(len(x)), x + 1
+    places = 1 / divisor
+    answered = places * places
+    while ((term > _NEGLIGIBLE * total) | (y >= divisor)).any():
+        for _ in range(_CHECK_EVERY):
+            term *= y
+            term /= divisor
+            total += term
+            divisor += 1
+            step = 1 / divisor
+            places += step
+            step *= places
+            step *= term
+            answered += step
+        if total.size and total.max() > _RESCALE:
+            scale = np.where(total > _RESCALE, 1 / _RESCALE, 1.0)
+            term *= scale
+            total *= scale
+            answered *= scale
+    waits: Float64 = x * answered / total
+    return waits

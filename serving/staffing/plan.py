@@ -1,0 +1,246 @@
+"""From one queue's distribution of work to its agents, by a policy.
+
+``plan`` is the one entry: it takes what comes (`Work`) and what is wanted (`Ask`), and gives the
+agents of each interval with what is to be expected of them (`Plan`). In turn:
+
+1. The policy says how many agents each interval asks for, taken alone.
+2. Where contacts that wait on from the interval before would break a goal that is met without
+   them, it gets more (``relief.py``); agents that are given stay as they are.
+3. Shift blocks are filled up.
+4. The agents are judged over the sample paths, also with one more and one fewer.
+
+In a closed interval nobody is on phone. Contacts of a line do not come then; deferred work does
+(``backlog.py``), and carries itself over: its second step is part of the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from features.calendar import Float64, Int64
+from serving.staffing.asked import DEFERRED as DEFERRED
+from serving.staffing.asked import Ask as Ask
+from serving.staffing.asked import Costs as Costs
+from serving.staffing.asked import DayPlan as DayPlan
+from serving.staffing.asked import Fares as Fares
+from serving.staffing.asked import Plan as Plan
+from serving.staffing.asked import Policy as Policy
+from serving.staffing.asked import PolicyKind as PolicyKind
+from serving.staffing.asked import Work as Work
+from serving.staffing.backlog import plan_backlog
+from serving.staffing.cheapest import cheapest, check_costs
+from serving.staffing.fewest import fewest_agents, load_of, rostered
+from serving.staffing.goal import expect
+from serving.staffing.relief import Mean, over_time, relieved
+from serving.staffing.risk import Outlook, answered, at_nodes, fares, fewest_met, paid_hours, read
+from serving.staffing.shifts import cover
+from serving.staffing.summary import Staffed, by_day, in_all
+
+
+def plan(work: Work, *, ask: Ask) -> Plan:
+    """Return the agents of one queue and what is to be expected of them.
+
+    Args:
+        work: What comes, with its sample paths.
+        ask: The goal, the policy, the costs and the shifts.
+
+    Raises:
+        InputError: A value lies outside its range, or the costs cannot choose; the error's field
+            names it.
+
+    >>> from serving.staffing.goal import Line
+    >>> hour = Work(
+    ...     channel="voice", starts=np.array([0]), day=np.array([0]), is_open=np.array([True]),
+    ...     interval_minutes=60, contacts=np.array([200.0]), aht_seconds=np.array([300.0]),
+    ...     rates=np.array([[170.0], [190.0], [200.0], [210.0], [230.0]]),
+    ...     aht_paths=np.full((5, 1), 300.0))
+    >>> found = plan(hour, ask=Ask(line=Line(patience_seconds=180.0)))
+    >>> found.agents_on_phone.tolist(), found.fares.goal_probability.tolist()
+    ([20], [0.8])
+    """
+    deferred = work.channel in DEFERRED if ask.deferred is None else ask.deferred
+    _check(work, ask, deferred=deferred)
+    given = ask.policy.agents_on_phone
+    if given is not None:
+        ask = _given(ask, np.where(work.is_open, given, 0))
+    found = _plan_deferred(work, ask) if deferred else _plan_line(work, ask)
+    if given is None or not given[~work.is_open].any():
+        return found
+    left_out = "agents who are given in closed intervals are left out"
+    return replace(found, warnings=(*found.warnings, left_out))
+
+
+def _plan_line(work: Work, ask: Ask) -> Plan:
+    """Return the plan of contacts that wait in a line."""
+    outlook, mean = read(work, line=ask.line, goal=ask.goal), _mean(work)
+    required = _required(outlook, work, ask)
+    if ask.policy.kind == "given":
+        carried = over_time(mean, agents=required, ask=ask)
+    else:
+        required, carried = relieved(mean, agents=required, ask=ask)
+    agents = _in_blocks(work, ask, required)
+    if agents is not required:
+        carried = over_time(mean, agents=agents, ask=ask)
+    expected = at_nodes(outlook, agents=agents[outlook.rows])
+    in_time = np.zeros(work.rates.shape)
+    in_time[:, outlook.rows] = answered(outlook, expected).T
+    staffed = Staffed(
+        on_phone=agents,
+        rostered=rostered(agents, shrinkage=ask.shrinkage),
+        fares=fares(outlook, expected, agents=agents, work=work, ask=ask),
+        contacts=mean.contacts,
+        offered=np.where(work.is_open, work.rates, 0.0),
+        in_time=in_time,
+    )
+    return Plan(
+        agents_on_phone=agents,
+        agents_rostered=staffed.rostered,
+        required_on_phone=required,
+        model=ask.line.model,
+        expected=carried.expected,
+        fares=staffed.fares,
+        one_more=_fares_with(outlook, work, ask, np.where(work.is_open, agents + 1, 0)),
+        one_fewer=_fares_with(outlook, work, ask, np.maximum(agents - 1, 0)),
+        backlog=carried.waiting,
+        days=by_day(work, staffed, ask=ask),
+        total=in_all(work, staffed, ask=ask),
+        warnings=_warnings(work, ask),
+    )
+
+
+def _plan_deferred(work: Work, ask: Ask) -> Plan:
+    """Return the plan of work that is a backlog with a deadline."""
+    found = plan_backlog(work, ask=ask)
+    required = found.agents_on_phone
+    agents = _in_blocks(work, ask, required)
+    if agents is not required:
+        found = plan_backlog(work, ask=_given(ask, agents))
+    staffed = Staffed(
+        on_phone=agents,
+        rostered=rostered(agents, shrinkage=ask.shrinkage),
+        fares=found.fares,
+        contacts=work.contacts,
+        offered=work.rates,
+        in_time=found.in_time,
+    )
+    return Plan(
+        agents_on_phone=agents,
+        agents_rostered=staffed.rostered,
+        required_on_phone=required,
+        model="backlog",
+        expected=found.expected,
+        fares=found.fares,
+        one_more=found.one_more,
+        one_fewer=found.one_fewer,
+        backlog=found.backlog,
+        days=by_day(work, staffed, ask=ask),
+        total=in_all(work, staffed, ask=ask),
+        warnings=_warnings_deferred(ask),
+    )
+
+
+def _given(ask: Ask, agents: Int64) -> Ask:
+    return replace(ask, policy=replace(ask.policy, kind="given", agents_on_phone=agents))
+
+
+def _in_blocks(work: Work, ask: Ask, required: Int64) -> Int64:
+    """Return the agents of whole shift blocks; ``required`` itself where no block is asked for."""
+    if ask.block_minutes == 0:
+        return required
+    return cover(
+        required,
+        is_open=work.is_open,
+        interval_minutes=work.interval_minutes,
+        block_minutes=ask.block_minutes,
+    )
+
+
+def _fares_with(outlook: Outlook, work: Work, ask: Ask, agents: Int64) -> Fares:
+    expected = at_nodes(outlook, agents=agents[outlook.rows])
+    return fares(outlook, expected, agents=agents, work=work, ask=ask)
+
+
+def _required(outlook: Outlook, work: Work, ask: Ask) -> Int64:
+    """Return what the policy asks for in each interval, taken alone, int64[h]."""
+    policy = ask.policy
+    if policy.agents_on_phone is not None:
+        return policy.agents_on_phone
+    agents = np.zeros(len(work.starts), dtype=np.int64)
+    if policy.kind == "mean":
+        agents = fewest_agents(
+            _mean_load(work, ask),
+            aht_seconds=_mean(work).aht_seconds,
+            line=ask.line,
+            goal=ask.goal,
+        )
+    elif policy.kind == "probability":
+        agents[outlook.rows] = fewest_met(outlook, probability=policy.probability)
+    elif ask.costs is not None:
+        agents[outlook.rows] = cheapest(
+            outlook, costs=ask.costs, paid_hours=paid_hours(work, ask), least=policy.least_agents
+        )
+    return np.where(work.is_open, np.maximum(agents, policy.least_agents), 0)
+
+
+def _mean(work: Work) -> Mean:
+    contacts = np.where(work.is_open, work.contacts, 0.0)
+    return Mean(contacts, np.where(contacts > 0, work.aht_seconds, 1.0), work.interval_minutes)
+
+
+def _mean_load(work: Work, ask: Ask) -> Float64:
+    return load_of(
+        np.where(work.is_open, work.contacts, 0.0),
+        aht_seconds=work.aht_seconds,
+        interval_minutes=work.interval_minutes,
+        line=ask.line,
+    )
+
+
+def _check(work: Work, ask: Ask, *, deferred: bool) -> None:
+    """Refuse what the parts would not refuse themselves.
+
+    Raises:
+        InputError: Something does not fit; the error's field names it.
+    """
+    given = ask.policy.agents_on_phone
+    if given is not None:
+        expect(
+            len(given) == len(work.starts),
+            "policy.agents_on_phone",
+            f"{len(given)} numbers",
+            f"{len(work.starts)}, one for each interval",
+        )
+        for i in np.flatnonzero(given < 0)[:1]:
+            expect(False, f"policy.agents_on_phone[{i}]", int(given[i]), "agents, at least 0")
+    if ask.policy.kind == "cost" and ask.costs is not None:
+        check_costs(ask.costs, gives_up=deferred or ask.line.model != "erlang_c")
+    if not deferred:
+        _mean_load(work, ask)
+
+
+def _warnings(work: Work, ask: Ask) -> tuple[str, ...]:
+    line, found = ask.line, []
+    if line.model == "erlang_c":
+        found.append(
+            "Erlang C assumes that nobody hangs up and asks for more agents than are needed; with "
+            "a patience, Erlang A answers"
+        )
+    if line.concurrency > 1:
+        found.append(
+            f"the AHT is taken as that of agents who hold {line.concurrency} contacts at once"
+            + ("" if line.slowdown else "; without a slowdown it is the same with fewer")
+        )
+    if (_mean(work).aht_seconds > work.interval_minutes * 60).any():
+        found.append(
+            "some contacts last longer than an interval: the steady state that Erlang assumes is "
+            "not reached within one"
+        )
+    return tuple(found)
+
+
+def _warnings_deferred(ask: Ask) -> tuple[str, ...]:
+    if ask.goal.asa_seconds is None and ask.goal.abandonment is None:
+        return ()
+    return ("limits on the ASA and on abandonment do not count for a backlog with a deadline",)

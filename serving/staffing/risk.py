@@ -1,0 +1,263 @@
+"""How a queue fares over its sample paths with some agents: chances, bands and costs.
+
+The steady state of an interval on a path depends on its load, and a little on its AHT. So the
+paths of an interval are sorted by load, the queue model is asked at some of them (`_NODES`, each
+with the mean AHT of the paths around it), and every path between reads its service level and its
+abandonment by its load. Whether a path meets the goal is not read but exact: its fewest agents
+are known (``needs.py``), whatever agents are asked about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.calendar import Float64, Int64
+from serving.staffing.asked import Ask, Costs, Fares, Work
+from serving.staffing.erlang import Levels, levels
+from serving.staffing.goal import Goal, Line
+from serving.staffing.needs import agents_needed
+
+_NODES = {"erlang_a": 17, "erlang_b": 17, "erlang_c": 45}
+"""Erlang C has an edge where the load reaches the agents."""
+
+_TAILS = 1.4
+_LOW, _HIGH = 0.1, 0.9
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the S sample paths of a queue ask for, in the b intervals in which contacts may come.
+
+    Attributes:
+        line: How contacts wait and are served.
+        goal: What is promised.
+        rows: The intervals, int64[b].
+        contacts: Contacts on each path, float64[b, S].
+        needed: Fewest agents that meet the goal on each path, by rank of load, int64[b, S].
+        order: The paths by load, int64[b, S].
+        node_load: Loads at which the queue model is asked, float64[b, K], ascending.
+        node_aht: AHT there, float64[b, K].
+        left: For each rank of a path by load, the node at or before it, int64[S].
+        share: How far it lies towards the next node, in [0, 1], float64[b, S].
+        path_weights: What a node's value counts in the mean over the paths, float64[b, K].
+        contact_weights: What it counts in the mean over the paths of contacts x value,
+            float64[b, K].
+    """
+
+    line: Line
+    goal: Goal
+    rows: Int64
+    contacts: Float64
+    needed: Int64
+    order: Int64
+    node_load: Float64
+    node_aht: Float64
+    left: Int64
+    share: Float64
+    path_weights: Float64
+    contact_weights: Float64
+
+    def ranked(self, at_nodes: Float64, ranks: Int64) -> Float64:
+        """Return what paths read between the nodes, float64[b, r].
+
+        Args:
+            at_nodes: Values at the nodes, float64[b, K].
+            ranks: The paths, by rank of load, int64[r].
+        """
+        left = self.left[ranks]
+        below = at_nodes[:, left]
+        return below + self.share[:, ranks] * (at_nodes[:, left + 1] - below)
+
+
+def read(work: Work, *, line: Line, goal: Goal) -> Outlook:
+    """Return what the sample paths of a queue ask for.
+
+    Args:
+        work: What comes.
+        line: How contacts wait and are served.
+        goal: What is promised.
+    """
+    rows = np.flatnonzero(work.is_open & (work.rates > 0).any(axis=0))
+    contacts = np.ascontiguousarray(work.rates[:, rows].T)
+    aht = np.ascontiguousarray(work.aht_paths[:, rows].T)
+    aht = np.where(aht > 0, aht, 1.0)
+    load = contacts * aht / (work.interval_minutes * 60)
+    order = np.argsort(load, axis=1)
+    load, aht = (np.take_along_axis(values, order, axis=1) for values in (load, aht))
+    paths = load.shape[1]
+    nodes = _spaced(paths, _NODES[line.model])
+    left = np.clip(np.searchsorted(nodes, np.arange(paths), side="right") - 1, 0, len(nodes) - 2)
+    node_load = load[:, nodes]
+    gap = np.diff(node_load, axis=1)[:, left]
+    share = np.divide(load - node_load[:, left], gap, out=np.zeros(load.shape), where=gap > 0)
+    return Outlook(
+        line=line,
+        goal=goal,
+        rows=rows,
+        contacts=contacts,
+        needed=agents_needed(load, aht_seconds=aht, line=line, goal=goal),
+        order=order,
+        node_load=node_load,
+        node_aht=_means_around(nodes, aht),
+        left=left,
+        share=share,
+        path_weights=_weights(share, left, np.ones(load.shape)),
+        contact_weights=_weights(share, left, np.take_along_axis(contacts, order, axis=1)),
+    )
+
+
+def fewest_met(outlook: Outlook, *, probability: float) -> Int64:
+    """Return the fewest agents with which enough of the paths meet the goal, int64[b].
+
+    Args:
+        outlook: What the paths ask for.
+        probability: The least share of the paths, above 0 and below 1.
+    """
+    enough = int(np.ceil(probability * outlook.needed.shape[1] * (1 - _ROUNDING)))
+    return np.partition(outlook.needed, enough - 1, axis=1)[:, enough - 1]
+
+
+def at_nodes(outlook: Outlook, *, agents: Int64, rows: Int64 | slice = slice(None)) -> Levels:
+    """Return how the nodes of some intervals fare, float64[r, K] each.
+
+    Args:
+        outlook: What the paths ask for.
+        agents: On phone in each of these intervals, int64[r].
+        rows: Which of the outlook's intervals.
+    """
+    load = outlook.node_load[rows]
+    found = levels(
+        load.ravel(),
+        aht_seconds=outlook.node_aht[rows].ravel(),
+        agents=np.repeat(agents, load.shape[1]),
+        line=outlook.line,
+        within_seconds=outlook.goal.seconds,
+    )
+    return Levels(found.service_level.reshape(load.shape), found.abandonment.reshape(load.shape))
+
+
+def fares(outlook: Outlook, expected: Levels, *, agents: Int64, work: Work, ask: Ask) -> Fares:
+    """Return how the intervals of the work fare over the paths.
+
+    Args:
+        outlook: What the paths ask for.
+        expected: How the nodes fare with these agents.
+        agents: On phone in each interval of the work, int64[h].
+        work: What comes.
+        ask: The costs and the shrinkage.
+    """
+    level, lost = expected.service_level, expected.abandonment
+
+    def spread(values: Float64, elsewhere: float) -> Float64:
+        out = np.full(len(agents), elsewhere)
+        out[outlook.rows] = values
+        return out
+
+    probability = spread((outlook.needed <= agents[outlook.rows, None]).mean(axis=1), 1.0)
+    abandoned = spread((outlook.contact_weights * lost).sum(axis=1), 0.0)
+    # The more load, the lower the service level.
+    low, high = (_quantile(outlook, level, 1 - share) for share in (_LOW, _HIGH))
+    return Fares(
+        goal_probability=probability,
+        service_level=spread(np.clip((outlook.path_weights * level).sum(axis=1), 0, 1), 1.0),
+        service_level_low=spread(low, 1.0),
+        service_level_high=spread(high, 1.0),
+        abandoned=abandoned,
+        cost=None
+        if ask.costs is None
+        else cost(
+            agents, abandoned, probability, costs=ask.costs, paid_hours=paid_hours(work, ask)
+        ),
+    )
+
+
+def cost(
+    agents: Int64, abandoned: Float64, probability: Float64, *, costs: Costs, paid_hours: float
+) -> Float64:
+    """Return what intervals cost: paid hours, contacts lost and goals missed.
+
+    Args:
+        agents: On phone, int64[n].
+        abandoned: Contacts lost, float64[n].
+        probability: That the goal is met, float64[n].
+        costs: What things cost.
+        paid_hours: Hours paid for one agent on phone in one interval.
+
+    >>> price = Costs(agent_hour=30.0, abandoned_contact=8.0, missed_goal=50.0)
+    >>> cost(np.array([10]), np.array([2.5]), np.array([0.8]), costs=price, paid_hours=0.5)
+    array([180.])
+    """
+    return (
+        costs.agent_hour * paid_hours * agents
+        + costs.abandoned_contact * abandoned
+        + costs.missed_goal * (1 - probability)
+    )
+
+
+def paid_hours(work: Work, ask: Ask) -> float:
+    """Return the hours paid for one agent on phone in one interval: with her shrinkage."""
+    return work.interval_minutes / 60 / (1 - ask.shrinkage)
+
+
+def answered(outlook: Outlook, expected: Levels) -> Float64:
+    """Return the contacts answered in time on each path, float64[b, S].
+
+    Args:
+        outlook: What the paths ask for.
+        expected: How the nodes fare.
+    """
+    ranked = outlook.ranked(expected.service_level, np.arange(outlook.contacts.shape[1]))
+    levels = np.empty(ranked.shape)
+    np.put_along_axis(levels, outlook.order, ranked, axis=1)
+    return outlook.contacts * levels
+
+
+def _spaced(paths: int, count: int) -> Int64:
+    """Return the ranks at which the queue model is asked, int64[K], at least 2.
+
+    Closer in the tails than the paths are, where paths lie far apart in load, and with those that
+    the band is read from.
+    """
+    even = np.linspace(0, 1, count)
+    share = even**_TAILS / (even**_TAILS + (1 - even) ** _TAILS)
+    band = [int(q * (paths - 1)) + step for q in (_LOW, _HIGH) for step in (0, 1)]
+    ranks = np.concatenate([share * (paths - 1), np.minimum(band, paths - 1)])
+    nodes = np.unique(np.round(ranks).astype(np.int64))
+    return nodes if paths > 1 else np.zeros(2, dtype=np.int64)
+
+
+def _weights(share: Float64, left: Int64, values: Float64) -> Float64:
+    """Return what each node counts in the mean over the paths of value x what the path reads.
+
+    Args:
+        share: As in `Outlook`.
+        left: As in `Outlook`.
+        values: One a path, by rank of load, float64[b, S].
+    """
+    nodes = int(left[-1]) + 2
+    starts = np.searchsorted(left, np.arange(nodes - 1))
+    weights = np.zeros((len(share), nodes))
+    weights[:, :-1] = np.add.reduceat((1 - share) * values, starts, axis=1)
+    weights[:, 1:] += np.add.reduceat(share * values, starts, axis=1)
+    return weights / len(left)
+
+
+def _means_around(nodes: Int64, values: Float64) -> Float64:
+    """Return the mean of the values nearer to each node than to any other, float64[b, K]."""
+    starts = np.concatenate([[0], (nodes[:-1] + nodes[1:] + 1) // 2])
+    counts = np.add.reduceat(np.ones(values.shape[1]), starts)
+    means: Float64 = np.add.reduceat(values, starts, axis=1) / counts
+    return means
+
+
+def _quantile(outlook: Outlook, level: Float64, share: float) -> Float64:
+    """Return what the path at a quantile of load reads, float64[b]."""
+    last = outlook.contacts.shape[1] - 1
+    place = share * last
+    rank = int(place)
+    pair = outlook.ranked(level, np.array([rank, min(rank + 1, last)]))
+    between: Float64 = pair[:, 0] + (place - rank) * (pair[:, 1] - pair[:, 0])
+    return between

@@ -1,0 +1,354 @@
+"""The service's own database: made by the first write, one change at a time, never rewritten."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from features.errors import ConfigError, DatabaseError, UnknownNameError
+from features.home import Home
+from serving.database import METADATA, Database
+from serving.layers import Change, Expected, Layer, Piece
+from serving.override_store import NOTHING, OverrideStore
+
+ROOT = Path(__file__).resolve().parents[1]
+HOUR = 3600
+
+
+def expected(queue: str = "q", start: int = 0, hours: int = 1, **more: object) -> Expected:
+    pieces = tuple(Piece(start + HOUR * k, 60, 10.0 + k) for k in range(hours))
+    values = {
+        "queue": queue,
+        "start": start,
+        "end": start + hours * HOUR,
+        "offered": sum(piece.offered for piece in pieces),
+        "aht_seconds": None,
+        "forecast_set": "set-1",
+        "forecast_offered": 8.5,
+        "pieces": pieces,
+    }
+    return Expected(**{**values, **more})  # type: ignore[arg-type]
+
+
+def keep(store: OverrideStore, *what: Expected, at: int = 100, **more: str) -> list[Layer]:
+    kept: list[Layer] = []
+
+    def answer(layers: list[Layer]) -> bytes:
+        kept.extend(layers)
+        return b"answer"
+
+    store.keep(what, by=more.pop("by", "Ann"), reason="why", at=at, answer=answer, **more)  # type: ignore[arg-type]
+    return kept
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A Postgres of its own, on a socket in a folder; its URL."""
+    if shutil.which("pg_ctl") is None or shutil.which("initdb") is None:
+        pytest.skip("Postgres is not installed")
+    if find_spec("psycopg") is None:
+        pytest.skip("psycopg, the driver of Postgres, is not installed")
+    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+    if user is not None and user not in {entry.pw_name for entry in pwd.getpwall()}:
+        pytest.skip("Postgres does not run as root, and there is no user postgres")
+    # Not below pytest's own folder, which no other user may enter.
+    with tempfile.TemporaryDirectory(prefix="ebbflow-pg-") as name:
+        yield from _cluster(Path(name), user)
+
+
+def _cluster(folder: Path, user: str | None) -> Iterator[str]:
+    if user is not None:
+        shutil.chown(folder, user)
+    data = folder / "data"
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder, timeout=60)
+
+    run("initdb", "-D", str(data), "-A", "trust", "-U", "ebbflow", "--no-sync")
+    options = f"-c listen_addresses='' -k {folder} -c fsync=off"
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg://ebbflow@/postgres?host={folder}"
+    finally:
+        run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database in which nothing was ever kept."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'service.db'}"
+        return
+    found: str = request.getfixturevalue("cluster")
+    yield found
+    database = Database(found)
+    with database.writing() as connection:
+        METADATA.drop_all(connection)
+    database.close()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[OverrideStore]:
+    database = Database(url)
+    yield OverrideStore(database)
+    database.close()
+
+
+def test_reading_finds_nothing_and_leaves_no_trace(tmp_path: Path) -> None:
+    store = OverrideStore(Database.of(Home(tmp_path)))
+    assert store.version() == NOTHING
+    assert store.layers() == []
+    assert store.changed(seen=NOTHING, since=0).layers == []
+    assert store.answered("key") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_is_read_back_as_it_was(store: OverrideStore) -> None:
+    assert store.version() == NOTHING
+    one, two = expected(hours=2, aht_seconds=250.5), expected("Grüße 😀", start=HOUR)
+    kept = keep(store, one, two, at=1_774_000_000)
+    assert [layer.expected for layer in kept] == [one, two]
+    assert kept[0].made == Change(1_774_000_000, "Ann", "why")
+    assert store.layers() == kept
+    assert store.version() == (1, 1_774_000_000)
+    assert [layer.override_id for layer in kept] == sorted(layer.override_id for layer in kept)
+
+
+def test_a_later_override_has_a_later_id_even_within_a_second(store: OverrideStore) -> None:
+    ids = [layer.override_id for _ in range(3) for layer in keep(store, expected(), expected("r"))]
+    assert ids == sorted(set(ids))
+    assert [layer.override_id for layer in store.layers()] == ids
+
+
+def test_layers_are_chosen_by_queue_and_by_the_time_that_they_reach_into(
+    store: OverrideStore,
+) -> None:
+    keep(store, expected(start=0), expected(start=HOUR), expected("r", start=2 * HOUR))
+
+    def starts(**span: object) -> list[int]:
+        return [layer.expected.start for layer in store.layers(**span)]  # type: ignore[arg-type]
+
+    assert starts(since=HOUR) == [HOUR, 2 * HOUR]
+    assert starts(until=HOUR) == [0]
+    assert starts(since=1, until=2) == [0]
+    assert starts(queues=["r"]) == [2 * HOUR]
+    assert starts(queues=[]) == []
+
+
+def test_an_override_that_is_taken_back_stays_kept_and_the_first_who_did_stays_named(
+    store: OverrideStore,
+) -> None:
+    (layer,) = keep(store, expected())
+    taken = store.withdraw(layer.override_id, by="Bob", reason="fell out", at=200)
+    assert taken.withdrawn == Change(200, "Bob", "fell out")
+    assert taken.made == layer.made
+    assert store.withdraw(layer.override_id, by="Cid", reason="again", at=300) == taken
+    assert store.layers() == [taken]
+    assert store.version() == (2, 200)
+    with pytest.raises(UnknownNameError, match="unknown override 'nobody'"):
+        store.withdraw("nobody", by="Bob", reason="r", at=300)
+
+
+def test_a_key_gives_the_first_answer_and_keeps_nothing_twice(store: OverrideStore) -> None:
+    def ask(digest: str, words: bytes) -> tuple[str, bytes]:
+        found = store.keep(
+            [expected()], by="A", reason="r", at=1, answer=lambda _: words, key="k", digest=digest
+        )
+        return found.digest, found.answer
+
+    assert ask("one", b"first") == ("one", b"first")
+    assert ask("one", b"second") == ("one", b"first")
+    assert ask("two", b"third") == ("one", b"first")
+    assert len(store.layers()) == 1
+    week = 7 * 86_400
+    store.keep([expected()], by="A", reason="r", at=week + 2, answer=lambda _: b"", key="l")
+    assert store.answered("k") is None
+
+
+def test_a_failure_half_way_keeps_nothing(store: OverrideStore) -> None:
+    keep(store, expected())
+
+    def fail(_: object) -> bytes:
+        raise RuntimeError("no answer")
+
+    with pytest.raises(RuntimeError):
+        store.keep([expected()], by="A", reason="r", at=5, answer=fail)
+    assert store.version() == (1, 100)
+    assert len(store.layers()) == 1
+
+
+def test_a_reader_is_told_what_it_has_not_seen(store: OverrideStore) -> None:
+    first, second = keep(store, expected(), expected(start=HOUR), at=1)
+    seen = store.version()
+    assert store.changed(seen=NOTHING, since=0).layers == [first, second]
+    assert store.changed(seen=seen, since=0).layers == []
+    (third,) = keep(store, expected(start=5 * HOUR), at=2)
+    taken = store.withdraw(first.override_id, by="B", reason="r", at=3)
+    found = store.changed(seen=seen, since=0)
+    assert (found.version, found.whole) == ((3, 3), False)
+    assert found.layers == [taken, third]
+    assert store.changed(seen=seen, since=HOUR).layers == [third]
+
+
+def test_a_reader_of_another_history_is_told_everything(tmp_path: Path) -> None:
+    store = OverrideStore(Database.of(Home(tmp_path)))
+    (old,) = keep(store, expected(), at=1)
+    shutil.copy(tmp_path / "service.db", tmp_path / "backup.db")
+    keep(store, expected(), at=2)
+    seen = store.version()
+    for name in tmp_path.glob("service.db*"):
+        name.unlink()
+    shutil.copy(tmp_path / "backup.db", tmp_path / "service.db")
+    (new,) = keep(store, expected("r"), at=3)
+    found = store.changed(seen=seen, since=0)
+    assert found.whole
+    assert found.layers == [old, new]
+
+
+def test_many_writers_at_once_lose_nothing_and_share_no_number(url: str) -> None:
+    databases = [Database(url) for _ in range(4)]
+    stores = [OverrideStore(database) for database in databases]
+
+    def write(k: int) -> list[str]:
+        return [layer.override_id for layer in keep(stores[k % 4], expected(start=k * HOUR), at=7)]
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = [id for found in pool.map(write, range(24)) for id in found]
+    assert len(set(ids)) == 24
+    assert stores[0].version()[0] == 24
+    assert {layer.expected.start for layer in stores[1].layers()} == {k * HOUR for k in range(24)}
+    for database in databases:
+        database.close()
+
+
+WRITER = """
+import sys
+from serving.database import Database
+from serving.layers import Expected, Piece
+from serving.override_store import OverrideStore
+
+store, queue = OverrideStore(Database(sys.argv[1])), sys.argv[2]
+for k in range(20):
+    what = Expected(queue, k, k + 900, 1.0, None, "s", 1.0, (Piece(k, 15, 1.0),))
+    store.keep([what], by=queue, reason="r", at=k, answer=lambda _: b"")
+"""
+
+
+def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'service.db'}"
+    both = [
+        subprocess.Popen([sys.executable, "-c", WRITER, url, queue], cwd=ROOT) for queue in "ab"
+    ]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    layers = OverrideStore(Database(url)).layers()
+    assert [sum(layer.expected.queue == queue for layer in layers) for queue in "ab"] == [20, 20]
+    assert [layer.override_id for layer in layers] == sorted(layer.override_id for layer in layers)
+
+
+def test_a_database_that_is_locked_says_so_and_can_be_read_meanwhile(tmp_path: Path) -> None:
+    store = OverrideStore(Database.of(Home(tmp_path)))
+    (layer,) = keep(store, expected())
+    other = sqlite3.connect(tmp_path / "service.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        assert store.layers() == [layer]
+        with pytest.raises(DatabaseError, match=r"cannot be written: got database is locked"):
+            keep(store, expected())
+    finally:
+        other.close()
+    assert len(keep(store, expected())) == 1
+
+
+def test_a_turn_to_write_is_waited_for(tmp_path: Path) -> None:
+    store = OverrideStore(Database.of(Home(tmp_path)))
+    keep(store, expected())
+    other = sqlite3.connect(tmp_path / "service.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+
+    def let_go() -> None:
+        time.sleep(0.3)
+        other.execute("COMMIT")
+
+    threading.Thread(target=let_go).start()
+    keep(store, expected())
+    other.close()
+    assert store.version()[0] == 2
+
+
+@pytest.mark.parametrize("content", [b"this is no database, only text" * 50, b"SQLite format 3\0x"])
+def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "service.db"
+    path.write_bytes(content)
+    store = OverrideStore(Database.of(Home(tmp_path)))
+    for work in (store.version, lambda: keep(store, expected())):
+        with pytest.raises(DatabaseError, match=r"service\.db.* cannot be .*EBBFLOW_DATABASE_URL"):
+            work()
+    assert path.read_bytes() == content
+
+
+def test_a_place_that_cannot_be_written_names_the_setting(tmp_path: Path) -> None:
+    store = OverrideStore(Database(f"sqlite:///{tmp_path}/nowhere/service.db"))
+    assert store.layers() == []
+    with pytest.raises(DatabaseError, match=r"unable to open database file.*EBBFLOW_DATABASE_URL"):
+        keep(store, expected())
+
+
+def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
+    store = OverrideStore(Database.of(Home(tmp_path)))
+    keep(store, expected())
+    with sqlite3.connect(tmp_path / "service.db") as other:
+        other.execute("UPDATE service SET schema_version = 99")
+    other.close()
+    for work in (store.layers, lambda: keep(store, expected())):
+        with pytest.raises(DatabaseError, match="got schema 99; expected schema 1"):
+            work()
+
+
+@pytest.mark.parametrize(
+    ("url", "got"),
+    [
+        ("nonsense", "no SQLAlchemy URL"),
+        ("sqlite://", "SQLite without a file"),
+        ("sqlite:///:memory:", "SQLite without a file"),
+        ("mysql://u:secret@h/d", "a URL of mysql"),
+        ("sqlite+nodriver:///x.db", "driver cannot be loaded"),
+        ("postgresql+nodriver://u:secret@h/d", "driver cannot be loaded"),
+    ],
+)
+def test_a_wrong_url_is_named_without_its_password(url: str, got: str) -> None:
+    with pytest.raises(ConfigError, match="EBBFLOW_DATABASE_URL") as raised:
+        Database(url)
+    assert got in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_the_tables_are_those_of_both_databases() -> None:
+    for dialect in (sqlite.dialect(), postgresql.dialect()):
+        made = "".join(str(CreateTable(t).compile(dialect=dialect)) for t in METADATA.sorted_tables)
+        assert "CREATE TABLE overrides" in made
+    assert "made_at BIGINT NOT NULL" in made
+    assert "answer BYTEA NOT NULL" in made
+    assert make_url("postgresql+psycopg://u@h/d").get_backend_name() == "postgresql"
+
+
+def test_making_one_touches_neither_disk_nor_network(tmp_path: Path) -> None:
+    Database.of(Home(tmp_path / "not there"))
+    if find_spec("psycopg"):
+        Database("postgresql+psycopg://u:p@no.such.host/d")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,4 @@
+"""Patience and the effective service rate, from contacts with waits, and how well they predict."""
+
+DAYS = 91
+"""Days of contacts that are looked back on."""
