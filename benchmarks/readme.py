@@ -9,7 +9,17 @@ from typing import Any
 from benchmarks.report import RESULTS
 from features.contracts import LEAD_BUCKETS
 
-ORDER = ("features", "ingest", "simulate", "server", "churn", "volume", "volume_scale")
+ORDER = (
+    "features",
+    "ingest",
+    "simulate",
+    "server",
+    "churn",
+    "volume",
+    "volume_scale",
+    "staffing",
+    "service",
+)
 OURS, BASELINES = "Ebbflow", ("seasonal naive", "mean of 4 weeks")
 _MET = {True: "yes", False: "**no**", None: "not measured"}
 
@@ -70,7 +80,7 @@ def _goals(found: dict[str, Any]) -> list[str]:
         "",
         f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
         f"{', '.join(runs)}. Raw figures and versions: `benchmarks/results/`; to measure again: "
-        "`make benchmark-core` and `make benchmark-volume`.",
+        "`make benchmark-core`, `make benchmark-volume` and `make benchmark-staffing`.",
     ]
     return lines
 

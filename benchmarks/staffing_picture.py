@@ -56,7 +56,7 @@ def _costs(axes: mpl.axes.Axes, name: str, rows: list[dict[Hashable, object]]) -
     axes.invert_yaxis()
     axes.set_xlabel("cost beyond the oracle's, %")
     axes.set_title(name, loc="left", fontsize=10)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, loc="lower right")
 
 
 def _probabilities(axes: mpl.axes.Axes, rows: list[dict[Hashable, object]]) -> None:

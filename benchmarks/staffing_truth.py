@@ -2,7 +2,9 @@
 
 Costs are realised with the queue model at the true rates: paid hours, contacts that hang up, and
 intervals whose service level lies below the goal. The *oracle* staffs at least cost at the true
-rate itself; what a policy costs more than it is that policy's regret.
+rate itself; what a policy costs more than it is that policy's regret. Nobody can be an oracle:
+the *law* staffs at least expected cost knowing all that can be known ahead, the expected rate and
+how days scatter around it, so that its regret is what no forecast removes.
 """
 
 from __future__ import annotations
@@ -35,14 +37,16 @@ COSTS = {
     "30, 40, 50": Costs(agent_hour=30.0, abandoned_contact=40.0, missed_goal=50.0),
     "30, 5, 40": Costs(agent_hour=30.0, abandoned_contact=5.0, missed_goal=40.0),
 }
-OURS, PROBABILITY, MEAN, CERTAIN, ORACLE = (
+OURS, PROBABILITY, MEAN, CERTAIN, LAW, ORACLE = (
     "least expected cost",
     "met with probability 0.8",
     "the mean",
     "least cost at the mean",
+    "law known",
     "oracle",
 )
-WHO = (OURS, PROBABILITY, MEAN, CERTAIN, ORACLE)
+WHO = (OURS, PROBABILITY, MEAN, CERTAIN, LAW, ORACLE)
+_LAW_PATHS = 200
 GOAL, LINE = Goal(share=0.8, seconds=20.0), Line(patience_seconds=180.0)
 
 
@@ -52,11 +56,13 @@ class Span:
 
     Attributes:
         work: What was forecast.
+        law: The same as one would forecast who knows the expected rate and how days scatter.
         rate: True contacts to expect of each interval, float64[h].
         aht_seconds: True average handle time, float64[h].
     """
 
     work: Work
+    law: Work
     rate: Float64
     aht_seconds: Float64
 
@@ -116,6 +122,8 @@ def staffed(span: Span, *, who: str, costs: Costs) -> Int64:
     work, kind = span.work, policy_of(who)
     if who == CERTAIN:
         work = known(work, rate=work.contacts, aht_seconds=work.aht_seconds)
+    if who == LAW:
+        work = span.law
     if who == ORACLE:
         work = known(work, rate=span.rate, aht_seconds=span.aht_seconds)
     ask = Ask(goal=GOAL, line=LINE, policy=Policy(kind=kind), costs=costs)
@@ -196,8 +204,17 @@ def _span(forecast: QueueForecast, panel: SimulatedPanel, name: str, *, made_at:
         rates=rates,
         aht_paths=ahts,
     )
-    place = np.searchsorted(history.starts, forecast.starts)
-    return Span(work, panel.truth[name].rate[place], _handle_times(history)[place])
+    place, truth = np.searchsorted(history.starts, forecast.starts), panel.truth[name]
+    aht = _handle_times(history)[place]
+    factors = np.quantile(truth.day_factor, (np.arange(_LAW_PATHS) + 0.5) / _LAW_PATHS)
+    law = replace(
+        work,
+        contacts=truth.expected[place] * factors.mean(),
+        aht_seconds=aht,
+        rates=factors[:, None] * truth.expected[place],
+        aht_paths=np.tile(aht, (_LAW_PATHS, 1)),
+    )
+    return Span(work, law, truth.rate[place], aht)
 
 
 def _handle_times(history: QueueHistory) -> Float64:
@@ -247,4 +264,4 @@ def gamma_span(mean: Float64, rate: Float64, *, variation: float, paths: int = 2
         rates=factors[:, None] * mean,
         aht_paths=np.tile(aht, (paths, 1)),
     )
-    return Span(work, rate, aht)
+    return Span(work, work, rate, aht)

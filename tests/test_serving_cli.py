@@ -46,6 +46,8 @@ def test_the_document_is_printed_whole() -> None:
     assert set(document["paths"]) == {
         "/v1/forecast",
         "/v1/forecast/totals",
+        "/v1/forecast/overrides",
+        "/v1/forecast/overrides/{override_id}/withdraw",
         "/v1/events",
         "/v1/staffing",
         "/v1/queues",

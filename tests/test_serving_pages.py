@@ -163,7 +163,7 @@ def test_the_docs_example_of_a_post_is_what_the_document_gives(server: Server) -
     page = unescape(server.http.get("/docs").text)
     document = server.http.get("/openapi.json").json()
     commands = re.findall(r"<pre>(curl -s -X POST .*?)</pre>", page, flags=re.DOTALL)
-    assert len(commands) == 4
+    assert len(commands) == 6
     for command in commands:
         words = shlex.split(command.replace("\\\n", " "))
         path = words[words.index("POST") + 1].partition("3000")[2]
@@ -175,7 +175,7 @@ def test_the_docs_examples_of_gets_are_answered(server: Server) -> None:
     page = unescape(server.http.get("/docs").text)
     commands = re.findall(r"^(?:<pre>|.*<pre>)?(curl -s .*?)(?:</pre>.*)?$", page, flags=re.M)
     asked = [shlex.split(c) for c in commands if "POST" not in c]
-    assert len(asked) == 10
+    assert len(asked) == 11
     for words in asked:
         address = words[-1].partition("3000")[2].replace("queue=sales", "queue=phone")
         headers = dict([words[3].split(": ")]) if "-H" in words else {}

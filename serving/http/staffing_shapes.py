@@ -244,7 +244,7 @@ class AppliedCosts(Answer):
 class StaffingAnswer(ForecastEnvelope):
     """Agents by queue and interval."""
 
-    policy: AppliedPolicy = Field(description="How the agents were chosen.")
+    policy: AppliedPolicy = Field(description="By which policy the agents were chosen.")
     costs: AppliedCosts | None = Field(description="The request's costs; null without.")
     paths: Drawn = Field(description="The sample paths that probabilities are read off.")
     queues: list[QueueStaffing] = Field(description="One entry a queue, as asked for.")

@@ -203,6 +203,9 @@ def _agents(span: _Span, work: Work, ask: Ask) -> Int64:
 
 def _steadiest(span: _Span, arrived: Float64) -> Int64:
     """Return the steadiest agents who do work in time that comes so, int64[H]."""
+    agents = np.zeros(len(span.is_open), dtype=np.int64)
+    if not span.is_open.any():
+        return agents
     lane = corridor(
         arrived,
         is_open=span.is_open,
@@ -210,7 +213,6 @@ def _steadiest(span: _Span, arrived: Float64) -> Int64:
         share=span.share,
         least_open=span.least_open,
     )
-    agents = np.zeros(len(span.is_open), dtype=np.int64)
     agents[span.is_open] = whole_agents(
         lane, taut(lane), per_agent=span.per_agent, least=span.least
     )

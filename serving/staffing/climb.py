@@ -12,7 +12,7 @@ import numpy as np
 
 from features.calendar import Bool, Float64, Int64
 from serving.staffing.chain import least_state
-from serving.staffing.erlang import LEAST_LOAD, endless
+from serving.staffing.erlang import LEAST_LOAD
 from serving.staffing.goal import Goal
 
 _STEPS = 8
@@ -46,8 +46,9 @@ def climb(load: Float64, *, aht_seconds: Float64, concurrency: int, goal: Goal) 
         inverse[first:begun] = inverses[-1]
         some = slice(first, int(np.searchsorted(a, m)))
         whole = servers % concurrency == 0
-        full = 1 / inverses[whole, : some.stop - first]
-        met = _met(a[some], aht[some], servers[whole, None], full, goal)
+        met = _met(
+            a[some], aht[some], servers[whole, None], inverses[whole, : some.stop - first], goal
+        )
         fewest = np.where(met.any(axis=0), servers[whole][met.argmax(axis=0)] // concurrency, 0)
         agents[some] = np.where(agents[some] == 0, fewest, agents[some])
         left = agents[some] == 0
@@ -69,16 +70,22 @@ def _climbed(inverse: Float64, per_load: Float64, servers: Int64) -> Float64:
     return inverses
 
 
-def _met(load: Float64, aht: Float64, servers: Int64, full: Float64, goal: Goal) -> Bool:
-    """Return whether the goal is met with each of some servers, bool[len(servers), n]."""
-    late, waits = endless(
-        load, aht_seconds=aht, servers=servers, full=full, within_seconds=goal.seconds
-    )
-    met: Bool = 1 - late >= goal.share
+def _met(load: Float64, aht: Float64, servers: Int64, inverse: Float64, goal: Goal) -> Bool:
+    """Return whether the goal is met with each of some servers, bool[len(servers), n].
+
+    P(wait) is servers / (spare / B + load), so that each limit is a product, without a division;
+    where spare is not above 0 that sum is at most the servers, and no limit is met.
+    """
+    spare = servers - load
+    states = spare * inverse
+    states += load
+    late = spare * (-goal.seconds / aht)
+    np.minimum(late, 0.0, out=late)  # fewer servers than erlangs are never enough
+    np.exp(late, out=late)
+    late *= servers
+    met: Bool = late <= (1 - goal.share) * states
     if goal.asa_seconds is not None:
-        spare = np.maximum(servers - load, 0.0)
-        met &= waits * aht <= goal.asa_seconds * spare
-        met &= spare > 0
+        met &= servers * aht <= goal.asa_seconds * spare * states
     if goal.max_occupancy is not None:
-        met &= load / servers <= goal.max_occupancy
+        met &= load <= goal.max_occupancy * servers
     return met

@@ -70,6 +70,7 @@ def corridor(
     due = moments + within.whole + within.part
     opened = np.round(np.interp(due, grid, clock), 9)
     asked = feasible(is_open, within=within, least=least_open) & (np.diff(arrived) > 0)
+    asked |= is_open & ~np.concatenate([[False], is_open[:-1]])  # what came before an opening
     kept = (due <= h) & np.tile(asked, len(parts))
     kept[0] |= arrived[0] > 0  # what waits at the beginning
     amounts = np.interp(moments[kept], grid, arrived)
