@@ -59,10 +59,10 @@ LINES = st.one_of(
     st.builds(
         Line,
         patience_seconds=st.none() | st.floats(5.0, 2_000.0),
-        concurrency=st.integers(1, 4),
+        concurrency=st.integers(1, 20),
         slowdown=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
     ),
-    st.builds(Line, blocked=st.just(True), concurrency=st.integers(1, 2)),
+    st.builds(Line, blocked=st.just(True), concurrency=st.integers(1, 20)),
 )
 GOALS = st.builds(
     Goal,

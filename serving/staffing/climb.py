@@ -36,21 +36,24 @@ def climb(load: Float64, *, aht_seconds: Float64, concurrency: int, goal: Goal) 
     inverse, per_load = np.ones(len(a)), 1 / a
     agents = np.zeros(len(a), dtype=np.int64)
     # Sorted by load: before `first` all are done, from `begun` on none has begun.
+    steps = max(_STEPS, concurrency)  # among so many servers are those of a whole agent
     first, m = 0, 0
     while first < len(a):
         m = max(m, int(start[first]))
-        servers = np.arange(m + 1, m + 1 + _STEPS)
-        m += _STEPS
+        servers = np.arange(m + 1, m + 1 + steps)
+        m += steps
         begun = int(np.searchsorted(start, m))
         inverses = _climbed(inverse[first:begun], per_load[first:begun], servers)
         inverse[first:begun] = inverses[-1]
         some = slice(first, int(np.searchsorted(a, m)))
-        whole = servers % concurrency == 0
+        whole = slice(-int(servers[0]) % concurrency, None, concurrency)
         met = _met(
             a[some], aht[some], servers[whole, None], inverses[whole, : some.stop - first], goal
         )
-        fewest = np.where(met.any(axis=0), servers[whole][met.argmax(axis=0)] // concurrency, 0)
-        agents[some] = np.where(agents[some] == 0, fewest, agents[some])
+        # Once met, a goal stays met: so many of the last numbers are enough.
+        enough = np.add.reduce(met, axis=0, dtype=np.int64)
+        fewest = servers[whole][-1] // concurrency + 1 - enough
+        agents[some] = np.where((agents[some] == 0) & (enough > 0), fewest, agents[some])
         left = agents[some] == 0
         first = first + int(left.argmax()) if left.any() else some.stop
     found = np.empty(len(a), dtype=np.int64)
