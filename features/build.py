@@ -49,7 +49,7 @@ class BuildReport:
         customers_as_of: The moment its customers' features look back from.
         queues: A report a queue.
         customers: How many customers it knows.
-        features: How many features each has.
+        features: How many features each has, without what is only carried beside them.
         events: How many calendar events it holds.
         tables: Versions of the lake's tables it was made from.
         warnings: What a person should know.
@@ -89,17 +89,24 @@ def build_snapshot(
         NotPublishedError: Customers are to be kept and no snapshot is published.
     """
     # Ibis takes a second to import, which would slow down every other verb and all help.
+    from features.customers import CARRIED_NAMES
     from features.store import FeatureStore
 
     with FeatureStore(home) as store:
         at = store.latest(now=now) if as_of is None else as_of
         publish = store.publish if only is None else store.publish_volume
         snapshot = publish(as_of=at, now=now, progress=progress)
-        return _report(snapshot, versions=store.versions, warnings=store.warnings)
+        return _report(
+            snapshot, versions=store.versions, carried=CARRIED_NAMES, warnings=store.warnings
+        )
 
 
 def _report(
-    snapshot: Snapshot, *, versions: dict[str, int], warnings: tuple[str, ...]
+    snapshot: Snapshot,
+    *,
+    versions: dict[str, int],
+    carried: tuple[str, ...],
+    warnings: tuple[str, ...],
 ) -> BuildReport:
     return BuildReport(
         snapshot=snapshot.artefact.id,
@@ -107,7 +114,7 @@ def _report(
         customers_as_of=snapshot.customers_as_of,
         queues=tuple(_queue_report(history) for history in snapshot.histories.values()),
         customers=len(snapshot.customers),
-        features=len(snapshot.customers.names),
+        features=len(set(snapshot.customers.names) - set(carried)),
         events=len(snapshot.events),
         tables=versions,
         warnings=warnings,

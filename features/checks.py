@@ -36,7 +36,12 @@ Bool = npt.NDArray[np.bool_]
 _ColumnCheck = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _BELOW = {"aht_seconds": "; empty where nothing was handled: `null_values` in the mapping"}
-_AHEAD = {("calendar", "starts_at"), ("calendar", "ends_at"), ("overrides", "interval_start")}
+_AHEAD = {
+    ("calendar", "starts_at"),
+    ("calendar", "ends_at"),
+    ("overrides", "interval_start"),
+    ("purchases", "term_ends_at"),
+}
 
 
 class Checker:

@@ -49,6 +49,8 @@ class Column:
         minimum: Least value allowed, inclusive.
         maximum: Greatest value allowed, inclusive.
         values: The allowed words, for a closed vocabulary.
+        added: Whether it joined the contract after tables were written without it: a row that
+            leaves it empty is the same row as before.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     values: tuple[str, ...] = ()
+    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,22 @@ PURCHASES = Table(
         Column("confirmed_at", "timestamp", "When it was confirmed.", True),
         Column("shipped_at", "timestamp", "When it left.", True),
         Column("completed_at", "timestamp", "When it arrived or ended.", True),
+        Column(
+            "discount_minor",
+            "integer",
+            "Money taken off, in minor units.",
+            True,
+            0,
+            100_000_000_000,
+            added=True,
+        ),
+        Column(
+            "term_ends_at",
+            "timestamp",
+            "End of the time that a purchase or renewal pays for; may lie ahead.",
+            True,
+            added=True,
+        ),
         _AVAILABLE_AT,
     ),
     "One order, return, renewal or cancellation.",
@@ -189,6 +208,7 @@ CUSTOMERS = Table(
         Column("segment", "string", "The business's own segment.", True),
         Column("region", "string", "Region.", True),
         Column("attributes", "json", "Anything else, as a JSON object.", True),
+        Column("consent", "boolean", "Whether the customer may be contacted.", True, added=True),
         _AVAILABLE_AT,
     ),
     "What is known of a customer beside events.",

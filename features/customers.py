@@ -82,6 +82,13 @@ _PURCHASES = (
         "Mean gap between days with purchases.",
         gap_mean,
     ),
+    Feature(
+        "gap_days_last",
+        "rhythm",
+        "days",
+        "Gap between the last two days with purchases.",
+        fact("last_gap"),
+    ),
     Feature("gap_days_std", "rhythm", "days", "Spread of those gaps; two at least.", gap_std),
     Feature(
         "recency_over_gap",
@@ -260,12 +267,24 @@ _BOTH = (
 )
 
 FEATURES: tuple[Feature, ...] = (*_PURCHASES, *_CONTACTS, *_BOTH)
-"""All customer features, in column order."""
+"""All customer features that models learn from, in column order."""
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+
+CARRIED: tuple[Feature, ...] = (
+    Feature(
+        "consent",
+        "consent",
+        "0 or 1",
+        "Whether the customer may be contacted, where known.",
+        fact("consent"),
+    ),
+)
+"""What stands beside the features for whoever acts on them; no model learns from it."""
+CARRIED_NAMES: tuple[str, ...] = tuple(feature.name for feature in CARRIED)
 
 
 def customer_features(histories: Histories, as_of: Moment) -> ir.Table:
-    """Return the features of everybody known at ``as_of``: ``key``, then ``FEATURE_NAMES``.
+    """Return everybody known at ``as_of``: ``key``, ``FEATURE_NAMES``, ``CARRIED_NAMES``.
 
     Args:
         histories: The rows of all three tables.
@@ -274,4 +293,5 @@ def customer_features(histories: Histories, as_of: Moment) -> ir.Table:
     """
     facts = customer_facts(histories, as_of)
     now = as_of.second
-    return facts.select("key", **{f.name: f.formula(facts, now).cast("float64") for f in FEATURES})
+    columns = {f.name: f.formula(facts, now).cast("float64") for f in (*FEATURES, *CARRIED)}
+    return facts.select("key", **columns)

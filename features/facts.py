@@ -28,6 +28,8 @@ REPEAT_DAYS = 7
 REPEAT_WINDOW_DAYS = 90
 CHANNEL_GROUPS = {"voice": 1, "chat": 2, "message": 2, "email": 3}
 """Channels that are counted apart; every other one counts as other."""
+LONGEST_GAP_DAYS = 1 << 20
+"""More than any gap: a day times this plus the gap before it orders both."""
 SCORES = 8
 """More than the largest satisfaction score: a moment times this plus a score orders both."""
 
@@ -110,16 +112,19 @@ def purchase_rows(purchases: ir.Table) -> ir.Table:
         amount=purchases.amount_minor,
         items=purchases["items"],
         shipped_ts=second_of(purchases.shipped_at),
+        renewed=(purchases.kind == "renewal").cast("int8"),
+        term_ts=second_of(purchases.term_ends_at),
     )
 
 
 def people_rows(customers: ir.Table) -> ir.Table:
-    """Reduce the lake's customers to a key and the second they joined."""
+    """Reduce the lake's customers to a key, the second they joined and their consent."""
     return customers.select(
         key=customers.customer_id,
         available_at=customers.available_at,
         superseded_at=customers.superseded_at,
         joined=second_of(customers.joined_at),
+        consent=customers.consent.cast("int8"),
     )
 
 
@@ -212,12 +217,16 @@ def gap_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     rows = rows.filter(rows.bought == 1)
     window = ibis.window(group_by=rows.key, order_by=rows.ts)
     day = day_of(rows.ts)
-    gaps = rows.select("key", gap=day - day.lag().over(window))
+    gaps = rows.select("key", day=day, gap=day - day.lag().over(window))
     # Purchases of one day are one visit: their gap of 0 adds nothing to either sum.
     return gaps.group_by("key").aggregate(
         purchase_days=(gaps.gap > 0).coalesce(True).cast("int8").sum().cast("int64"),
         gap_days=_total(gaps.gap),
         gap_squares=_total(gaps.gap * gaps.gap),
+        last_gap=(
+            (gaps.gap > 0).ifelse(gaps.day * LONGEST_GAP_DAYS + gaps.gap, None).max()
+            % LONGEST_GAP_DAYS
+        ).cast("int64"),
     )
 
 
@@ -231,7 +240,9 @@ def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
     contacts = contact_past(histories.contacts, as_of)
     purchases = purchase_past(histories.purchases, as_of)
     people = histories.people.filter(known(histories.people, as_of))
-    joined = people.group_by("key").aggregate(joined=people.joined.min())
+    joined = people.group_by("key").aggregate(
+        joined=people.joined.min(), consent=people.consent.min()
+    )
     everybody = ibis.union(
         joined.select("key"), contacts.select("key"), purchases.select("key"), distinct=True
     )

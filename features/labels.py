@@ -1,9 +1,14 @@
-"""Churn labels: who, of the customers active at a moment, bought nothing in the time after it."""
+"""Churn labels: who of the customers of a moment left in the time after it, by two definitions.
+
+Whose label it is is judged by what was known at the moment, what followed by the newest version
+of every row.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import ibis
 import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
@@ -23,6 +28,11 @@ class ChurnLabels:
     horizon_days: int
     active_days: int
 
+    @property
+    def known_days(self) -> int:
+        """Days after the as-of at which its labels are complete."""
+        return self.horizon_days
+
     def __call__(self, histories: Histories, as_of: Moment) -> ir.Table:
         """Return the labels of the customers active at ``as_of``."""
         return churn_labels(
@@ -30,6 +40,33 @@ class ChurnLabels:
             as_of,
             horizon_days=self.horizon_days,
             active_days=self.active_days,
+        )
+
+
+@dataclass(frozen=True)
+class ContractLabels:
+    """The definition of labels of contracts, for ``grid.Passes``; see ``contract_labels``.
+
+    Attributes:
+        horizon_days: Days that the label looks ahead.
+        grace_days: Days after the end of a term in which a renewal still keeps the customer.
+    """
+
+    horizon_days: int
+    grace_days: int
+
+    @property
+    def known_days(self) -> int:
+        """Days after the as-of at which its labels are complete."""
+        return self.horizon_days + self.grace_days
+
+    def __call__(self, histories: Histories, as_of: Moment) -> ir.Table:
+        """Return the labels of the customers whose contract runs at ``as_of``."""
+        return contract_labels(
+            histories.purchases,
+            as_of,
+            horizon_days=self.horizon_days,
+            grace_days=self.grace_days,
         )
 
 
@@ -55,18 +92,81 @@ def churn_labels(
     before = happened(purchases, as_of)
     active = before.filter((before.bought == 1) & (before.ts >= now - active_days * DAY_SECONDS))
     population = active.select("key").distinct()
+    kept = _followed(purchases, as_of, horizon_days=horizon_days)
+    both = population.left_join(kept, "key")
+    return both.select(
+        "key",
+        churned=both.bought.isnull().cast("int64"),
+        value_minor=both.value.coalesce(0),
+    )
+
+
+def contract_labels(
+    purchases: ir.Table, as_of: Moment, *, horizon_days: int, grace_days: int
+) -> ir.Table:
+    """Return one row a customer with a contract: ``key``, ``churned``, ``value_minor``.
+
+    A contract runs at ``as_of`` where the newest purchase or renewal with a term that was known
+    then ends after it, and no cancellation known then came since.
+
+    Args:
+        purchases: From ``facts.purchase_rows``.
+        as_of: The moment.
+        horizon_days: Days that the label looks ahead.
+        grace_days: Days after the end of a term in which a renewal still keeps the customer.
+
+    Returns:
+        ``churned`` is 1 where a cancellation since that purchase came before the horizon's end,
+        or the term ends within the horizon and no renewal, nor a purchase with a later term, came
+        by its end and the days of grace; else 0. ``value_minor`` is the money of purchases and
+        renewals within the horizon. Both int64.
+    """
+    now = as_of.second
+    until = now + horizon_days * DAY_SECONDS
+    contracts = _running(happened(purchases, as_of), now)
+    newest = purchases.filter(purchases.superseded_at.isnull())
+    later = newest.inner_join(contracts, "key")
+    cancelled = (later.cancelled == 1) & (later.ts >= later.since) & (later.ts < until)
+    renewed = (later.renewed == 1) | ((later.bought == 1) & (later.term_ts > later.ends))
+    in_time = (later.ts >= now) & (later.ts <= later.ends + grace_days * DAY_SECONDS)
+    fates = later.group_by("key").aggregate(
+        cancelled=cancelled.cast("int8").max(),
+        renewed=(renewed & in_time).coalesce(False).cast("int8").max(),
+    )
+    rows = contracts.left_join(fates, "key").drop("key_right")
+    kept = _followed(purchases, as_of, horizon_days=horizon_days)
+    both = rows.left_join(kept, "key")
+    expired = (both.ends < until) & (both.renewed.coalesce(0) == 0)
+    return both.select(
+        "key",
+        churned=((both.cancelled.coalesce(0) == 1) | expired).cast("int64"),
+        value_minor=both.value.coalesce(0),
+    )
+
+
+def _running(before: ir.Table, now: ir.IntegerScalar) -> ir.Table:
+    """Return the contracts that run: ``key``, ``since`` (its purchase) and ``ends``, seconds."""
+    signed = before.filter((before.bought == 1) & before.term_ts.notnull())
+    latest = signed.ts.max().over(ibis.window(group_by=signed.key))
+    signed = signed.mutate(latest=latest)
+    signed = signed.filter(signed.ts == signed.latest)
+    newest = signed.group_by("key").aggregate(since=signed.ts.max(), ends=signed.term_ts.max())
+    stopped = before.filter(before.cancelled == 1)
+    last = stopped.group_by("key").aggregate(stopped=stopped.ts.max())
+    both = newest.left_join(last, "key").drop("key_right")
+    runs = (both.ends > now) & (both.stopped.isnull() | (both.stopped < both.since))
+    return both.filter(runs).select("key", "since", "ends")
+
+
+def _followed(purchases: ir.Table, as_of: Moment, *, horizon_days: int) -> ir.Table:
+    """Return, a customer who bought within the horizon, how often and the money of it."""
+    now = as_of.second
     after = purchases.filter(
         (purchases.bought == 1)
         & purchases.superseded_at.isnull()
         & (purchases.ts >= now)
         & (purchases.ts < now + horizon_days * DAY_SECONDS)
     )
-    kept = after.group_by("key").aggregate(
+    return after.group_by("key").aggregate(
         bought=after.count(), value=after.amount.sum().cast("int64")
-    )
-    both = population.left_join(kept, "key")
-    return both.select(
-        "key",
-        churned=both.bought.isnull().cast("int64"),
-        value_minor=both.value.coalesce(0),
     )

@@ -24,7 +24,7 @@ from features.errors import HorizonError, NotPublishedError, TooLittleDataError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
 from features.grid import Passes
 from features.home import Home
-from features.labels import ChurnLabels
+from features.labels import ChurnLabels, ContractLabels
 from features.lake import Lake
 from features.orders import order_cells, order_delays, order_flow
 from features.overrides import Override
@@ -213,8 +213,9 @@ class FeatureStore:
             as_ofs: Aware, whole seconds.
 
         Returns:
-            ``customer_id``, ``as_of`` (timestamp[s, UTC]), then ``customers.FEATURE_NAMES``
-            (float64, null where undefined), sorted by as-of and the bytes of the id.
+            ``customer_id``, ``as_of`` (timestamp[s, UTC]), then ``customers.FEATURE_NAMES`` and
+            ``customers.CARRIED_NAMES`` (float64, null where undefined), sorted by as-of and the
+            bytes of the id.
         """
         return self._passes.run(customer_features, as_ofs)
 
@@ -236,13 +237,36 @@ class FeatureStore:
         Raises:
             TooLittleDataError: No event was loaded.
         """
-        horizon = timedelta(days=horizon_days)
-        end = self._horizon()
-        found = self._passes.run(
-            ChurnLabels(horizon_days=horizon_days, active_days=active_days),
-            [as_of for as_of in as_ofs if as_of + horizon <= end],
+        return self._labels(ChurnLabels(horizon_days=horizon_days, active_days=active_days), as_ofs)
+
+    def contract_labels(
+        self, as_ofs: Sequence[datetime], *, horizon_days: int = 90, grace_days: int = 30
+    ) -> pa.Table:
+        """Return labels of the customers whose contract runs at each as-of.
+
+        Args:
+            as_ofs: Aware, whole seconds; one whose label is not complete yet is left out.
+            horizon_days: Days that the label looks ahead.
+            grace_days: Days after the end of a term in which a renewal still keeps the customer.
+
+        Returns:
+            As of ``labels``; ``churned`` is 1 where a cancellation followed within the horizon,
+            or the term ended within it and was not renewed; see ``labels.ContractLabels``.
+
+        Raises:
+            TooLittleDataError: No event was loaded.
+        """
+        return self._labels(
+            ContractLabels(horizon_days=horizon_days, grace_days=grace_days), as_ofs
         )
-        seconds = found.column("as_of").cast(pa.int64()).to_numpy() + horizon_days * 86_400
+
+    def _labels(
+        self, definition: ChurnLabels | ContractLabels, as_ofs: Sequence[datetime]
+    ) -> pa.Table:
+        ahead = timedelta(days=definition.known_days)
+        end = self._horizon()
+        found = self._passes.run(definition, [at for at in as_ofs if at + ahead <= end])
+        seconds = found.column("as_of").cast(pa.int64()).to_numpy() + definition.known_days * 86_400
         return pa.table(
             {
                 "customer_id": found.column("customer_id"),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.contracts import CUSTOMERS, INTERACTIONS, PURCHASES
-from features.customers import FEATURE_NAMES, FEATURES, customer_features
+from features.customers import CARRIED_NAMES, FEATURE_NAMES, FEATURES, customer_features
 from features.engine import schema_of
 from features.errors import InputError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
@@ -139,6 +139,7 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
         gaps = [(b - a).days for a, b in itertools.pairwise(dates)]
         count("purchase_days_ever", len(dates), sales)
         f["gap_days_mean"] = mean(gaps)
+        f["gap_days_last"] = float(gaps[-1]) if gaps else None
         f["gap_days_std"] = None
         if len(gaps) >= 2:
             f["gap_days_std"] = math.sqrt(mean([(g - mean(gaps)) ** 2 for g in gaps]))
@@ -192,6 +193,8 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
             if r["customer_id"] == who and r.get("joined_at") and r["joined_at"] < now
         ]
         f["tenure_days"] = days_between(now, min(firsts)) if firsts else None
+        said = [r.get("consent") for r in people if r["customer_id"] == who]
+        f["consent"] = None if said in ([], [None]) else float(said[0])
         for d in (30, 90):
             asked = 0 if f[f"purchases_{d}d"] else f[f"contacts_{d}d"]
             f[f"asked_not_bought_{d}d"] = float(asked) if calls and sales else None
@@ -263,7 +266,12 @@ def histories(draw):
         tables["purchases"] += draw(versions(row, "purchased_at"))
     for who in draw(st.sets(WHO)):
         tables["customers"].append(
-            {"customer_id": who, "joined_at": draw(optional(WHEN)), "available_at": draw(WHEN)}
+            {
+                "customer_id": who,
+                "joined_at": draw(optional(WHEN)),
+                "consent": draw(optional(st.booleans())),
+                "available_at": draw(WHEN),
+            }
         )
     return {name: tables[name] for name in ("interactions", "purchases", "customers")}
 
@@ -287,8 +295,8 @@ def test_every_feature_equals_loops_over_the_rows(tables, folders):
     assert [row["customer_id"] for row in found] == sorted(expected, key=str.encode)
     for row in found:
         want = expected[row["customer_id"]]
-        assert set(want) == set(FEATURE_NAMES)
-        for name in FEATURE_NAMES:
+        assert set(want) == {*FEATURE_NAMES, *CARRIED_NAMES}
+        for name in want:
             got, due = row[name], want[name]
             assert (got is None) == (due is None), name
             assert got is None or math.isclose(got, due, rel_tol=1e-12, abs_tol=1e-12), name
@@ -382,7 +390,15 @@ def test_a_shipment_after_the_as_of_was_not_seen_at_it(tmp_path):
 
 def test_somebody_known_only_by_name_gets_a_defined_row(tmp_path):
     row = one(tmp_path, {"customers": [{"customer_id": "a", "available_at": at(-1)}]})
-    assert {row[name] for name in FEATURE_NAMES} == {None}
+    assert {row[name] for name in (*FEATURE_NAMES, *CARRIED_NAMES)} == {None}
+
+
+def test_consent_is_that_known_at_the_moment_and_no_feature(tmp_path):
+    given = {"customer_id": "a", "consent": True, "available_at": at(-9), "superseded_at": at(1)}
+    withdrawn = {"customer_id": "a", "consent": False, "available_at": at(1)}
+    found = features_of(tmp_path, {"customers": [given, withdrawn]}, [T0, at(2)])
+    assert found.column("consent").to_pylist() == [1.0, 0.0]
+    assert "consent" not in FEATURE_NAMES
 
 
 def test_a_window_holds_its_first_moment_and_not_its_end(tmp_path):
@@ -405,7 +421,7 @@ def test_an_as_of_without_zone_or_with_a_fraction_is_refused(tmp_path, bad):
 def test_no_as_of_gives_no_rows_with_all_columns(tmp_path):
     found = features_of(tmp_path, {"purchases": [purchase("p", "a", at(-3))]}, [])
     assert found.num_rows == 0
-    assert found.column_names == ["customer_id", "as_of", *FEATURE_NAMES]
+    assert found.column_names == ["customer_id", "as_of", *FEATURE_NAMES, *CARRIED_NAMES]
 
 
 def test_there_are_at_least_forty_windowed_features_with_unique_names():

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.contracts import MAX_ID_LENGTH, table
+from features.contracts import MAX_ID_LENGTH, PURCHASES, TABLES, table
+from features.engine import Engine
 from features.errors import (
     ContractError,
     InputError,
@@ -111,6 +113,50 @@ def test_every_kind_of_source_gives_the_same_rows(lake: Lake, tmp_path: Path, ki
         (row["interaction_id"], row["wait_seconds"], row["started_at"]) for row in stored(lake)
     ]
     assert found == [(f"i{n}", 12.5, datetime(2026, 2, 1 + n, 10, tzinfo=UTC)) for n in range(5)]
+
+
+def test_a_lake_from_before_a_column_was_added_goes_on_and_its_rows_stay_the_same(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = "purchase_id,customer_id,purchased_at,kind,amount_minor,currency,available_at"
+    row = "p1,c1,2026-02-01T10:00Z,purchase,500,EUR,2026-02-01T11:00Z"
+    path = write(tmp_path / "p.csv", lines(row, header=header))
+    older = replace(PURCHASES, columns=tuple(c for c in PURCHASES.columns if not c.added))
+    assert len(older.columns) == len(PURCHASES.columns) - 2
+    with monkeypatch.context() as past:
+        past.setitem(TABLES, "purchases", older)
+        assert load(lake, path, to="purchases").new == 1
+    assert load(lake, path, to="purchases").repeated == 1
+    with Engine(threads=1) as engine:
+        (found,) = engine.arrow(engine.scan(lake.files("purchases"), PURCHASES)).to_pylist()
+    assert (found["amount_minor"], found["discount_minor"]) == (500, None)
+
+    more = lines(f"{row},20,2027-02-01T00:00Z", header=f"{header},discount_minor,term_ends_at")
+    report = load(lake, write(tmp_path / "more.csv", more), to="purchases")
+    assert (report.new, report.changed) == (0, 1)
+    with Engine(threads=1) as engine:
+        both = engine.arrow(engine.scan(lake.files("purchases"), PURCHASES)).to_pylist()
+    assert sorted(
+        (r["discount_minor"], r["superseded_at"] is None) for r in both if r["discount_minor"]
+    ) == [(20, True)]
+    assert [r["superseded_at"] is None for r in both if r["discount_minor"] is None] == [False]
+
+
+def test_a_discount_below_zero_and_a_term_of_the_future(lake: Lake, tmp_path: Path) -> None:
+    header = "purchase_id,customer_id,purchased_at,kind,amount_minor,currency,discount_minor"
+    header += ",term_ends_at"
+    rows = [
+        f"p{n},c1,2026-02-01T10:00Z,purchase,500,EUR,{discount},2031-01-01T00:00Z"
+        for n, discount in enumerate((0, -1, ""))
+    ]
+    report = load(
+        lake,
+        write(tmp_path / "p.csv", lines(*rows, header=header)),
+        to="purchases",
+        max_bad_share=1.0,
+    )
+    assert (report.kept, len(report.quarantined)) == (2, 1)
+    assert "`discount_minor`: below 0" in quarantined(lake)[0]["reason"]
 
 
 def test_globs_stand_for_their_files_in_order(lake: Lake, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from features.build import build_snapshot, register
 from features.calendar import epoch
-from features.customers import FEATURE_NAMES
+from features.customers import CARRIED_NAMES, FEATURE_NAMES
 from features.errors import HorizonError, InputError, TooLittleDataError
 from features.home import Home
 from features.snapshot import open_current_snapshot
@@ -128,7 +128,7 @@ def test_a_snapshot_holds_what_the_store_answers(store, home):
     assert read.events == store.events(T0)
     assert read.artefact.lineage == {"tables": store.versions}
     table = store.customers([T0])
-    assert read.customers.names == FEATURE_NAMES
+    assert read.customers.names == (*FEATURE_NAMES, *CARRIED_NAMES)
     assert read.customers.ids.to_pylist() == ["b", "z", "ä", "𐍈"]
     for row, id in enumerate(read.customers.ids.to_pylist()):
         assert read.customers.find(id) == row
@@ -194,6 +194,84 @@ def test_labels_follow_the_active_customers_through_the_horizon(home):
         "renews": (0, 2),
     }
     assert found.schema.field("churned").type == pa.int8()
+
+
+TERM = at(30)
+RENEWED_LATE = at(30 + 30, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "churned"),
+    [
+        pytest.param([], 1, id="the term ends and nothing follows"),
+        pytest.param([purchase("2", "a", at(40), kind="renewal")], 0, id="renewed within grace"),
+        pytest.param([purchase("2", "a", at(60), kind="renewal")], 0, id="on the last day of it"),
+        pytest.param([purchase("2", "a", RENEWED_LATE, kind="renewal")], 1, id="renewed too late"),
+        pytest.param([purchase("2", "a", at(9))], 1, id="bought something without a term"),
+        pytest.param(
+            [purchase("2", "a", at(9), term_ends_at=at(400))], 0, id="bought another term"
+        ),
+        pytest.param(
+            [
+                purchase("2", "a", at(9), kind="renewal"),
+                purchase("3", "a", at(20), kind="cancellation"),
+            ],
+            1,
+            id="renewed and cancelled",
+        ),
+        pytest.param(
+            [purchase("2", "a", at(-1), kind="cancellation", available_at=at(5))],
+            1,
+            id="had cancelled, as was learnt later",
+        ),
+        pytest.param(
+            [purchase("2", "a", at(-1), kind="cancellation")], None, id="had cancelled before"
+        ),
+        pytest.param(
+            [
+                purchase("2", "a", at(-9), kind="cancellation"),
+                purchase("3", "a", at(-8), term_ends_at=at(300)),
+            ],
+            0,
+            id="came back before",
+        ),
+        pytest.param(
+            [purchase("2", "a", at(-5), kind="renewal", term_ends_at=T0)], None, id="has run out"
+        ),
+        pytest.param(
+            [purchase("2", "a", at(-5), term_ends_at=at(200), available_at=at(1))],
+            1,
+            id="a renewal that was learnt later is no contract yet",
+        ),
+        pytest.param([purchase("2", "a", at(-5), kind="return")], 1, id="sent something back"),
+    ],
+)
+def test_a_contract_ends_by_cancellation_or_without_a_renewal(home, rows, churned):
+    first = purchase("1", "a", at(-30), term_ends_at=TERM)
+    end = purchase("end", "other", at(130))
+    load(home, {"purchases": [first, *rows, end]})
+    with FeatureStore(home, threads=1) as opened:
+        found = opened.contract_labels([T0], horizon_days=90, grace_days=30).to_pylist()
+    assert [(row["customer_id"], row["churned"]) for row in found] == (
+        [] if churned is None else [("a", churned)]
+    )
+    assert all(row["label_known_at"] == at(120) for row in found)
+
+
+def test_a_term_that_ends_after_the_horizon_and_the_value_of_what_followed(home):
+    rows = [
+        purchase("1", "a", at(-30), term_ends_at=at(90)),
+        purchase("2", "a", at(10), amount_minor=70),
+        purchase("3", "a", at(90), amount_minor=900),
+        purchase("end", "other", at(130)),
+    ]
+    load(home, {"purchases": rows})
+    with FeatureStore(home, threads=1) as opened:
+        found = opened.contract_labels([T0, at(20)])
+        assert [(r["as_of"], r["churned"], r["value_minor"]) for r in found.to_pylist()] == [
+            (T0, 0, 70)
+        ]
+        assert found.schema == opened.labels([T0]).schema
 
 
 def test_labels_without_a_complete_horizon_are_an_empty_table(store):

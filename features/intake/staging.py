@@ -118,15 +118,23 @@ class Stage:
 def fingerprints(rows: pa.Table, contract: Table) -> Rows:
     """Return what is compared of rows that keep the contract."""
     columns = {
-        name: rows.column(name).combine_chunks()
-        for name in contract.column_names
-        if name != "available_at"
+        column.name: rows.column(column.name).combine_chunks()
+        for column in contract.columns
+        if column.name != "available_at"
     }
     key = [columns[name] for name in contract.key]
+    added = [column.name for column in contract.columns if column.added]
+    content = hash_rows([values for name, values in columns.items() if name not in added])
+    for number, name in enumerate(added, start=1):
+        # Left out where it is empty, so that rows from before it was added stay the same rows.
+        filled = pc.is_valid(columns[name]).to_numpy(zero_copy_only=False)
+        if filled.any():
+            hashes = pa.array(content.view(np.int64))
+            content = np.where(filled, hash_rows([hashes, columns[name]], seed=number), content)
     return Rows(
         key=np.stack([hash_rows(key, seed=1), hash_rows(key, seed=2)]),
         available=_micro(rows.column("available_at")),
-        content=hash_rows(list(columns.values())).view(np.int64),
+        content=content.view(np.int64),
     )
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.calendar import Float64
+from features.customers import CARRIED_NAMES
 from features.errors import ContractError, TooLittleDataError
 from training.churn.config import ChurnConfig
 
@@ -133,7 +134,7 @@ def load_history(
     """
     horizon = timedelta(days=config.horizon_days)
     now = source.customers([as_of]).to_pandas()
-    names = tuple(name for name in now.columns if name not in KEYS)
+    names = tuple(name for name in now.columns if name not in (*KEYS, *CARRIED_NAMES))
     _check_names(names)
     longest = now[TENURE].max()
     start = as_of - timedelta(days=0 if np.isnan(longest) else float(longest))
