@@ -34,6 +34,8 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 730
 AS_OFS = [START + timedelta(days=DAYS - 5 - 30 * k) for k in range(12)]
 CHUNK = 1_000_000
+TOPICS = ("delivery", "invoice", "returns", "a change of address", "password", "other questions")
+CATEGORIES = ("books", "garden", "kitchen", "toys", "sports and leisure", "office")
 COMPARED = {
     "contacts": (7, 30, 90, 180, 365),
     "wait": (90, 365),
@@ -112,6 +114,7 @@ def _interactions(rng: np.random.Generator, n: int, who: pa.Array, first: int) -
         "customer_id": who,
         "queue": _words(rng, n, ("sales", "service", "billing")),
         "channel": _words(rng, n, ("voice", "chat", "email", "social")),
+        "topic": _words(rng, n, TOPICS),
         "started_at": started,
         "wait_seconds": np.round(rng.exponential(60, n), 1),
         "handle_seconds": np.round(rng.exponential(300, n), 1),
@@ -119,6 +122,7 @@ def _interactions(rng: np.random.Generator, n: int, who: pa.Array, first: int) -
         "transfers": rng.integers(0, 2, n),
         "resolved": rng.random(n) < 0.8,
         "csat": pa.array(rng.integers(1, 6, n), mask=rng.random(n) > 0.1),
+        "nps": pa.array(rng.integers(0, 11, n), mask=rng.random(n) > 0.05),
         "sentiment": pa.array(np.round(rng.uniform(-1, 1, n), 3), mask=rng.random(n) > 0.3),
         "available_at": learnt,
         "superseded_at": replaced,
@@ -132,7 +136,8 @@ def _purchases(rng: np.random.Generator, n: int, who: pa.Array, first: int) -> p
     from features.lake import lake_schema
 
     seconds, bought, learnt, replaced = _times(rng, n)
-    shipped = (seconds + rng.exponential(3 * 86_400, n).astype(np.int64)) * 1_000_000
+    steps = np.cumsum(rng.exponential([[3600], [3 * 86_400], [2 * 86_400]], (3, n)), axis=0)
+    confirmed, shipped, completed = (seconds + steps.astype(np.int64)) * 1_000_000
     columns = {
         "purchase_id": pa.array(np.char.add("P", np.arange(first, first + n).astype(str))),
         "customer_id": who,
@@ -141,7 +146,11 @@ def _purchases(rng: np.random.Generator, n: int, who: pa.Array, first: int) -> p
         "amount_minor": rng.integers(100, 20_000, n),
         "currency": _words(rng, n, ("EUR",)),
         "items": rng.integers(1, 9, n),
+        "category": _words(rng, n, CATEGORIES),
+        "confirmed_at": pa.array(confirmed, pa.timestamp("us", "UTC")),
         "shipped_at": pa.array(shipped, pa.timestamp("us", "UTC")),
+        "completed_at": pa.array(completed, pa.timestamp("us", "UTC")),
+        "discount_minor": rng.integers(-3000, 2000, n).clip(0),
         "available_at": learnt,
         "superseded_at": replaced,
         "loaded_at": learnt,

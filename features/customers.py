@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from features.facts import REPEAT_WINDOW_DAYS, Histories, customer_facts
+from features.facts import (
+    LATE_FACTOR,
+    REPEAT_WINDOW_DAYS,
+    TOPIC_DAYS,
+    Histories,
+    customer_facts,
+)
 from features.formulas import (
     Feature,
     asked_not_bought,
+    category_last_new,
+    contact_after_first,
     contact_after_purchase,
     count,
     counts,
+    discount_share,
     fact,
+    gap_last,
     gap_mean,
     gap_std,
+    gap_variation,
     means,
+    purchases_year_ago,
+    ratio,
     recency_over_gap,
     since,
     tenure,
     trend,
+    trends,
+    unresolved,
+    until,
 )
 from features.windows import WINDOW_DAYS, Moment
 
@@ -32,6 +48,20 @@ _PURCHASES = (
         "count",
         "Purchases so far.",
         count("purchases_ever", "any_purchases"),
+    ),
+    Feature(
+        "purchases_year_ago_90d",
+        "frequency",
+        "count",
+        "Purchases in the 90 days that began 365 days ago.",
+        purchases_year_ago,
+    ),
+    Feature(
+        "renewals_ever",
+        "frequency",
+        "count",
+        "Renewals so far.",
+        count("renewals_ever", "any_purchases"),
     ),
     *counts(
         "spend", "any_purchases", WINDOW_DAYS, "spend_minor", "money", "minor units", "Money spent"
@@ -73,7 +103,7 @@ _PURCHASES = (
         "rhythm",
         "days",
         "Days with a purchase so far.",
-        count("purchase_days", "any_purchases"),
+        count("purchase_days_ever", "any_purchases"),
     ),
     Feature(
         "gap_days_mean",
@@ -91,6 +121,20 @@ _PURCHASES = (
     ),
     Feature("gap_days_std", "rhythm", "days", "Spread of those gaps; two at least.", gap_std),
     Feature(
+        "gap_days_variation",
+        "rhythm",
+        "ratio",
+        "Spread of those gaps in mean gaps; 0 is regular.",
+        gap_variation,
+    ),
+    Feature(
+        "gap_days_last_ratio",
+        "rhythm",
+        "ratio",
+        "Gap between the last two days with purchases in own mean gaps.",
+        gap_last,
+    ),
+    Feature(
         "recency_over_gap",
         "rhythm",
         "ratio",
@@ -102,15 +146,17 @@ _PURCHASES = (
         "rhythm",
         "ratio",
         "Purchases a day over 90 days to those over 365.",
-        trend("purchases"),
+        trend("purchases", 90, 365),
     ),
+    *trends("purchases", ((30, 90), (180, 365)), "purchase_trend", "rhythm", "Purchases"),
     Feature(
         "spend_trend",
         "rhythm",
         "ratio",
         "Money a day over 90 days to that over 365.",
-        trend("spend"),
+        trend("spend", 90, 365),
     ),
+    *trends("spend", ((30, 90), (180, 365)), "spend_trend", "rhythm", "Money"),
     *counts("returns", "any_purchases", (90, 365), "returns", "returns", "count", "Returns"),
     *counts(
         "returned",
@@ -121,6 +167,13 @@ _PURCHASES = (
         "minor units",
         "Money returned",
     ),
+    Feature(
+        "returned_share_365d",
+        "returns",
+        "0 to 1",
+        "Money returned in 365 days to that spent.",
+        ratio("returned_365", "spend_365"),
+    ),
     *counts(
         "cancellations",
         "any_purchases",
@@ -130,6 +183,57 @@ _PURCHASES = (
         "count",
         "Cancellations",
     ),
+    Feature(
+        "term_left_days",
+        "recency",
+        "days",
+        "Until the latest paid term ends; negative once it has.",
+        until("term_ends"),
+    ),
+    Feature(
+        "discount_share_365d",
+        "discounts",
+        "0 to 1",
+        "Money taken off in 365 days, of the full prices.",
+        discount_share,
+    ),
+    Feature(
+        "discounted_share_365d",
+        "discounts",
+        "0 to 1",
+        "Purchases in 365 days with money taken off, of those that say.",
+        ratio("discounted_365", "priced_365"),
+    ),
+    Feature(
+        "categories_365d",
+        "categories",
+        "count",
+        "Different categories bought in 365 days.",
+        count("categories_365", "any_categories"),
+    ),
+    Feature(
+        "category_main_share_365d",
+        "categories",
+        "0 to 1",
+        "Share of the main category in the purchases of 365 days.",
+        ratio("main_category_365", "categorised_365"),
+    ),
+    Feature(
+        "category_last_new",
+        "categories",
+        "0 or 1",
+        "Whether the last purchase was of a category never bought before.",
+        category_last_new,
+    ),
+    *means(
+        ("confirm", "confirmed"),
+        (90,),
+        "confirm_hours",
+        "delivery",
+        "hours",
+        "Mean time from purchase to confirmation",
+        3600.0,
+    ),
     *means(
         ("delay", "shipped"),
         (90, 365),
@@ -138,6 +242,24 @@ _PURCHASES = (
         "hours",
         "Mean time from purchase to shipment",
         3600.0,
+    ),
+    *means(
+        ("complete", "completed"),
+        (90, 365),
+        "complete_hours",
+        "delivery",
+        "hours",
+        "Mean time from purchase to completion",
+        3600.0,
+    ),
+    *counts(
+        "late",
+        "any_delivered",
+        (90, 365),
+        "late_orders",
+        "delivery",
+        "count",
+        f"Orders that took more than {LATE_FACTOR} times the usual",
     ),
     *counts(
         "unshipped",
@@ -183,14 +305,32 @@ _CONTACTS = (
         "contacts",
         "ratio",
         "Contacts a day over 90 days to those over 365.",
-        trend("contacts"),
+        trend("contacts", 90, 365),
     ),
+    *trends("contacts", ((7, 30), (30, 90), (180, 365)), "contact_trend", "contacts", "Contacts"),
     Feature(
         f"contacts_repeated_{REPEAT_WINDOW_DAYS}d",
         "effort",
         "count",
         f"Contacts within 7 days after another, in {REPEAT_WINDOW_DAYS} days.",
         count("repeats", "any_contacts"),
+    ),
+    *(
+        Feature(
+            f"topic_contacts_{d}d",
+            "effort",
+            "count",
+            f"Contacts about one topic in {d} days, of the topic that came most.",
+            count(f"topic_contacts_{d}", "any_topics"),
+        )
+        for d in TOPIC_DAYS
+    ),
+    Feature(
+        "topics_90d",
+        "effort",
+        "count",
+        "Different topics of contacts in 90 days.",
+        count("topics", "any_topics"),
     ),
     *means(
         ("wait_ms", "waits"), (90, 365), "wait_seconds", "effort", "seconds", "Mean wait", 1000.0
@@ -213,14 +353,23 @@ _CONTACTS = (
         "count",
         "Contacts handed on",
     ),
-    *counts(
-        "unresolved",
-        "any_settled",
-        (30, 90, 365),
-        "unresolved",
+    *(
+        Feature(
+            f"unresolved_{d}d",
+            "effort",
+            "count",
+            f"Contacts not resolved in {d} days.",
+            unresolved(d),
+        )
+        for d in (30, 90, 365)
+    ),
+    *means(
+        ("resolved", "settled"),
+        (90, 365),
+        "resolved_share",
         "effort",
-        "count",
-        "Contacts not resolved",
+        "0 to 1",
+        "Share of contacts resolved",
     ),
     *means(
         ("csat", "csat_answers"), (90, 365), "csat", "satisfaction", "1 to 5", "Mean satisfaction"
@@ -232,6 +381,7 @@ _CONTACTS = (
         "The last satisfaction.",
         fact("last_csat"),
     ),
+    *means(("nps", "nps_answers"), (365,), "nps", "satisfaction", "0 to 10", "Mean recommendation"),
     *means(
         ("sentiment", "sentiments"),
         (30, 90, 365),
@@ -244,6 +394,13 @@ _CONTACTS = (
 )
 
 _BOTH = (
+    Feature(
+        "contact_after_first_days",
+        "contacts",
+        "days",
+        "From the first purchase to the first contact; negative where that came before.",
+        contact_after_first,
+    ),
     Feature(
         "tenure_days", "recency", "days", "Since joining or the first trace, the earlier.", tenure
     ),

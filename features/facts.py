@@ -13,6 +13,8 @@ import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
 from features.windows import (
+    EVER,
+    PURCHASE_DAYS,
     WINDOW_DAYS,
     Moment,
     day_of,
@@ -26,6 +28,10 @@ from features.windows import (
 
 REPEAT_DAYS = 7
 REPEAT_WINDOW_DAYS = 90
+TOPIC_DAYS = (14, 90)
+"""Days that contacts about one topic are counted in, the shorter and the longer."""
+LATE_FACTOR = 2
+"""An order is late that takes more than so many times the centre's mean over a year."""
 CHANNEL_GROUPS = {"voice": 1, "chat": 2, "message": 2, "email": 3}
 """Channels that are counted apart; every other one counts as other."""
 LONGEST_GAP_DAYS = 1 << 20
@@ -40,9 +46,12 @@ _CONTACT_WINDOWS: dict[str, tuple[int, ...]] = {
     "waits": (90, 365),
     "abandoned": (30, 90, 365),
     "transferred": (30, 90, 365),
-    "unresolved": (30, 90, 365),
+    "resolved": (30, 90, 365),
+    "settled": (30, 90, 365),
     "csat": (90, 365),
     "csat_answers": (90, 365),
+    "nps": (365,),
+    "nps_answers": (365,),
     "sentiment": (30, 90, 365),
     "sentiments": (30, 90, 365),
     "voice": (30, 90, 365),
@@ -50,16 +59,30 @@ _CONTACT_WINDOWS: dict[str, tuple[int, ...]] = {
     "email": (30, 90, 365),
 }
 _PURCHASE_WINDOWS: dict[str, tuple[int, ...]] = {
-    "purchases": WINDOW_DAYS,
-    "spend": WINDOW_DAYS,
+    "rows": (EVER,),
+    "purchases": (*PURCHASE_DAYS, EVER),
+    "spend": (*WINDOW_DAYS, EVER),
     "items": (365,),
     "counted": (365,),
     "returns": (90, 365),
     "returned": (365,),
     "cancellations": (365,),
+    "renewals": (EVER,),
+    "discount": (365,),
+    "discounted": (365,),
+    "priced": (365,),
+    "priced_spend": (365,),
+    "confirm": (90,),
+    "confirmed": (90,),
     "delay": (90, 365),
-    "shipped": (90, 365),
+    "shipped": (90, 365, EVER),
+    "complete": (90, 365),
+    "completed": (90, 365, EVER),
     "unshipped": (30,),
+    "late": (90, 365),
+    "purchase_days": (EVER,),
+    "gap_days": (EVER,),
+    "gap_squares": (EVER,),
 }
 
 
@@ -82,6 +105,8 @@ def contact_rows(interactions: ir.Table) -> ir.Table:
     """Reduce the lake's interactions of known customers to a key and integers."""
     rows = interactions.filter(interactions.customer_id.notnull())
     groups = [(rows.channel == name, group) for name, group in CHANNEL_GROUPS.items()]
+    # A system that keeps no flag says it by how the contact ended.
+    settled = ibis.cases((rows.outcome == "resolved", 1), (rows.outcome == "open", 0))
     handed_on = (rows.outcome == "transferred") | (rows.transfers.coalesce(0) > 0)
     return rows.select(
         key=rows.customer_id,
@@ -92,9 +117,11 @@ def contact_rows(interactions: ir.Table) -> ir.Table:
         wait_ms=thousandths(rows.wait_seconds),
         abandoned=(rows.outcome == "abandoned").cast("int8"),
         transferred=handed_on.cast("int8"),
-        resolved=rows.resolved.cast("int8"),
+        resolved=rows.resolved.cast("int8").coalesce(settled.cast("int8")),
         csat=rows.csat.cast("int8"),
+        nps=rows.nps.cast("int8"),
         sentiment=thousandths(rows.sentiment).cast("int16"),
+        topic=rows.topic,
     )
 
 
@@ -111,7 +138,11 @@ def purchase_rows(purchases: ir.Table) -> ir.Table:
         cancelled=(purchases.kind == "cancellation").cast("int8"),
         amount=purchases.amount_minor,
         items=purchases["items"],
+        discount=purchases.discount_minor,
+        category=purchases.category,
+        confirmed_ts=second_of(purchases.confirmed_at),
         shipped_ts=second_of(purchases.shipped_at),
+        completed_ts=second_of(purchases.completed_at),
         renewed=(purchases.kind == "renewal").cast("int8"),
         term_ts=second_of(purchases.term_ends_at),
     )
@@ -130,23 +161,27 @@ def people_rows(customers: ir.Table) -> ir.Table:
 
 def contact_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     """Return one row a customer with recent contacts: totals by window."""
-    rows, cell = _recent(contacts, as_of)
-    cells = rows.group_by("key", segment=cell).aggregate(
+    rows = happened(contacts, as_of)
+    rows = rows.filter(rows.ts >= as_of.second - WINDOW_DAYS[-1] * DAY_SECONDS)
+    cells = rows.group_by("key", segment=segment(rows.ts, as_of, WINDOW_DAYS)).aggregate(
         contacts=rows.count(),
         wait_ms=_total(rows.wait_ms),
         waits=rows.wait_ms.count(),
         abandoned=_total(rows.abandoned),
         transferred=_total(rows.transferred),
-        unresolved=_total(1 - rows.resolved),
+        resolved=_total(rows.resolved),
+        settled=rows.resolved.count(),
         csat=_total(rows.csat),
         csat_answers=rows.csat.count(),
+        nps=_total(rows.nps),
+        nps_answers=rows.nps.count(),
         sentiment=_total(rows.sentiment),
         sentiments=rows.sentiment.count(),
         voice=_total((rows.group == CHANNEL_GROUPS["voice"]).cast("int8")),
         chat=_total((rows.group == CHANNEL_GROUPS["chat"]).cast("int8")),
         email=_total((rows.group == CHANNEL_GROUPS["email"]).cast("int8")),
     )
-    return cells.group_by("key").aggregate(**within(cells, _CONTACT_WINDOWS))
+    return cells.group_by("key").aggregate(**within(cells, _CONTACT_WINDOWS, WINDOW_DAYS))
 
 
 def contact_past(contacts: ir.Table, as_of: Moment) -> ir.Table:
@@ -176,12 +211,27 @@ def repeat_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     return rows.group_by("key").aggregate(repeats=rows.count())
 
 
+def topic_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
+    """Return, a customer, how many topics recent contacts had and how many came about one."""
+    short, long = (as_of.second - days * DAY_SECONDS for days in TOPIC_DAYS)
+    rows = happened(contacts, as_of)
+    rows = rows.filter((rows.ts >= long) & rows.topic.notnull())
+    topics = rows.group_by("key", "topic").aggregate(
+        all=rows.count(), latest=_total((rows.ts >= short).cast("int8"))
+    )
+    return topics.group_by("key").aggregate(
+        topics=topics.count(),
+        topic_contacts_14=topics.latest.max(),
+        topic_contacts_90=topics["all"].max(),
+    )
+
+
 def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
-    """Return one row a customer with recent purchases of any kind: totals by window."""
-    rows, cell = _recent(purchases, as_of)
+    """Return one row a customer with purchases of any kind: totals by window and ever."""
+    rows = _steps(happened(purchases, as_of), as_of)
     bought = rows.bought == 1
-    shipped = _shipped(rows, as_of).cast("int8")
-    cells = rows.group_by("key", segment=cell).aggregate(
+    cells = rows.group_by("key", segment=segment(rows.ts, as_of, PURCHASE_DAYS)).aggregate(
+        rows=rows.count(),
         purchases=_total(rows.bought),
         spend=_total(rows.bought * rows.amount),
         items=_total(rows.bought * rows["items"]),
@@ -189,56 +239,65 @@ def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
         returns=_total(rows.returned),
         returned=_total(rows.returned * -rows.amount),
         cancellations=_total(rows.cancelled),
-        delay=_total(shipped * (rows.shipped_ts - rows.ts)),
-        shipped=_total(shipped),
-        unshipped=_total(rows.bought - shipped),
+        renewals=_total(rows.renewed),
+        discount=_total(rows.bought * rows.discount),
+        discounted=_total((bought & (rows.discount > 0)).cast("int8")),
+        priced=bought.ifelse(rows.discount, None).count(),
+        priced_spend=_total((bought & rows.discount.notnull()).ifelse(rows.amount, 0)),
+        confirm=_total(rows.confirm),
+        confirmed=rows.confirm.count(),
+        delay=_total(rows.ship),
+        shipped=rows.ship.count(),
+        complete=_total(rows.complete),
+        completed=rows.complete.count(),
+        unshipped=_total(rows.bought - rows.ship.notnull().cast("int8")),
+        late=_total(rows.late),
+        # Purchases of one day are one visit: their gap of 0 adds nothing to either sum.
+        purchase_days=_total((bought & (rows.gap > 0).coalesce(True)).cast("int8")),
+        gap_days=_total(rows.gap),
+        gap_squares=_total(rows.gap * rows.gap),
+        dated_gap=((rows.gap > 0).ifelse(rows.day * LONGEST_GAP_DAYS + rows.gap, None)).max(),
+        first=bought.ifelse(rows.ts, None).min(),
+        last=bought.ifelse(rows.ts, None).max(),
+        largest=bought.ifelse(rows.amount, None).max(),
+        term=bought.ifelse(rows.term_ts, None).max(),
     )
-    return cells.group_by("key").aggregate(**within(cells, _PURCHASE_WINDOWS))
-
-
-def purchase_past(purchases: ir.Table, as_of: Moment) -> ir.Table:
-    """Return one row a customer with purchases of any kind ever: totals, first, last."""
-    rows = happened(purchases, as_of)
-    bought = rows.bought == 1
-    return rows.group_by("key").aggregate(
-        rows_ever=rows.count(),
-        shipped_ever=_total(_shipped(rows, as_of).cast("int8")),
-        purchases_ever=_total(rows.bought),
-        spend_ever=_total(rows.bought * rows.amount),
-        first_purchase=bought.ifelse(rows.ts, None).min(),
-        last_purchase=bought.ifelse(rows.ts, None).max(),
-        largest_purchase=bought.ifelse(rows.amount, None).max(),
+    return cells.group_by("key").aggregate(
+        **within(cells, _PURCHASE_WINDOWS, PURCHASE_DAYS),
+        last_gap=(cells.dated_gap.max() % LONGEST_GAP_DAYS).cast("int64"),
+        first_purchase=cells["first"].min(),
+        last_purchase=cells["last"].max(),
+        largest_purchase=cells.largest.max(),
+        term_ends=cells.term.max(),
     )
 
 
-def gap_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
-    """Return, a customer who bought, the days with purchases and the gaps between them in days."""
+def category_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
+    """Return, a customer, the categories bought: how many, the main one's and the latest's."""
     rows = happened(purchases, as_of)
-    rows = rows.filter(rows.bought == 1)
-    window = ibis.window(group_by=rows.key, order_by=rows.ts)
-    day = day_of(rows.ts)
-    gaps = rows.select("key", day=day, gap=day - day.lag().over(window))
-    # Purchases of one day are one visit: their gap of 0 adds nothing to either sum.
-    return gaps.group_by("key").aggregate(
-        purchase_days=(gaps.gap > 0).coalesce(True).cast("int8").sum().cast("int64"),
-        gap_days=_total(gaps.gap),
-        gap_squares=_total(gaps.gap * gaps.gap),
-        last_gap=(
-            (gaps.gap > 0).ifelse(gaps.day * LONGEST_GAP_DAYS + gaps.gap, None).max()
-            % LONGEST_GAP_DAYS
-        ).cast("int64"),
+    rows = rows.filter((rows.bought == 1) & rows.category.notnull())
+    recent = (rows.ts >= as_of.second - WINDOW_DAYS[-1] * DAY_SECONDS).cast("int8")
+    parts = rows.group_by("key", "category").aggregate(
+        bought=rows.count(), recent=_total(recent), first=rows.ts.min(), last=rows.ts.max()
+    )
+    return parts.group_by("key").aggregate(
+        categorised_ever=_total(parts.bought),
+        categorised_365=_total(parts.recent),
+        categories_365=_total((parts.recent > 0).cast("int8")),
+        main_category_365=parts.recent.max(),
+        newest_category=parts["first"].max(),
+        latest_category=parts["last"].max(),
     )
 
 
 def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
     """Return one row for everybody known at ``as_of``, with all facts, null where none.
 
-    The columns ``any_contacts``, ``any_settled``, ``any_purchases`` and ``any_shipped`` say
-    whether the whole centre had such rows at that moment: where it had none, a count is unknown
-    and not zero.
+    The columns ``any_*`` say whether the whole centre had such rows at that moment: where it had
+    none, a count is unknown and not zero.
     """
     contacts = contact_past(histories.contacts, as_of)
-    purchases = purchase_past(histories.purchases, as_of)
+    purchases = purchase_facts(histories.purchases, as_of)
     people = histories.people.filter(known(histories.people, as_of))
     joined = people.group_by("key").aggregate(
         joined=people.joined.min(), consent=people.consent.min()
@@ -252,36 +311,59 @@ def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
         contacts,
         contact_facts(histories.contacts, as_of),
         repeat_facts(histories.contacts, as_of),
+        topic_facts(histories.contacts, as_of),
         purchases,
-        purchase_facts(histories.purchases, as_of),
-        gap_facts(histories.purchases, as_of),
+        category_facts(histories.purchases, as_of),
     ):
         facts = facts.left_join(other, "key").drop("key_right")
     return facts.mutate(
         any_contacts=_somewhere(facts.contacts_ever),
         any_settled=_somewhere(facts.settled_ever),
+        any_topics=_somewhere(facts.topics),
         any_purchases=_somewhere(facts.rows_ever),
         any_shipped=_somewhere(facts.shipped_ever),
+        any_delivered=_somewhere(facts.shipped_ever + facts.completed_ever),
+        any_categories=_somewhere(facts.categorised_ever),
     )
 
 
-def _recent(rows: ir.Table, as_of: Moment) -> tuple[ir.Table, ir.IntegerValue]:
-    """Return what happened within the longest window, and the segment of each row."""
-    recent = happened(rows, as_of)
-    recent = recent.filter(recent.ts >= as_of.second - _LONGEST * DAY_SECONDS)
-    return recent, segment(recent.ts, as_of)
+def _steps(rows: ir.Table, as_of: Moment) -> ir.Table:
+    """Add the days, the gap to the purchase before, and how long each step of an order took.
 
-
-def _shipped(rows: ir.Table, as_of: Moment) -> ir.BooleanColumn:
-    """Return whether each purchase was seen to be shipped.
-
-    A shipment after the as-of was not seen at it, whatever the row says of its last state.
+    A step after the as-of was not seen at it, whatever the row says of its last state.
     """
-    seen = (rows.shipped_ts < as_of.second) & (rows.shipped_ts >= rows.ts)
-    return ((rows.bought == 1) & seen).coalesce(False)
+    window = ibis.window(group_by=(rows.key, rows.bought), order_by=rows.ts)
+    day = day_of(rows.ts)
+    rows = rows.mutate(
+        day=day,
+        gap=(rows.bought == 1).ifelse(day - day.lag().over(window), None),
+        confirm=_took(rows, rows.confirmed_ts, as_of),
+        ship=_took(rows, rows.shipped_ts, as_of),
+        complete=_took(rows, rows.completed_ts, as_of),
+    )
+    recent = rows.filter(rows.ts >= as_of.second - WINDOW_DAYS[-1] * DAY_SECONDS)
+    limits = recent.aggregate(
+        ship_limit=_late_after(recent.ship), complete_limit=_late_after(recent.complete)
+    )
+    rows = rows.cross_join(limits)
+    # What has left and not arrived is late once it is on its way for too long.
+    way = rows.complete.coalesce(rows.ship.notnull().ifelse(as_of.second - rows.ts, None))
+    late = (rows.ship > rows.ship_limit).coalesce(False)
+    late |= (way > rows.complete_limit).coalesce(False)
+    return rows.mutate(late=late.cast("int8"))
 
 
-def _somewhere(counts: ir.IntegerColumn) -> ir.BooleanColumn:
+def _took(rows: ir.Table, step: ir.IntegerColumn, as_of: Moment) -> ir.IntegerColumn:
+    """Return the seconds from each purchase to a step that was seen, else null."""
+    seen = (rows.bought == 1) & (step < as_of.second) & (step >= rows.ts)
+    return seen.ifelse(step - rows.ts, None)
+
+
+def _late_after(took: ir.IntegerColumn) -> ir.IntegerScalar:
+    return (LATE_FACTOR * took.sum() // took.count().nullif(0)).cast("int64")
+
+
+def _somewhere(counts: ir.NumericColumn) -> ir.BooleanColumn:
     return counts.sum().over(ibis.window()).coalesce(0) > 0
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
+from features.windows import YEAR_AGO_DAYS
 
 Formula = Callable[[ir.Table, ir.IntegerScalar], ir.FloatingValue]
 
@@ -53,6 +54,11 @@ def count(column: str, present: str) -> Formula:
     return lambda facts, now: facts[present].ifelse(  # noqa: ARG005 # every formula takes both
         _float(facts[column].coalesce(0)), None
     )
+
+
+def ratio(top: str, bottom: str) -> Formula:
+    """Return one fact over another, null where the other is 0."""
+    return lambda facts, now: _ratio(facts[top], facts[bottom])  # noqa: ARG005
 
 
 def _mean(top: str, bottom: str, scale: float = 1.0) -> Formula:
@@ -108,20 +114,31 @@ def means(
 
 def gap_mean(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
     """Return the mean gap between days with purchases, in days; two such days at least."""
-    return _ratio(facts.gap_days, facts.purchase_days - 1)
+    gaps = facts.purchase_days_ever - 1
+    return (gaps >= 1).ifelse(_ratio(facts.gap_days_ever, gaps), None)
 
 
 def gap_std(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
     """Return the standard deviation of those gaps, in days; two gaps at least."""
-    gaps = facts.purchase_days - 1
-    spread = gaps * facts.gap_squares - facts.gap_days * facts.gap_days
+    gaps = facts.purchase_days_ever - 1
+    spread = gaps * facts.gap_squares_ever - facts.gap_days_ever * facts.gap_days_ever
     return (gaps >= 2).ifelse(_float(spread).sqrt() / _float(gaps), None)
+
+
+def gap_variation(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
+    """Return the standard deviation of those gaps in mean gaps: 0 where all are alike."""
+    return gap_std(facts, now) / gap_mean(facts, now)
+
+
+def gap_last(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
+    """Return the last gap in mean gaps; two gaps at least."""
+    own = _float(facts.last_gap) / gap_mean(facts, now)
+    return (facts.purchase_days_ever >= 3).ifelse(own, None)
 
 
 def recency_over_gap(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
     """Return the time since the last purchase, in mean gaps."""
-    own = _ratio(facts.gap_days, facts.purchase_days - 1)
-    return _days_since(facts.last_purchase, now) / own
+    return _days_since(facts.last_purchase, now) / gap_mean(facts, now)
 
 
 def tenure(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
@@ -133,6 +150,43 @@ def tenure(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
         first = (earlier < first).ifelse(earlier, first)
     # Somebody who has neither joined nor done anything yet has no tenure.
     return (first < now).ifelse(_days_since(first, now), None)
+
+
+def until(column: str) -> Formula:
+    """Return the days until a moment, negative once it is over, null where there is none."""
+    return lambda facts, now: _float(facts[column] - now) / float(DAY_SECONDS)
+
+
+def purchases_year_ago(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
+    """Return the purchases of the 90 days that began a year ago."""
+    longer, shorter = facts.purchases_365, facts[f"purchases_{365 - YEAR_AGO_DAYS}"]
+    return facts.any_purchases.ifelse(_float((longer - shorter).coalesce(0)), None)
+
+
+def unresolved(days: int) -> Formula:
+    """Return the contacts in a window that left their matter open."""
+
+    def formula(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
+        left = facts[f"settled_{days}"] - facts[f"resolved_{days}"]
+        return facts.any_settled.ifelse(_float(left.coalesce(0)), None)
+
+    return formula
+
+
+def discount_share(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
+    """Return the money taken off over the money asked before, where a discount is stated."""
+    return _ratio(facts.discount_365, facts.discount_365 + facts.priced_spend_365)
+
+
+def category_last_new(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
+    """Return 1 where the latest purchase is of a category never bought before, else 0."""
+    new = (facts.newest_category == facts.latest_category).cast("int64")
+    return (facts.categorised_ever >= 2).ifelse(_float(new), None)
+
+
+def contact_after_first(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
+    """Return the days from the first purchase to the first contact, negative if it came before."""
+    return _float(facts.first_contact - facts.first_purchase) / float(DAY_SECONDS)
 
 
 def asked_not_bought(days: int) -> Formula:
@@ -152,10 +206,26 @@ def contact_after_purchase(facts: ir.Table, now: ir.IntegerScalar) -> ir.Floatin
     return (facts.any_contacts & facts.last_purchase.notnull()).ifelse(_float(after), None)
 
 
-def trend(fact: str) -> Formula:
-    """Return a daily rate over 90 days by that over 365."""
+def trend(fact: str, short: int, long: int) -> Formula:
+    """Return a daily rate over a shorter window by that over a longer one, in days."""
 
     def formula(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
-        return _ratio(facts[f"{fact}_90"] * 365, facts[f"{fact}_365"] * 90)
+        return _ratio(facts[f"{fact}_{short}"] * long, facts[f"{fact}_{long}"] * short)
 
     return formula
+
+
+def trends(
+    fact: str, pairs: tuple[tuple[int, int], ...], name: str, group: str, doc: str
+) -> list[Feature]:
+    """Return one feature a pair of windows, the shorter and the longer, in days."""
+    return [
+        Feature(
+            f"{name}_{short}d_{long}d",
+            group,
+            "ratio",
+            f"{doc} a day over {short} days to those over {long}.",
+            trend(fact, short, long),
+        )
+        for short, long in pairs
+    ]

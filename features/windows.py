@@ -19,6 +19,12 @@ from features.errors import InputError
 
 WINDOW_DAYS = (7, 30, 90, 180, 365)
 """Days that windowed features look back."""
+YEAR_AGO_DAYS = 90
+"""Days of last year that lie where the next ones lie now."""
+PURCHASE_DAYS = (7, 30, 90, 180, 365 - YEAR_AGO_DAYS, 365)
+"""The same for purchases, cut where the last year's span ends."""
+EVER = 0
+"""In place of a window's days: the whole history."""
 
 
 @dataclass(frozen=True)
@@ -99,33 +105,41 @@ def happened(rows: ir.Table, as_of: Moment) -> ir.Table:
     return rows.filter((rows.ts < as_of.second) & known(rows, as_of))
 
 
-def segment(ts: ir.IntegerValue, as_of: Moment) -> ir.IntegerValue:
-    """Return the shortest window that holds a moment: its place in ``WINDOW_DAYS``.
+def segment(ts: ir.IntegerValue, as_of: Moment, windows: Sequence[int]) -> ir.IntegerValue:
+    """Return the shortest window that holds a moment: its place among the windows.
 
-    A moment older than all of them gets the last place, so leave such rows out before.
+    Args:
+        ts: Epoch seconds.
+        as_of: The end of all windows.
+        windows: Their days, ascending; what is older than all gets the place after the last.
     """
-    shorter = enumerate(WINDOW_DAYS[:-1])
-    inside = [(ts >= as_of.second - days * DAY_SECONDS, i) for i, days in shorter]
+    inside = [(ts >= as_of.second - days * DAY_SECONDS, i) for i, days in enumerate(windows)]
     return ibis.cases(*inside, else_=len(inside)).cast("int8")
 
 
-def within(table: ir.Table, columns: Mapping[str, Sequence[int]]) -> dict[str, ir.FloatingScalar]:
+def within(
+    table: ir.Table, columns: Mapping[str, Sequence[int]], windows: Sequence[int]
+) -> dict[str, ir.FloatingScalar]:
     """Return sums of segment totals over windows.
 
     Args:
         table: Has a column ``segment``, and one row a customer and segment.
-        columns: For each column the windows wanted, in days, of ``WINDOW_DAYS``.
+        columns: For each column the windows wanted, in days, or ``EVER``.
+        windows: The windows that ``segment`` was made with.
 
     Returns:
-        Aggregates named ``{column}_{days}``, whole numbers as float64; 0 where nothing fell
-        inside.
+        Aggregates named ``{column}_{days}`` or ``{column}_ever``, whole numbers as float64; 0
+        where nothing fell inside.
     """
     sums = {}
-    for name, windows in columns.items():
-        for days in windows:
-            place = WINDOW_DAYS.index(days)
-            # Exact, as every total is a whole number below 2**53; in integers the engine would
-            # add 128 bits and take a quarter longer for the whole pass.
-            inside = (table.segment <= place).ifelse(table[name].cast("float64"), 0.0)
-            sums[f"{name}_{days}"] = inside.sum()
+    for name, wanted in columns.items():
+        # Exact, as every total is a whole number below 2**53; in integers the engine would
+        # add 128 bits and take a quarter longer for the whole pass.
+        value = table[name].cast("float64")
+        for days in wanted:
+            if days == EVER:
+                sums[f"{name}_ever"] = value.sum()
+            else:
+                inside = (table.segment <= windows.index(days)).ifelse(value, 0.0)
+                sums[f"{name}_{days}"] = inside.sum()
     return sums

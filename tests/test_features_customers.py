@@ -1,6 +1,6 @@
 import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,10 +63,18 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
         for r in tables["customers"]
         if r["available_at"] <= now and (r.get("superseded_at") is None or r["superseded_at"] > now)
     ]
-    any_settled = any(r.get("resolved") is not None for r in calls)
 
-    def shipped(r):
-        s = r.get("shipped_at")
+    def settled(r):
+        by_outcome = {"resolved": True, "open": False}.get(r["outcome"])
+        return by_outcome if r.get("resolved") is None else r["resolved"]
+
+    any_settled = any(settled(r) is not None for r in calls)
+    any_topics = any(
+        r.get("topic") is not None and r["started_at"] >= now - timedelta(days=90) for r in calls
+    )
+
+    def seen(r, step):
+        s = r.get(step)
         # Whole seconds on both sides, as the features count.
         return (
             r["kind"] in ("purchase", "renewal")
@@ -75,7 +83,29 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
             and s.replace(microsecond=0) >= r["purchased_at"].replace(microsecond=0)
         )
 
+    def shipped(r):
+        return seen(r, "shipped_at")
+
+    def took(rows, step):
+        return [days_between(r[step], r["purchased_at"]) * 24 for r in rows if seen(r, step)]
+
     any_shipped = any(shipped(r) for r in sales)
+    any_delivered = any_shipped or any(seen(r, "completed_at") for r in sales)
+    any_categories = any(
+        r.get("category") is not None and r["kind"] in ("purchase", "renewal") for r in sales
+    )
+    lately = [r for r in sales if r["purchased_at"] >= now - timedelta(days=365)]
+    usual = {step: mean(took(lately, step)) for step in ("shipped_at", "completed_at")}
+
+    def late(r):
+        if shipped(r) and took([r], "shipped_at")[0] > 2 * usual["shipped_at"]:
+            return True
+        if usual["completed_at"] is None:
+            return False
+        if seen(r, "completed_at"):
+            return took([r], "completed_at")[0] > 2 * usual["completed_at"]
+        return shipped(r) and days_between(now, r["purchased_at"]) * 24 > 2 * usual["completed_at"]
+
     everybody = {r["customer_id"] for r in (*calls, *sales, *people)}
     found = {}
     for who in everybody:
@@ -101,13 +131,38 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
         count("purchases_ever", len(bought), sales)
         count("spend_minor_ever", sum(r["amount_minor"] for r in bought), sales)
         count("contacts_ever", len(mine), calls)
+        count(
+            "purchases_year_ago_90d",
+            len(recent(bought, "purchased_at", 365)) - len(recent(bought, "purchased_at", 275)),
+            sales,
+        )
+        count("renewals_ever", sum(r["kind"] == "renewal" for r in own), sales)
+        terms = [r["term_ends_at"] for r in bought if r.get("term_ends_at") is not None]
+        f["term_left_days"] = days_between(max(terms), now) if terms else None
+        said = [
+            r for r in recent(bought, "purchased_at", 365) if r.get("discount_minor") is not None
+        ]
+        off = sum(r["discount_minor"] for r in said)
+        asked = off + sum(r["amount_minor"] for r in said)
+        f["discount_share_365d"] = off / asked if asked else None
+        f["discounted_share_365d"] = mean([r["discount_minor"] > 0 for r in said])
+        named = [r for r in bought if r.get("category") is not None]
+        shelf = Counter(r["category"] for r in recent(named, "purchased_at", 365))
+        count("categories_365d", len(shelf), any_categories)
+        f["category_main_share_365d"] = max(shelf.values()) / shelf.total() if shelf else None
+        f["category_last_new"] = None
+        if len(named) >= 2:
+            whole = [r["purchased_at"].replace(microsecond=0) for r in named]
+            latest = {r["category"] for r, t in zip(named, whole, strict=True) if t == max(whole)}
+            before = {r["category"] for r, t in zip(named, whole, strict=True) if t < max(whole)}
+            f["category_last_new"] = float(bool(latest - before))
+        f["confirm_hours_90d"] = mean(took(recent(bought, "purchased_at", 90), "confirmed_at"))
         for d in (90, 365):
             some = recent(bought, "purchased_at", d)
             f[f"order_minor_{d}d"] = mean([r["amount_minor"] for r in some])
-            delays = [
-                days_between(r["shipped_at"], r["purchased_at"]) * 24 for r in some if shipped(r)
-            ]
-            f[f"ship_hours_{d}d"] = mean(delays)
+            f[f"ship_hours_{d}d"] = mean(took(some, "shipped_at"))
+            f[f"complete_hours_{d}d"] = mean(took(some, "completed_at"))
+            count(f"late_orders_{d}d", sum(late(r) for r in some), any_delivered)
             back = [r for r in recent(own, "purchased_at", d) if r["kind"] == "return"]
             count(f"returns_{d}d", len(back), sales)
             some = recent(mine, "started_at", d)
@@ -121,6 +176,8 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
             sum(-r["amount_minor"] for r in year if r["kind"] == "return"),
             sales,
         )
+        spent = f["spend_minor_365d"]
+        f["returned_share_365d"] = f["returned_minor_365d"] / spent if spent else None
         count("cancellations_365d", sum(r["kind"] == "cancellation" for r in year), sales)
         f["order_items_365d"] = mean(
             [r["items"] for r in recent(bought, "purchased_at", 365) if r.get("items") is not None]
@@ -143,6 +200,8 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
         f["gap_days_std"] = None
         if len(gaps) >= 2:
             f["gap_days_std"] = math.sqrt(mean([(g - mean(gaps)) ** 2 for g in gaps]))
+        f["gap_days_variation"] = f["gap_days_std"] / mean(gaps) if len(gaps) >= 2 else None
+        f["gap_days_last_ratio"] = gaps[-1] / mean(gaps) if len(gaps) >= 2 else None
         f["recency_over_gap"] = f["purchase_recency_days"] / mean(gaps) if gaps else None
         for name, total in (
             ("purchase", "purchases"),
@@ -151,6 +210,9 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
         ):
             short, long = f[f"{total}_90d"], f[f"{total}_365d"]
             f[f"{name}_trend"] = short / 90 / (long / 365) if long else None
+            for s, d in ((7, 30), (30, 90), (180, 365))[name != "contact" :]:
+                short, long = f[f"{total}_{s}d"], f[f"{total}_{d}d"]
+                f[f"{name}_trend_{s}d_{d}d"] = short / s / (long / d) if long else None
         for d in (30, 90, 365):
             some = recent(mine, "started_at", d)
             for name, channels in (
@@ -164,10 +226,24 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
                 r for r in some if r["outcome"] == "transferred" or (r.get("transfers") or 0) > 0
             ]
             count(f"transferred_{d}d", len(handed), calls)
-            count(f"unresolved_{d}d", sum(r.get("resolved") is False for r in some), any_settled)
+            count(f"unresolved_{d}d", sum(settled(r) is False for r in some), any_settled)
+            f[f"resolved_share_{d}d"] = mean([settled(r) for r in some if settled(r) is not None])
             f[f"sentiment_{d}d"] = mean(
                 [r["sentiment"] for r in some if r.get("sentiment") is not None]
             )
+        del f["resolved_share_30d"]
+        f["nps_365d"] = mean([r["nps"] for r in some if r.get("nps") is not None])
+        for d in (14, 90):
+            topics = Counter(
+                r["topic"] for r in recent(mine, "started_at", d) if r.get("topic") is not None
+            )
+            count(f"topic_contacts_{d}d", max(topics.values(), default=0), any_topics)
+        count("topics_90d", len(topics), any_topics)
+        f["contact_after_first_days"] = (
+            days_between(mine[0]["started_at"], bought[0]["purchased_at"])
+            if mine and bought
+            else None
+        )
         f["contact_recency_days"] = days_between(now, mine[-1]["started_at"]) if mine else None
         f["contact_first_days"] = days_between(now, mine[0]["started_at"]) if mine else None
         again = [
@@ -241,17 +317,24 @@ def histories(draw):
             draw(optional(WHO)),
             draw(WHEN),
             channel=draw(st.sampled_from(["voice", "chat", "message", "email", "visit"])),
-            outcome=draw(st.sampled_from(["answered", "abandoned", "transferred", "open"])),
+            topic=draw(optional(st.sampled_from(["bill", "Bill", "größe"]))),
+            outcome=draw(
+                st.sampled_from(["answered", "abandoned", "transferred", "open", "resolved"])
+            ),
             wait_seconds=draw(optional(st.integers(0, 5000).map(lambda n: n / 8))),
             transfers=draw(optional(st.integers(0, 2))),
             resolved=draw(optional(st.booleans())),
             csat=draw(optional(st.integers(1, 5))),
+            nps=draw(optional(st.integers(0, 10))),
             sentiment=draw(optional(st.integers(-8, 8).map(lambda n: n / 8))),
         )
         tables["interactions"] += draw(versions(row, "started_at"))
     for i in range(draw(st.integers(0, 12))):
         when = draw(WHEN)
-        shipped = draw(optional(st.integers(-10, 40 * 86400)))
+        steps = {
+            name: draw(optional(st.integers(-10, 40 * 86400).map(lambda s: timedelta(seconds=s))))
+            for name in ("confirmed_at", "shipped_at", "completed_at")
+        }
         row = purchase(
             f"p{i}",
             draw(WHO),
@@ -261,7 +344,10 @@ def histories(draw):
             ),
             amount_minor=draw(st.integers(-500, 5000)),
             items=draw(optional(st.integers(1, 9))),
-            shipped_at=None if shipped is None else when + timedelta(seconds=shipped),
+            category=draw(optional(st.sampled_from(["tea", "Tea", "茶"]))),
+            discount_minor=draw(optional(st.integers(0, 300))),
+            term_ends_at=draw(optional(WHEN)),
+            **{name: None if took is None else when + took for name, took in steps.items()},
         )
         tables["purchases"] += draw(versions(row, "purchased_at"))
     for who in draw(st.sets(WHO)):
