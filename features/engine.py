@@ -30,6 +30,10 @@ LAKE_COLUMNS: dict[str, str] = {
 }
 """What the lake adds to each table's own columns, with their Ibis types."""
 
+HAPPENED_AT = "happened_at"
+"""The event time once more, zoned as the files hold it, in tables of events: a comparison with it
+lets the engine skip the parts of a file that hold nothing of the time asked for."""
+
 _TYPES: dict[Kind, str] = {
     "string": "string",
     "timestamp": "timestamp(6)",
@@ -41,9 +45,10 @@ _TYPES: dict[Kind, str] = {
 
 
 def schema_of(table: Table) -> ibis.Schema:
-    """Return the Ibis schema of a table as it stands in the lake, its timestamps naive UTC."""
+    """Return the Ibis schema of a table as ``scan`` gives it, its timestamps naive UTC."""
     own = {column.name: _TYPES[column.kind] for column in table.columns}
-    return ibis.schema({**own, **LAKE_COLUMNS})
+    again = {HAPPENED_AT: "timestamp('UTC', 6)"} if table.event_time else {}
+    return ibis.schema({**own, **LAKE_COLUMNS, **again})
 
 
 def parameter(name: str, kind: str) -> ir.Scalar:
@@ -140,7 +145,7 @@ class Engine:
 
         Returns:
             The contract's columns and the lake's own (``LAKE_COLUMNS``), typed; timestamps are
-            naive and mean UTC.
+            naive and mean UTC. Of a table of events ``HAPPENED_AT`` too.
         """
         schema = schema_of(table)
         if not files:
@@ -148,6 +153,7 @@ class Engine:
         # DuckDB's own cast of a zoned timestamp goes through a time zone library row by row and
         # takes longer than reading the file; these functions move the microseconds as they are.
         newest = set(pq.read_schema(files[-1]).names)
+        again = f', "{table.event_time}" AS {HAPPENED_AT}' if table.event_time else ""
         columns = ", ".join(
             f'NULL::{"TIMESTAMP" if kind.is_timestamp() else kind} AS "{name}"'
             if name not in newest
@@ -155,14 +161,16 @@ class Engine:
             if kind.is_timestamp()
             else f'"{name}"'
             for name, kind in schema.items()
+            if name != HAPPENED_AT
         )
         # Files from before a column was added to the contract lack it: it is empty in them.
         older = newest - set(pq.read_schema(files[0]).names)
         option = ", union_by_name = true" if older else ""
         paths = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         name = _name(table.name)
+        source = f"read_parquet([{paths}]{option})"
         self._connection.raw_sql(
-            f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet([{paths}]{option})"  # noqa: S608 # columns are our own, paths are quoted
+            f"CREATE TEMP VIEW {name} AS SELECT {columns}{again} FROM {source}"  # noqa: S608 # columns are our own, paths are quoted
         )
         rows: ir.Table = self._connection.table(name)
         return rows

@@ -19,6 +19,7 @@ from features.windows import (
     Moment,
     day_of,
     happened,
+    happened_within,
     known,
     second_of,
     segment,
@@ -67,11 +68,8 @@ _PURCHASE_WINDOWS: dict[str, tuple[int, ...]] = {
     "returns": (90, 365),
     "returned": (365,),
     "cancellations": (365,),
-    "renewals": (EVER,),
     "discount": (365,),
-    "discounted": (365,),
-    "priced": (365,),
-    "priced_spend": (365,),
+    "discounted": (365, EVER),
     "confirm": (90,),
     "confirmed": (90,),
     "delay": (90, 365),
@@ -111,6 +109,7 @@ def contact_rows(interactions: ir.Table) -> ir.Table:
     return rows.select(
         key=rows.customer_id,
         ts=second_of(rows.started_at),
+        happened_at=rows.happened_at,
         available_at=rows.available_at,
         superseded_at=rows.superseded_at,
         group=ibis.cases(*groups, else_=0).cast("int8"),
@@ -131,6 +130,7 @@ def purchase_rows(purchases: ir.Table) -> ir.Table:
     return purchases.select(
         key=purchases.customer_id,
         ts=second_of(purchases.purchased_at),
+        happened_at=purchases.happened_at,
         available_at=purchases.available_at,
         superseded_at=purchases.superseded_at,
         bought=bought.cast("int8"),
@@ -161,8 +161,7 @@ def people_rows(customers: ir.Table) -> ir.Table:
 
 def contact_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     """Return one row a customer with recent contacts: totals by window."""
-    rows = happened(contacts, as_of)
-    rows = rows.filter(rows.ts >= as_of.second - WINDOW_DAYS[-1] * DAY_SECONDS)
+    rows = happened_within(contacts, as_of, days=WINDOW_DAYS[-1])
     cells = rows.group_by("key", segment=segment(rows.ts, as_of, WINDOW_DAYS)).aggregate(
         contacts=rows.count(),
         wait_ms=_total(rows.wait_ms),
@@ -180,28 +179,29 @@ def contact_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
         voice=_total((rows.group == CHANNEL_GROUPS["voice"]).cast("int8")),
         chat=_total((rows.group == CHANNEL_GROUPS["chat"]).cast("int8")),
         email=_total((rows.group == CHANNEL_GROUPS["email"]).cast("int8")),
+        dated_csat=(rows.ts * SCORES + rows.csat).max(),
     )
-    return cells.group_by("key").aggregate(**within(cells, _CONTACT_WINDOWS, WINDOW_DAYS))
+    return cells.group_by("key").aggregate(
+        **within(cells, _CONTACT_WINDOWS, WINDOW_DAYS),
+        # The latest score; of several in one second the highest, whatever the rows' order.
+        last_csat=(cells.dated_csat.max() % SCORES).cast("int64"),
+    )
 
 
 def contact_past(contacts: ir.Table, as_of: Moment) -> ir.Table:
-    """Return one row a customer with contacts ever: how many, first, last, last score."""
+    """Return one row a customer with contacts ever: how many, first, last."""
     rows = happened(contacts, as_of)
     return rows.group_by("key").aggregate(
         contacts_ever=rows.count(),
-        settled_ever=rows.resolved.count(),
         first_contact=rows.ts.min(),
         last_contact=rows.ts.max(),
-        # The latest score; of several in one second the highest, whatever the rows' order.
-        last_csat=((rows.ts * SCORES + rows.csat).max() % SCORES).cast("int64"),
     )
 
 
 def repeat_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     """Return, a customer, how many recent contacts came within seven days after another."""
     since = as_of.second - REPEAT_WINDOW_DAYS * DAY_SECONDS
-    rows = happened(contacts, as_of)
-    rows = rows.filter(rows.ts >= since - REPEAT_DAYS * DAY_SECONDS)
+    rows = happened_within(contacts, as_of, days=REPEAT_WINDOW_DAYS + REPEAT_DAYS)
     rows = rows.select(
         "key",
         "ts",
@@ -213,22 +213,24 @@ def repeat_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
 
 def topic_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     """Return, a customer, how many topics recent contacts had and how many came about one."""
-    short, long = (as_of.second - days * DAY_SECONDS for days in TOPIC_DAYS)
-    rows = happened(contacts, as_of)
-    rows = rows.filter((rows.ts >= long) & rows.topic.notnull())
+    short, long = TOPIC_DAYS
+    rows = happened_within(contacts, as_of, days=long)
+    rows = rows.filter(rows.topic.notnull())
     topics = rows.group_by("key", "topic").aggregate(
-        all=rows.count(), latest=_total((rows.ts >= short).cast("int8"))
+        all=rows.count(),
+        latest=_total((rows.ts >= as_of.second - short * DAY_SECONDS).cast("int8")),
     )
     return topics.group_by("key").aggregate(
         topics=topics.count(),
-        topic_contacts_14=topics.latest.max(),
-        topic_contacts_90=topics["all"].max(),
+        **{f"topic_contacts_{short}": topics.latest.max()},
+        **{f"topic_contacts_{long}": topics["all"].max()},
     )
 
 
 def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     """Return one row a customer with purchases of any kind: totals by window and ever."""
-    rows = _steps(happened(purchases, as_of), as_of)
+    usual = _usual(happened_within(purchases, as_of, days=WINDOW_DAYS[-1]), as_of)
+    rows = _steps(happened(purchases, as_of), usual, as_of)
     bought = rows.bought == 1
     cells = rows.group_by("key", segment=segment(rows.ts, as_of, PURCHASE_DAYS)).aggregate(
         rows=rows.count(),
@@ -239,11 +241,8 @@ def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
         returns=_total(rows.returned),
         returned=_total(rows.returned * -rows.amount),
         cancellations=_total(rows.cancelled),
-        renewals=_total(rows.renewed),
         discount=_total(rows.bought * rows.discount),
         discounted=_total((bought & (rows.discount > 0)).cast("int8")),
-        priced=bought.ifelse(rows.discount, None).count(),
-        priced_spend=_total((bought & rows.discount.notnull()).ifelse(rows.amount, 0)),
         confirm=_total(rows.confirm),
         confirmed=rows.confirm.count(),
         delay=_total(rows.ship),
@@ -273,18 +272,16 @@ def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
 
 
 def category_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
-    """Return, a customer, the categories bought: how many, the main one's and the latest's."""
-    rows = happened(purchases, as_of)
+    """Return, a customer, the categories bought lately: how many, the main one, the latest."""
+    rows = happened_within(purchases, as_of, days=WINDOW_DAYS[-1])
     rows = rows.filter((rows.bought == 1) & rows.category.notnull())
-    recent = (rows.ts >= as_of.second - WINDOW_DAYS[-1] * DAY_SECONDS).cast("int8")
     parts = rows.group_by("key", "category").aggregate(
-        bought=rows.count(), recent=_total(recent), first=rows.ts.min(), last=rows.ts.max()
+        bought=rows.count(), first=rows.ts.min(), last=rows.ts.max()
     )
     return parts.group_by("key").aggregate(
-        categorised_ever=_total(parts.bought),
-        categorised_365=_total(parts.recent),
-        categories_365=_total((parts.recent > 0).cast("int8")),
-        main_category_365=parts.recent.max(),
+        categorised=_total(parts.bought),
+        categories=parts.count(),
+        main_category=parts.bought.max(),
         newest_category=parts["first"].max(),
         latest_category=parts["last"].max(),
     )
@@ -318,16 +315,23 @@ def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
         facts = facts.left_join(other, "key").drop("key_right")
     return facts.mutate(
         any_contacts=_somewhere(facts.contacts_ever),
-        any_settled=_somewhere(facts.settled_ever),
+        any_settled=_somewhere(facts.settled_365),
         any_topics=_somewhere(facts.topics),
         any_purchases=_somewhere(facts.rows_ever),
         any_shipped=_somewhere(facts.shipped_ever),
         any_delivered=_somewhere(facts.shipped_ever + facts.completed_ever),
-        any_categories=_somewhere(facts.categorised_ever),
+        any_discounts=_somewhere(facts.discounted_ever),
+        any_categories=_somewhere(facts.categorised),
     )
 
 
-def _steps(rows: ir.Table, as_of: Moment) -> ir.Table:
+def _usual(rows: ir.Table, as_of: Moment) -> ir.Table:
+    """Return, for the whole centre, after how many seconds a shipment and an order are late."""
+    ship, complete = (_took(rows, step, as_of) for step in (rows.shipped_ts, rows.completed_ts))
+    return rows.aggregate(ship_limit=_late_after(ship), complete_limit=_late_after(complete))
+
+
+def _steps(rows: ir.Table, usual: ir.Table, as_of: Moment) -> ir.Table:
     """Add the days, the gap to the purchase before, and how long each step of an order took.
 
     A step after the as-of was not seen at it, whatever the row says of its last state.
@@ -341,11 +345,7 @@ def _steps(rows: ir.Table, as_of: Moment) -> ir.Table:
         ship=_took(rows, rows.shipped_ts, as_of),
         complete=_took(rows, rows.completed_ts, as_of),
     )
-    recent = rows.filter(rows.ts >= as_of.second - WINDOW_DAYS[-1] * DAY_SECONDS)
-    limits = recent.aggregate(
-        ship_limit=_late_after(recent.ship), complete_limit=_late_after(recent.complete)
-    )
-    rows = rows.cross_join(limits)
+    rows = rows.cross_join(usual)
     # What has left and not arrived is late once it is on its way for too long.
     way = rows.complete.coalesce(rows.ship.notnull().ifelse(as_of.second - rows.ts, None))
     late = (rows.ship > rows.ship_limit).coalesce(False)

@@ -174,14 +174,21 @@ def unresolved(days: int) -> Formula:
 
 
 def discount_share(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
-    """Return the money taken off over the money asked before, where a discount is stated."""
-    return _ratio(facts.discount_365, facts.discount_365 + facts.priced_spend_365)
+    """Return the money taken off in a year, of the full prices."""
+    share = _ratio(facts.discount_365, facts.discount_365 + facts.spend_365)
+    return facts.any_discounts.ifelse(share, None)
+
+
+def discounted_share(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
+    """Return the share of a year's purchases with money taken off."""
+    share = _ratio(facts.discounted_365, facts.purchases_365)
+    return facts.any_discounts.ifelse(share, None)
 
 
 def category_last_new(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
-    """Return 1 where the latest purchase is of a category never bought before, else 0."""
+    """Return 1 where the last purchase is of a category not bought before in a year, else 0."""
     new = (facts.newest_category == facts.latest_category).cast("int64")
-    return (facts.categorised_ever >= 2).ifelse(_float(new), None)
+    return (facts.categorised >= 2).ifelse(_float(new), None)
 
 
 def contact_after_first(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001

@@ -105,6 +105,19 @@ def happened(rows: ir.Table, as_of: Moment) -> ir.Table:
     return rows.filter((rows.ts < as_of.second) & known(rows, as_of))
 
 
+def happened_within(rows: ir.Table, as_of: Moment, *, days: int) -> ir.Table:
+    """Keep what had happened in the days before ``as_of`` and was known at it.
+
+    Args:
+        rows: As for ``happened``, and has ``happened_at``, zoned.
+        as_of: The moment.
+        days: How many to look back.
+    """
+    first = as_of.second - days * DAY_SECONDS
+    # Not by `ts`: only what stands in a file as it is lets parts of the file be skipped.
+    return happened(rows.filter(rows.happened_at >= first.as_timestamp("s")), as_of)
+
+
 def segment(ts: ir.IntegerValue, as_of: Moment, windows: Sequence[int]) -> ir.IntegerValue:
     """Return the shortest window that holds a moment: its place among the windows.
 

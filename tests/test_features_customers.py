@@ -68,7 +68,9 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
         by_outcome = {"resolved": True, "open": False}.get(r["outcome"])
         return by_outcome if r.get("resolved") is None else r["resolved"]
 
-    any_settled = any(settled(r) is not None for r in calls)
+    any_settled = any(
+        settled(r) is not None and r["started_at"] >= now - timedelta(days=365) for r in calls
+    )
     any_topics = any(
         r.get("topic") is not None and r["started_at"] >= now - timedelta(days=90) for r in calls
     )
@@ -91,8 +93,14 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
 
     any_shipped = any(shipped(r) for r in sales)
     any_delivered = any_shipped or any(seen(r, "completed_at") for r in sales)
+    any_discounts = any(
+        (r.get("discount_minor") or 0) > 0 and r["kind"] in ("purchase", "renewal") for r in sales
+    )
     any_categories = any(
-        r.get("category") is not None and r["kind"] in ("purchase", "renewal") for r in sales
+        r.get("category") is not None
+        and r["kind"] in ("purchase", "renewal")
+        and r["purchased_at"] >= now - timedelta(days=365)
+        for r in sales
     )
     lately = [r for r in sales if r["purchased_at"] >= now - timedelta(days=365)]
     usual = {step: mean(took(lately, step)) for step in ("shipped_at", "completed_at")}
@@ -136,26 +144,23 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
             len(recent(bought, "purchased_at", 365)) - len(recent(bought, "purchased_at", 275)),
             sales,
         )
-        count("renewals_ever", sum(r["kind"] == "renewal" for r in own), sales)
         terms = [r["term_ends_at"] for r in bought if r.get("term_ends_at") is not None]
         f["term_left_days"] = days_between(max(terms), now) if terms else None
-        said = [
-            r for r in recent(bought, "purchased_at", 365) if r.get("discount_minor") is not None
-        ]
-        off = sum(r["discount_minor"] for r in said)
-        asked = off + sum(r["amount_minor"] for r in said)
-        f["discount_share_365d"] = off / asked if asked else None
-        f["discounted_share_365d"] = mean([r["discount_minor"] > 0 for r in said])
-        named = [r for r in bought if r.get("category") is not None]
-        shelf = Counter(r["category"] for r in recent(named, "purchased_at", 365))
+        some = recent(bought, "purchased_at", 365) if any_discounts else []
+        off = [r.get("discount_minor") or 0 for r in some]
+        asked = sum(off) + sum(r["amount_minor"] for r in some)
+        f["discount_share_365d"] = sum(off) / asked if asked else None
+        f["discounted_share_365d"] = mean([money > 0 for money in off])
+        named = [r for r in recent(bought, "purchased_at", 365) if r.get("category") is not None]
+        shelf = Counter(r["category"] for r in named)
         count("categories_365d", len(shelf), any_categories)
         f["category_main_share_365d"] = max(shelf.values()) / shelf.total() if shelf else None
-        f["category_last_new"] = None
+        f["category_last_new_365d"] = None
         if len(named) >= 2:
             whole = [r["purchased_at"].replace(microsecond=0) for r in named]
             latest = {r["category"] for r, t in zip(named, whole, strict=True) if t == max(whole)}
             before = {r["category"] for r, t in zip(named, whole, strict=True) if t < max(whole)}
-            f["category_last_new"] = float(bool(latest - before))
+            f["category_last_new_365d"] = float(bool(latest - before))
         f["confirm_hours_90d"] = mean(took(recent(bought, "purchased_at", 90), "confirmed_at"))
         for d in (90, 365):
             some = recent(bought, "purchased_at", d)
@@ -253,7 +258,7 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
             and b["started_at"] >= now - timedelta(days=90)
         ]
         count("contacts_repeated_90d", len(again), calls)
-        scored = [r for r in mine if r.get("csat") is not None]
+        scored = [r for r in recent(mine, "started_at", 365) if r.get("csat") is not None]
         f["csat_last"] = None
         if scored:
             last = max(r["started_at"].replace(microsecond=0) for r in scored)

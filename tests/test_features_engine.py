@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.contracts import CUSTOMERS, TABLES
-from features.engine import LAKE_COLUMNS, Engine, Query, parameter, schema_of
+from features.engine import HAPPENED_AT, LAKE_COLUMNS, Engine, Query, parameter, schema_of
 from features.lake import lake_schema
 
 
@@ -28,7 +28,8 @@ def test_a_table_without_files_is_empty_and_typed(engine, table):
     rows = engine.scan([], table)
     assert rows.schema() == schema_of(table)
     assert engine.arrow(rows.count().as_table()).to_pylist() == [{rows.count().get_name(): 0}]
-    assert tuple(rows.columns) == (*table.column_names, *LAKE_COLUMNS)
+    again = (HAPPENED_AT,) if table.event_time else ()
+    assert tuple(rows.columns) == (*table.column_names, *LAKE_COLUMNS, *again)
 
 
 def test_files_are_read_with_moments_to_the_microsecond(engine, tmp_path):
