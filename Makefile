@@ -53,6 +53,7 @@ benchmark-core: $(READY) ## Measure speed and size; figures go to benchmarks/res
 	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.churn
+	$(BIN)/python -m benchmarks.live
 
 benchmark-volume: $(READY) ## Measure the volume forecasts beside others; figures and pictures go to benchmarks/results/
 	$(BIN)/python -m benchmarks.volume

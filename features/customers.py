@@ -97,7 +97,7 @@ _PURCHASES = (
         "rhythm",
         "days",
         "Days with a purchase so far.",
-        count("purchase_days_ever", "any_purchases"),
+        count("purchase_days", "any_purchases"),
     ),
     Feature(
         "gap_days_mean",
@@ -229,7 +229,7 @@ _PURCHASES = (
         3600.0,
     ),
     *means(
-        ("delay", "shipped"),
+        ("ship", "shipped"),
         (90, 365),
         "ship_hours",
         "delivery",

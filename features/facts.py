@@ -13,7 +13,6 @@ import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
 from features.windows import (
-    EVER,
     PURCHASE_DAYS,
     WINDOW_DAYS,
     Moment,
@@ -60,27 +59,23 @@ _CONTACT_WINDOWS: dict[str, tuple[int, ...]] = {
     "email": (30, 90, 365),
 }
 _PURCHASE_WINDOWS: dict[str, tuple[int, ...]] = {
-    "rows": (EVER,),
-    "purchases": (*PURCHASE_DAYS, EVER),
-    "spend": (*WINDOW_DAYS, EVER),
+    "purchases": PURCHASE_DAYS,
+    "spend": WINDOW_DAYS,
     "items": (365,),
     "counted": (365,),
     "returns": (90, 365),
     "returned": (365,),
     "cancellations": (365,),
     "discount": (365,),
-    "discounted": (365, EVER),
+    "discounted": (365,),
     "confirm": (90,),
     "confirmed": (90,),
-    "delay": (90, 365),
-    "shipped": (90, 365, EVER),
+    "ship": (90, 365),
+    "shipped": (90, 365),
     "complete": (90, 365),
-    "completed": (90, 365, EVER),
+    "completed": (90, 365),
     "unshipped": (30,),
     "late": (90, 365),
-    "purchase_days": (EVER,),
-    "gap_days": (EVER,),
-    "gap_squares": (EVER,),
 }
 
 
@@ -228,12 +223,11 @@ def topic_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
 
 
 def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
-    """Return one row a customer with purchases of any kind: totals by window and ever."""
-    usual = _usual(happened_within(purchases, as_of, days=WINDOW_DAYS[-1]), as_of)
-    rows = _steps(happened(purchases, as_of), usual, as_of)
+    """Return one row a customer with recent purchases of any kind: totals by window."""
+    rows = happened_within(purchases, as_of, days=WINDOW_DAYS[-1])
+    rows = _steps(rows, _usual(purchases, as_of), as_of)
     bought = rows.bought == 1
     cells = rows.group_by("key", segment=segment(rows.ts, as_of, PURCHASE_DAYS)).aggregate(
-        rows=rows.count(),
         purchases=_total(rows.bought),
         spend=_total(rows.bought * rows.amount),
         items=_total(rows.bought * rows["items"]),
@@ -245,29 +239,45 @@ def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
         discounted=_total((bought & (rows.discount > 0)).cast("int8")),
         confirm=_total(rows.confirm),
         confirmed=rows.confirm.count(),
-        delay=_total(rows.ship),
+        ship=_total(rows.ship),
         shipped=rows.ship.count(),
         complete=_total(rows.complete),
         completed=rows.complete.count(),
         unshipped=_total(rows.bought - rows.ship.notnull().cast("int8")),
         late=_total(rows.late),
-        # Purchases of one day are one visit: their gap of 0 adds nothing to either sum.
-        purchase_days=_total((bought & (rows.gap > 0).coalesce(True)).cast("int8")),
-        gap_days=_total(rows.gap),
-        gap_squares=_total(rows.gap * rows.gap),
-        dated_gap=((rows.gap > 0).ifelse(rows.day * LONGEST_GAP_DAYS + rows.gap, None)).max(),
-        first=bought.ifelse(rows.ts, None).min(),
-        last=bought.ifelse(rows.ts, None).max(),
-        largest=bought.ifelse(rows.amount, None).max(),
-        term=bought.ifelse(rows.term_ts, None).max(),
     )
-    return cells.group_by("key").aggregate(
-        **within(cells, _PURCHASE_WINDOWS, PURCHASE_DAYS),
-        last_gap=(cells.dated_gap.max() % LONGEST_GAP_DAYS).cast("int64"),
-        first_purchase=cells["first"].min(),
-        last_purchase=cells["last"].max(),
-        largest_purchase=cells.largest.max(),
-        term_ends=cells.term.max(),
+    return cells.group_by("key").aggregate(**within(cells, _PURCHASE_WINDOWS, PURCHASE_DAYS))
+
+
+def purchase_past(purchases: ir.Table, as_of: Moment) -> ir.Table:
+    """Return one row a customer with purchases of any kind ever: totals, first, last."""
+    rows = happened(purchases, as_of)
+    bought = rows.bought == 1
+    return rows.group_by("key").aggregate(
+        rows_ever=rows.count(),
+        purchases_ever=_total(rows.bought),
+        spend_ever=_total(rows.bought * rows.amount),
+        first_purchase=bought.ifelse(rows.ts, None).min(),
+        last_purchase=bought.ifelse(rows.ts, None).max(),
+        largest_purchase=bought.ifelse(rows.amount, None).max(),
+        term_ends=bought.ifelse(rows.term_ts, None).max(),
+    )
+
+
+def gap_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
+    """Return, a customer who bought, the days with purchases and the gaps between them in days."""
+    rows = happened(purchases, as_of)
+    rows = rows.filter(rows.bought == 1)
+    window = ibis.window(group_by=rows.key, order_by=rows.ts)
+    day = day_of(rows.ts)
+    gaps = rows.select("key", day=day, gap=day - day.lag().over(window))
+    dated = (gaps.gap > 0).ifelse(gaps.day * LONGEST_GAP_DAYS + gaps.gap, None)
+    # Purchases of one day are one visit: their gap of 0 adds nothing to either sum.
+    return gaps.group_by("key").aggregate(
+        purchase_days=_total((gaps.gap > 0).coalesce(True).cast("int8")),
+        gap_days=_total(gaps.gap),
+        gap_squares=_total(gaps.gap * gaps.gap),
+        last_gap=(dated.max() % LONGEST_GAP_DAYS).cast("int64"),
     )
 
 
@@ -294,7 +304,7 @@ def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
     none, a count is unknown and not zero.
     """
     contacts = contact_past(histories.contacts, as_of)
-    purchases = purchase_facts(histories.purchases, as_of)
+    purchases = purchase_past(histories.purchases, as_of)
     people = histories.people.filter(known(histories.people, as_of))
     joined = people.group_by("key").aggregate(
         joined=people.joined.min(), consent=people.consent.min()
@@ -310,6 +320,8 @@ def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
         repeat_facts(histories.contacts, as_of),
         topic_facts(histories.contacts, as_of),
         purchases,
+        purchase_facts(histories.purchases, as_of),
+        gap_facts(histories.purchases, as_of),
         category_facts(histories.purchases, as_of),
     ):
         facts = facts.left_join(other, "key").drop("key_right")
@@ -318,34 +330,32 @@ def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
         any_settled=_somewhere(facts.settled_365),
         any_topics=_somewhere(facts.topics),
         any_purchases=_somewhere(facts.rows_ever),
-        any_shipped=_somewhere(facts.shipped_ever),
-        any_delivered=_somewhere(facts.shipped_ever + facts.completed_ever),
-        any_discounts=_somewhere(facts.discounted_ever),
+        any_shipped=_somewhere(facts.shipped_365),
+        any_delivered=_somewhere(facts.shipped_365 + facts.completed_365),
+        any_discounts=_somewhere(facts.discounted_365),
         any_categories=_somewhere(facts.categorised),
     )
 
 
-def _usual(rows: ir.Table, as_of: Moment) -> ir.Table:
-    """Return, for the whole centre, after how many seconds a shipment and an order are late."""
+def _usual(purchases: ir.Table, as_of: Moment) -> ir.Table:
+    """Return after how many seconds a shipment, and an order, is late in the whole centre."""
+    # Filtered in another order than its caller's rows, or the engine would keep those for both.
+    rows = purchases.filter(purchases.bought == 1)
+    rows = happened_within(rows, as_of, days=WINDOW_DAYS[-1])
     ship, complete = (_took(rows, step, as_of) for step in (rows.shipped_ts, rows.completed_ts))
     return rows.aggregate(ship_limit=_late_after(ship), complete_limit=_late_after(complete))
 
 
 def _steps(rows: ir.Table, usual: ir.Table, as_of: Moment) -> ir.Table:
-    """Add the days, the gap to the purchase before, and how long each step of an order took.
+    """Add how long each step of an order took, and whether it is late.
 
     A step after the as-of was not seen at it, whatever the row says of its last state.
     """
-    window = ibis.window(group_by=(rows.key, rows.bought), order_by=rows.ts)
-    day = day_of(rows.ts)
     rows = rows.mutate(
-        day=day,
-        gap=(rows.bought == 1).ifelse(day - day.lag().over(window), None),
         confirm=_took(rows, rows.confirmed_ts, as_of),
         ship=_took(rows, rows.shipped_ts, as_of),
         complete=_took(rows, rows.completed_ts, as_of),
-    )
-    rows = rows.cross_join(usual)
+    ).cross_join(usual)
     # What has left and not arrived is late once it is on its way for too long.
     way = rows.complete.coalesce(rows.ship.notnull().ifelse(as_of.second - rows.ts, None))
     late = (rows.ship > rows.ship_limit).coalesce(False)

@@ -114,14 +114,14 @@ def means(
 
 def gap_mean(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
     """Return the mean gap between days with purchases, in days; two such days at least."""
-    gaps = facts.purchase_days_ever - 1
-    return (gaps >= 1).ifelse(_ratio(facts.gap_days_ever, gaps), None)
+    gaps = facts.purchase_days - 1
+    return (gaps >= 1).ifelse(_ratio(facts.gap_days, gaps), None)
 
 
 def gap_std(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:  # noqa: ARG001
     """Return the standard deviation of those gaps, in days; two gaps at least."""
-    gaps = facts.purchase_days_ever - 1
-    spread = gaps * facts.gap_squares_ever - facts.gap_days_ever * facts.gap_days_ever
+    gaps = facts.purchase_days - 1
+    spread = gaps * facts.gap_squares - facts.gap_days * facts.gap_days
     return (gaps >= 2).ifelse(_float(spread).sqrt() / _float(gaps), None)
 
 
@@ -133,7 +133,7 @@ def gap_variation(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
 def gap_last(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:
     """Return the last gap in mean gaps; two gaps at least."""
     own = _float(facts.last_gap) / gap_mean(facts, now)
-    return (facts.purchase_days_ever >= 3).ifelse(own, None)
+    return (facts.purchase_days >= 3).ifelse(own, None)
 
 
 def recency_over_gap(facts: ir.Table, now: ir.IntegerScalar) -> ir.FloatingValue:

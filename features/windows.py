@@ -23,8 +23,6 @@ YEAR_AGO_DAYS = 90
 """Days of last year that lie where the next ones lie now."""
 PURCHASE_DAYS = (7, 30, 90, 180, 365 - YEAR_AGO_DAYS, 365)
 """The same for purchases, cut where the last year's span ends."""
-EVER = 0
-"""In place of a window's days: the whole history."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +135,12 @@ def within(
 
     Args:
         table: Has a column ``segment``, and one row a customer and segment.
-        columns: For each column the windows wanted, in days, or ``EVER``.
+        columns: For each column the windows wanted, in days.
         windows: The windows that ``segment`` was made with.
 
     Returns:
-        Aggregates named ``{column}_{days}`` or ``{column}_ever``, whole numbers as float64; 0
-        where nothing fell inside.
+        Aggregates named ``{column}_{days}``, whole numbers as float64; 0 where nothing fell
+        inside.
     """
     sums = {}
     for name, wanted in columns.items():
@@ -150,9 +148,6 @@ def within(
         # add 128 bits and take a quarter longer for the whole pass.
         value = table[name].cast("float64")
         for days in wanted:
-            if days == EVER:
-                sums[f"{name}_ever"] = value.sum()
-            else:
-                inside = (table.segment <= windows.index(days)).ifelse(value, 0.0)
-                sums[f"{name}_{days}"] = inside.sum()
+            inside = (table.segment <= windows.index(days)).ifelse(value, 0.0)
+            sums[f"{name}_{days}"] = inside.sum()
     return sums

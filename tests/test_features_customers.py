@@ -91,18 +91,15 @@ def oracle(tables, now):  # noqa: C901 # one loop a feature is what makes it ind
     def took(rows, step):
         return [days_between(r[step], r["purchased_at"]) * 24 for r in rows if seen(r, step)]
 
-    any_shipped = any(shipped(r) for r in sales)
-    any_delivered = any_shipped or any(seen(r, "completed_at") for r in sales)
+    lately = [r for r in sales if r["purchased_at"] >= now - timedelta(days=365)]
+    any_shipped = any(shipped(r) for r in lately)
+    any_delivered = any_shipped or any(seen(r, "completed_at") for r in lately)
     any_discounts = any(
-        (r.get("discount_minor") or 0) > 0 and r["kind"] in ("purchase", "renewal") for r in sales
+        (r.get("discount_minor") or 0) > 0 and r["kind"] in ("purchase", "renewal") for r in lately
     )
     any_categories = any(
-        r.get("category") is not None
-        and r["kind"] in ("purchase", "renewal")
-        and r["purchased_at"] >= now - timedelta(days=365)
-        for r in sales
+        r.get("category") is not None and r["kind"] in ("purchase", "renewal") for r in lately
     )
-    lately = [r for r in sales if r["purchased_at"] >= now - timedelta(days=365)]
     usual = {step: mean(took(lately, step)) for step in ("shipped_at", "completed_at")}
 
     def late(r):
@@ -460,6 +457,60 @@ def test_a_customer_without_contacts_beside_others_has_true_zeros(tmp_path):
     assert row["contacts_30d"] == 0.0
     assert row["wait_seconds_90d"] is None
     assert row["unresolved_30d"] is None  # nobody's contact says whether it was resolved
+
+
+def test_somebody_who_came_yesterday_beside_old_customers_gets_zeros_and_empty_rhythm(tmp_path):
+    tables = {
+        "purchases": [
+            purchase("p", "new", at(-1), category="tea"),
+            *(purchase(f"o{d}", "old", at(-d), category="tea") for d in (400, 200, 20)),
+        ],
+        "interactions": [contact("i", "old", at(-3), topic="bill")],
+    }
+    row = one(tmp_path, tables, "new")
+    counts = ("contacts_365d", "topics_90d", "topic_contacts_14d", "purchases_year_ago_90d")
+    assert [row[name] for name in counts] == [0.0, 0.0, 0.0, 0.0]
+    assert (row["purchases_7d"], row["categories_365d"], row["tenure_days"]) == (1.0, 1.0, 1.0)
+    empty = ("gap_days_last", "gap_days_variation", "contact_after_first_days", "term_left_days")
+    assert {row[name] for name in (*empty, "category_last_new_365d")} == {None}
+    assert row["purchase_trend_180d_365d"] == 365 / 180  # all of its year lies in the half
+
+
+def test_three_contacts_about_the_same_problem_stand_out_from_three_about_anything(tmp_path):
+    tables = {
+        "interactions": [
+            *(contact(f"a{d}", "a", at(-d), topic="delivery") for d in (1, 5, 13, 40)),
+            *(contact(f"b{d}", "b", at(-d), topic=f"{d}") for d in (1, 5, 13, 40)),
+        ]
+    }
+    stuck, asks = (one(tmp_path / who, tables, who) for who in ("a", "b"))
+    assert (stuck["topic_contacts_14d"], stuck["topic_contacts_90d"]) == (3.0, 4.0)
+    assert (asks["topic_contacts_14d"], asks["topic_contacts_90d"]) == (1.0, 1.0)
+    assert (stuck["topics_90d"], asks["topics_90d"]) == (1.0, 4.0)
+
+
+def test_an_order_is_late_by_what_is_usual_in_the_centre(tmp_path):
+    usual = [
+        purchase(f"u{n}", "u", at(-50 - n), shipped_at=at(-49 - n), completed_at=at(-47 - n))
+        for n in range(20)
+    ]
+    slow = [
+        purchase("s1", "slow", at(-60), shipped_at=at(-59), completed_at=at(-45)),
+        purchase("s2", "slow", at(-20), shipped_at=at(-19)),  # on its way for 20 days
+        purchase("s3", "slow", at(-4), shipped_at=at(-3)),  # not longer than others
+        purchase("s4", "slow", at(-30)),  # never shipped: nobody says that it was to be
+    ]
+    tables = {"purchases": [*usual, *slow]}
+    assert one(tmp_path / "a", tables, "slow")["late_orders_90d"] == 2.0
+    assert one(tmp_path / "b", tables, "u")["late_orders_90d"] == 0.0
+
+
+def test_purchases_of_the_weeks_ahead_a_year_ago_are_told(tmp_path):
+    days = (-365, -300, -275, -10)
+    rows = [purchase(f"p{d}", "a", at(d)) for d in days]
+    rows.append(purchase("older", "a", at(-365, seconds=-1)))
+    row = one(tmp_path, {"purchases": rows})
+    assert row["purchases_year_ago_90d"] == 2.0  # the day 275 days ago is after them
 
 
 def test_a_correction_learnt_later_does_not_alter_what_was_known(tmp_path):
