@@ -12,9 +12,11 @@ import numpy as np
 
 from features.artefact import Artefact, new_id, writing
 from features.calendar import Float64
+from serving.models.churn.derived import DERIVED
 from serving.models.churn.model import (
     CHURN_BUNDLE_KIND,
     CHURN_BUNDLE_SCHEMA,
+    DERIVED_FILE,
     GOLDEN_FILE,
     LINEAR_FILE,
     MODEL_FILE,
@@ -55,7 +57,9 @@ def write_bundle(
         config: Tier shares and population.
         now: The time, aware UTC.
     """
-    book = reason_book(history.names, reference)
+    derived = fitted.learners.derived
+    names = (*history.names, *DERIVED)
+    book = reason_book(names, derived.joined(reference, names=history.names))
     scores = fitted.blend(reference) + fitted.level.value
     limits = np.quantile(1 / (1 + np.exp(-scores)), 1 - np.cumsum(config.tier_shares))
     scoring = {
@@ -67,7 +71,7 @@ def write_bundle(
         "active_days": config.active_days,
         "tier_from": [float(limit) for limit in limits],
     }
-    members = np.array([book.members[name] for name in history.names])
+    members = np.array([book.members[name] for name in names])
     trees = tree_tables(
         fitted.learners.booster, groups=members, group_count=len(book.groups)
     ).arrays()
@@ -92,6 +96,7 @@ def write_bundle(
         id=id,
     ) as folder:
         _write_json(folder / SCORING_FILE, scoring)
+        _write_json(folder / DERIVED_FILE, derived.document())
         _write_json(folder / LINEAR_FILE, fitted.learners.linear.document())
         _write_json(folder / REASONS_FILE, book.document())
         np.savez(folder / TREES_FILE, **trees)

@@ -44,7 +44,7 @@ def _say(feature: str, when: When, unit: Unit, en: str, zh: str) -> _Say:
 
 _GROUPS: Mapping[str, tuple[str, tuple[_Say, ...]]] = {
     "silence": (
-        r"purchase_recency_days|recency_over_gap",
+        r"purchase_recency_days|recency_over_gap|btyd_alive|silence_.*",
         (
             _Say(
                 "purchase_recency_days",
@@ -60,7 +60,7 @@ _GROUPS: Mapping[str, tuple[str, tuple[_Say, ...]]] = {
         ),
     ),
     "few_purchases": (
-        r"purchases_.*|purchase_days_ever",
+        r"purchases_.*|purchase_days_ever|btyd_purchases",
         tuple(
             _say(
                 f"purchases_{days}d",

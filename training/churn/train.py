@@ -110,7 +110,9 @@ def train_churn(
         say(f"testing at {date.at:%Y-%m-%d}", 0.5 + 0.35 * i / len(chosen))
         tested.append(_test(history, date, config=config, now=now))
     say("fitting", 0.85)
-    fitted = fit_at(history, as_of, population=len(history.today), config=config)
+    fitted = fit_at(
+        history, as_of, features=history.today, population=len(history.today), config=config
+    )
     metrics = _mean_metrics(tested)
     card = _card(history, fitted, tested, metrics=metrics, config=config, now=now)
     bundle = write_bundle(
@@ -166,7 +168,11 @@ def dates_to_test(history: History, *, config: ChurnConfig) -> tuple[AsOf, ...]:
         for date in history.dates
         if history.before(date.at) and date.churned.min() < date.churned.max()
     ]
-    chosen = usable[:: config.test_step][: config.test_dates]
+    # As far apart as history allows: seasons differ more than neighbours do.
+    for step in range(config.test_step, 0, -1):
+        chosen = usable[::step][: config.test_dates]
+        if len(chosen) == config.test_dates:
+            break
     if not chosen:
         days = (history.as_of - history.start).days
         rates = sorted({round(date.base_rate, 3) for date in history.dates})
@@ -182,7 +188,13 @@ def dates_to_test(history: History, *, config: ChurnConfig) -> tuple[AsOf, ...]:
 
 
 def _test(history: History, date: AsOf, *, config: ChurnConfig, now: datetime) -> Tested:
-    fitted = fit_at(history, date.at, population=date.population, config=config)
+    fitted = fit_at(
+        history,
+        date.at,
+        features=date.features,
+        population=date.population,
+        config=config,
+    )
     with tempfile.TemporaryDirectory() as folder:
         bundle = write_bundle(
             Path(folder),
@@ -238,7 +250,6 @@ def _card(
     now: datetime,
 ) -> dict[str, Any]:
     dates = [date for date in history.dates if date.at in set(fitted.dates)]
-    ahead = np.mean(1 / (1 + np.exp(-(fitted.blend(history.today) + fitted.level.value))))
     return {
         "model": "churn",
         "definition": f"no purchase or renewal within {config.horizon_days} days, among customers "
@@ -255,18 +266,22 @@ def _card(
             {"as_of": d.at.isoformat(), "customers": d.population, "churned": d.base_rate}
             for d in dates
         ],
-        "expected_rate": float(ahead),
+        "expected_rate": fitted.level.rate,
         "metrics": metrics,
         "backtest": [t.row() for t in tested],
         "calibration": {
             "linear_weight": fitted.linear_weight,
             "slope": fitted.slope,
+            "ridge": fitted.ridge,
+            "btyd": fitted.learners.derived.btyd.document(),
             "level": fitted.level.value,
+            "plain_rate": fitted.level.plain_rate,
+            "surprise": fitted.level.surprise,
             "pace_slope": fitted.level.pace_slope,
             "pace_ahead": fitted.level.pace_ahead,
-            "level_by_date": [
-                {"as_of": at.isoformat(), "level": level, "pace": pace}
-                for at, level, pace in fitted.level.by_date
+            "rate_by_date": [
+                {"as_of": at.isoformat(), "churned": rate, "plain_rate": plain, "pace": pace}
+                for at, rate, plain, pace in fitted.level.by_date
             ],
             "learnt_on": [at.isoformat() for at in fitted.learnt],
             "calibrated_on": [at.isoformat() for at in fitted.calibrated],

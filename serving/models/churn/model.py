@@ -23,13 +23,15 @@ import numpy as np
 from features.artefact import Artefact, open_artefact
 from features.calendar import Bool, Float64
 from features.errors import DamagedArtefactError, InputError
+from serving.models.churn.derived import DERIVED, Derived
 from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import ReasonBook, Reasons
 from serving.models.churn.trees import TreeTables
 
 CHURN_BUNDLE_KIND = "churn-bundle"
-CHURN_BUNDLE_SCHEMA = 1
+CHURN_BUNDLE_SCHEMA = 2
 SCORING_FILE = "scoring.json"
+DERIVED_FILE = "derived.json"
 LINEAR_FILE = "linear.json"
 REASONS_FILE = "reasons.json"
 TREES_FILE = "trees.npz"
@@ -116,6 +118,7 @@ class ChurnModel:
         artefact: The verified bundle.
         feature_names: The features in the order of a row's values.
         scoring: Blend, calibration, population and tiers.
+        derived: What the learners see beside the features.
         linear: The logistic regression.
         trees: The boosted trees.
         book: Reasons in words.
@@ -127,6 +130,7 @@ class ChurnModel:
         *,
         feature_names: Sequence[str],
         scoring: Scoring,
+        derived: Derived,
         linear: LinearScore,
         trees: TreeTables,
         book: ReasonBook,
@@ -135,9 +139,10 @@ class ChurnModel:
         self.feature_names = tuple(feature_names)
         self.scoring = scoring
         self.book = book
+        self._derived = derived
         self._linear = linear
         self._trees = trees
-        self._groups = book.indicator(self.feature_names)
+        self._groups = book.indicator((*self.feature_names, *DERIVED))
         self._recency = self.feature_names.index(scoring.recency_feature)
 
     @property
@@ -197,8 +202,9 @@ class ChurnModel:
         """
         self._check(features)
         share, slope = self.scoring.linear_weight, self.scoring.slope
-        by_tree, raw = self._trees.of(np.ascontiguousarray(features.T))
-        by_line = self._linear.grouped(features, groups=self._groups)
+        known = self._derived.joined(features, names=self.feature_names)
+        by_tree, raw = self._trees.of(np.ascontiguousarray(known.T))
+        by_line = self._linear.grouped(known, groups=self._groups)
         groups = slope * (share * by_line + (1 - share) * by_tree)
         log_odds = self.scoring.level + slope * (share * by_line.sum(axis=1) + (1 - share) * raw)
         return groups, log_odds
@@ -305,6 +311,7 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
             artefact,
             feature_names=scoring.pop("feature_names"),
             scoring=Scoring(**{**scoring, "tier_from": tuple(scoring["tier_from"])}),
+            derived=Derived.from_document(artefact.json(DERIVED_FILE)),
             linear=LinearScore.from_document(artefact.json(LINEAR_FILE)),
             trees=trees,
             book=ReasonBook.from_document(artefact.json(REASONS_FILE)),
