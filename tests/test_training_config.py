@@ -98,4 +98,5 @@ def test_the_docs_list_every_key_with_its_default() -> None:
     assert reference() in page, "put `python -m training config --markdown` into docs/training.md"
     for path, _, default in settings(Config):
         shown = list(default) if isinstance(default, tuple) else default
+        shown = f'"{shown}"' if isinstance(shown, str) else shown
         assert f"| `{path}` | `{shown}` |" in page

@@ -16,7 +16,6 @@ from serving.models.churn.derived import DERIVED
 from serving.models.churn.model import (
     CHURN_BUNDLE_KIND,
     CHURN_BUNDLE_SCHEMA,
-    DERIVED_FILE,
     GOLDEN_FILE,
     LINEAR_FILE,
     MODEL_FILE,
@@ -27,7 +26,7 @@ from serving.models.churn.model import (
     read_churn_model,
 )
 from training.churn.config import ChurnConfig
-from training.churn.data import RECENCY, History
+from training.churn.data import RECENCY, TERM_LEFT, History
 from training.churn.fit import Fitted
 from training.churn.reasons import reason_book
 from training.churn.trees import tree_tables
@@ -69,6 +68,9 @@ def write_bundle(
         "level": fitted.level.value,
         "recency_feature": RECENCY,
         "active_days": config.active_days,
+        "definition": config.definition,
+        "term_feature": TERM_LEFT if config.definition == "contract" else None,
+        "derived": derived.document(),
         "tier_from": [float(limit) for limit in limits],
     }
     members = np.array([book.members[name] for name in names])
@@ -96,7 +98,6 @@ def write_bundle(
         id=id,
     ) as folder:
         _write_json(folder / SCORING_FILE, scoring)
-        _write_json(folder / DERIVED_FILE, derived.document())
         _write_json(folder / LINEAR_FILE, fitted.learners.linear.document())
         _write_json(folder / REASONS_FILE, book.document())
         np.savez(folder / TREES_FILE, **trees)

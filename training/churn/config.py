@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from serving.models.churn.trees import MAX_SPLITS
@@ -10,17 +12,29 @@ from serving.models.churn.trees import MAX_SPLITS
 class ChurnConfig(BaseModel):
     """Settings of the churn model.
 
-    A customer is judged who bought within ``active_days``; the label is no purchase or renewal
-    within ``horizon_days``.
+    With ``definition = "purchase"`` a customer is judged who bought within ``active_days``, and
+    the label is no purchase or renewal within ``horizon_days``. With ``"contract"`` a customer is
+    judged whose contract runs, and the label is a cancellation within ``horizon_days``, or a term
+    that ends within them and is not renewed by ``grace_days`` after its end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    horizon_days: int = Field(
-        90, ge=7, le=730, description="Days without a purchase that count as churn."
+    definition: Literal["purchase", "contract"] = Field(
+        "purchase", description="What churn is: no purchase, or a contract that ends."
     )
+    horizon_days: int = Field(90, ge=7, le=730, description="Days that the label looks ahead.")
     active_days: int = Field(
-        180, ge=7, le=1460, description="A customer is judged who bought within these days."
+        180,
+        ge=7,
+        le=1460,
+        description="Purchases: a customer is judged who bought within these days.",
+    )
+    grace_days: int = Field(
+        30,
+        ge=0,
+        le=365,
+        description="Contracts: days after a term's end in which a renewal still counts.",
     )
     step_days: int = Field(15, ge=1, le=365, description="Days between two dates to learn from.")
     grid_dates: int = Field(36, ge=1, le=120, description="Most dates to learn from.")
@@ -69,6 +83,25 @@ class ChurnConfig(BaseModel):
         return self
 
     @property
+    def known_days(self) -> int:
+        """Days after a date at which its labels are complete."""
+        return self.horizon_days + (self.grace_days if self.definition == "contract" else 0)
+
+    @property
+    def described(self) -> str:
+        """The definition as a sentence."""
+        if self.definition == "contract":
+            return (
+                f"a cancellation within {self.horizon_days} days, or a term that ends within them "
+                f"and is not renewed by {self.grace_days} days after its end, among customers "
+                "whose contract runs"
+            )
+        return (
+            f"no purchase or renewal within {self.horizon_days} days, among customers with one in "
+            f"the last {self.active_days} days"
+        )
+
+    @property
     def recent_days(self) -> int:
         """Days of the shorter label that says early how customers have bought of late.
 
@@ -80,4 +113,4 @@ class ChurnConfig(BaseModel):
     @property
     def least_history_days(self) -> int:
         """Days of purchases without which nothing can be learnt and tested."""
-        return self.min_history_days + 2 * self.horizon_days
+        return self.min_history_days + 2 * self.known_days

@@ -28,6 +28,7 @@ from training.churn.config import ChurnConfig
 RECENCY = "purchase_recency_days"
 PURCHASES = "purchases"
 TENURE = "purchase_first_days"
+TERM_LEFT = "term_left_days"
 KEYS = ("customer_id", "as_of")
 YEAR = timedelta(days=364)
 """A year in whole weeks, so that weekdays stand where they stood."""
@@ -48,6 +49,12 @@ class ChurnSource(Protocol):
         self, as_ofs: Sequence[datetime], *, horizon_days: int, active_days: int
     ) -> pa.Table:
         """Return ``customer_id``, ``as_of``, ``churned`` of the customers active then."""
+        ...
+
+    def contract_labels(
+        self, as_ofs: Sequence[datetime], *, horizon_days: int, grace_days: int
+    ) -> pa.Table:
+        """Return the same of the customers whose contract ran then."""
         ...
 
 
@@ -162,17 +169,27 @@ def load_history(
     Raises:
         TooLittleDataError: No date of the grid has complete labels and enough customers.
     """
-    horizon = timedelta(days=config.horizon_days)
+    horizon = timedelta(days=config.known_days)
     now = source.customers([as_of]).to_pandas()
     names = tuple(name for name in now.columns if name not in (*KEYS, *CARRIED_NAMES))
-    _check_names(names)
+    _check_names(names, config=config)
+    if now[list(names)].empty or now[TENURE].isna().all():
+        raise TooLittleDataError(
+            f"churn training data as of {as_of.isoformat()}",
+            got=f"`{TENURE}` missing for everyone: nobody had bought by then",
+            expected="purchases before it",
+            remedy="load `purchases`, or choose a later as-of",
+        )
     longest = now[TENURE].max()
-    start = as_of - timedelta(days=0 if np.isnan(longest) else float(longest))
+    start = as_of - timedelta(days=float(longest))
     grid = _grid(as_of, start=start, config=config)
     labels = _labels(source, grid, config)
     recent = timedelta(days=config.recent_days)
-    soon = _silent_shares(source, (as_of - recent, *grid), config)
-    moments = sorted({*labels, *soon, *_demand_moments((as_of, *labels), horizon, start=start)})
+    buying = config.definition == "purchase"
+    soon = _silent_shares(source, (as_of - recent, *grid), config) if buying else {}
+    # Contracts end by their terms, whatever the season of purchases.
+    counted = _demand_moments((as_of, *labels), horizon, start=start) if buying else set()
+    moments = sorted({*labels, *soon, *counted})
     surprises: dict[datetime, float] = {}
     found: list[AsOf] = []
     demand: dict[datetime, float] = {}
@@ -188,19 +205,21 @@ def load_history(
             if at in labels:
                 histories[at] = _histories(rows, names)
                 date = _as_of(at, rows, labels[at], names=names, config=config)
-                outlook = plain_outlook(
-                    fit_btyd(histories[at]),
-                    date.features,
-                    names=names,
-                    ahead_days=config.horizon_days,
-                )
-                found.append(replace(date, plain=outlook))
+                if buying:
+                    outlook = plain_outlook(
+                        fit_btyd(histories[at]),
+                        date.features,
+                        names=names,
+                        ahead_days=config.horizon_days,
+                    )
+                    date = replace(date, plain=outlook)
+                found.append(date)
         progress(min(done + _DATES_AT_ONCE, len(moments)) / len(moments))
     dates = tuple(
-        replace(date, pace=_pace(demand[date.at + horizon], date.population))
+        replace(date, pace=_pace(demand.get(date.at + horizon, 0.0), date.population))
         for date in reversed(found)
     )
-    active = now[now[RECENCY] <= config.active_days]
+    active = now[now[TERM_LEFT] > 0] if not buying else now[now[RECENCY] <= config.active_days]
     return History(
         names=names,
         as_of=as_of,
@@ -215,8 +234,9 @@ def load_history(
     )
 
 
-def _check_names(names: Sequence[str]) -> None:
-    missing = [name for name in INPUTS if name not in names]
+def _check_names(names: Sequence[str], *, config: ChurnConfig) -> None:
+    wanted_names = (*INPUTS, TERM_LEFT) if config.definition == "contract" else INPUTS
+    missing = [name for name in wanted_names if name not in names]
     if missing or not _windows(names):
         wanted = missing or [f"{PURCHASES}_<days>d"]
         raise ContractError(
@@ -231,7 +251,7 @@ def _grid(as_of: datetime, *, start: datetime, config: ChurnConfig) -> list[date
     """Return the dates with complete labels and enough history, the most recent first."""
     first = start + timedelta(days=config.min_history_days)
     dates = [
-        as_of - timedelta(days=config.horizon_days + i * config.step_days)
+        as_of - timedelta(days=config.known_days + i * config.step_days)
         for i in range(config.grid_dates)
     ]
     found = [at for at in dates if at >= first]
@@ -260,9 +280,7 @@ def _labels(
     source: ChurnSource, grid: Sequence[datetime], config: ChurnConfig
 ) -> dict[datetime, pd.Series[float]]:
     """Return the labels by date, each indexed by customer, of dates with enough customers."""
-    frame = source.labels(
-        sorted(grid), horizon_days=config.horizon_days, active_days=config.active_days
-    ).to_pandas()
+    frame = _labelled(source, sorted(grid), config).to_pandas()
     found = {
         at: pd.Series(rows["churned"].to_numpy(dtype=float), index=rows["customer_id"])
         for at in grid
@@ -272,12 +290,24 @@ def _labels(
     if not enough:
         raise TooLittleDataError(
             "churn training data",
-            got=f"at most {max(len(rows) for rows in found.values())} customers with a purchase "
-            f"in {config.active_days} days",
+            got=f"at most {max(len(rows) for rows in found.values())} customers "
+            + (
+                f"with a purchase in {config.active_days} days"
+                if config.definition == "purchase"
+                else "whose contract ran"
+            ),
             expected=f"at least {config.min_customers}",
             remedy="load more customers' `purchases`, or set a smaller `min_customers`",
         )
     return enough
+
+
+def _labelled(source: ChurnSource, moments: Sequence[datetime], config: ChurnConfig) -> pa.Table:
+    if config.definition == "contract":
+        return source.contract_labels(
+            moments, horizon_days=config.horizon_days, grace_days=config.grace_days
+        )
+    return source.labels(moments, horizon_days=config.horizon_days, active_days=config.active_days)
 
 
 def _silent_shares(

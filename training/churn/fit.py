@@ -8,7 +8,7 @@ months ahead is then set from the dates' intercepts and from the pace of purchas
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,12 +23,13 @@ from serving.models.churn.linear import LinearScore, log_scaled
 from training.churn.btyd import fit_btyd
 from training.churn.config import ChurnConfig
 from training.churn.data import PURCHASES, RECENCY, AsOf, History, log_odds, plain_outlook
-from training.churn.level import Level, level_ahead, level_of
+from training.churn.level import Level, carried, level_ahead, level_carried, level_of
 
 SLOPE_RANGE = (0.5, 1.5)
 _NEWTON_STEPS = 30
+_LINEAR_ROWS = 100_000
 LINEAR_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_MONOTONE = {f"{PURCHASES}_": -1, RECENCY: 1}
+_MONOTONE = {f"{PURCHASES}_": -1, RECENCY: 1, "btyd_": -1, "silence_": 1}
 """Prefixes of feature names in which the risk is known to fall or rise."""
 
 
@@ -136,18 +137,44 @@ def fit_at(
         linear_weight=weight,
         slope=slope,
         ridge=ridge,
-        level=level_ahead(
-            dates,
-            slope * _blend(learners.raw(features), weight),
-            plain=plain_outlook(
-                derived.btyd, features, names=history.names, ahead_days=config.horizon_days
-            ),
-            recent=history.surprise(at),
-            pace_ahead=history.pace_ahead(at, population=population),
+        level=_level(
+            history,
+            at,
+            lambda some: slope * _blend(learners.raw(some), weight),
+            learners=learners,
+            features=features,
+            population=population,
+            config=config,
         ),
         learnt=tuple(date.at for date in learn),
         calibrated=tuple(date.at for date in calibrate),
         dates=tuple(date.at for date in dates),
+    )
+
+
+def _level(
+    history: History,
+    at: datetime,
+    blend: Callable[[Float64], Float64],
+    *,
+    learners: Learners,
+    features: Float64,
+    population: int,
+    config: ChurnConfig,
+) -> Level:
+    dates, scores = history.before(at), blend(features)
+    if config.definition == "contract":
+        levels = [level_of(blend(date.features), date.base_rate) for date in dates]
+        rate = float(np.mean(1 / (1 + np.exp(-(scores + carried(levels))))))
+        return level_carried(dates, levels, rate=rate)
+    return level_ahead(
+        dates,
+        scores,
+        plain=plain_outlook(
+            learners.derived.btyd, features, names=history.names, ahead_days=config.horizon_days
+        ),
+        recent=history.surprise(at),
+        pace_ahead=history.pace_ahead(at, population=population),
     )
 
 
@@ -207,7 +234,7 @@ def learn_from(
     return Learners(
         names=tuple(names),
         derived=derived,
-        linear=fit_linear(features, churned, which=which, ridge=ridge),
+        linear=fit_linear(*_some(features, churned, which), ridge=ridge),
         booster=_fit_trees(
             features, churned, offset=offset, names=(*names, *DERIVED), config=config
         ),
@@ -224,9 +251,10 @@ def best_ridge(
 ) -> float:
     """Return the penalty of the least log loss on later dates, their own level given."""
     features, churned, which, _ = _rows(learn, derived=derived, names=names)
+    some = _some(features, churned, which)
 
     def loss(ridge: float) -> float:
-        linear = fit_linear(features, churned, which=which, ridge=ridge)
+        linear = fit_linear(*some, ridge=ridge)
         found = 0.0
         for date in calibrate:
             known = derived.joined(date.features, names=names)
@@ -249,7 +277,13 @@ def _rows(
     return features, churned, which, offset
 
 
-def fit_linear(features: Float64, churned: Float64, *, which: Any, ridge: float) -> LinearScore:
+def _some(features: Float64, churned: Float64, which: Any) -> tuple[Float64, Float64, Any]:
+    """Return every so many-th row: a few hundred weights need no more."""
+    step = 1 + len(features) // _LINEAR_ROWS
+    return features[::step], churned[::step], which[::step]
+
+
+def fit_linear(features: Float64, churned: Float64, which: Any, *, ridge: float) -> LinearScore:
     """Fit a ridge logistic regression with a free intercept a date, by Newton's method.
 
     Args:

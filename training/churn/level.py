@@ -114,6 +114,36 @@ def level_ahead(
     )
 
 
+def level_carried(dates: Sequence[AsOf], levels: Sequence[float], *, rate: float) -> Level:
+    """Return the level of past dates, carried over: half the most recent one's, half the mean.
+
+    For contracts, whose scores hold the ends of their terms: no season of purchases moves them.
+
+    Args:
+        dates: Dates learnt from, the most recent first.
+        levels: The level of each, as ``level_of`` gives it.
+        rate: Share expected to churn with that level.
+    """
+    return Level(
+        value=carried(levels),
+        rate=rate,
+        plain_rate=rate,
+        surprise=0.0,
+        pace_slope=0.0,
+        pace_ahead=None,
+        by_date=tuple((date.at, date.base_rate, date.base_rate, None) for date in dates),
+    )
+
+
+def carried(levels: Sequence[float]) -> float:
+    """Return half the first level plus half the mean.
+
+    >>> carried([1.0, 0.0])
+    0.75
+    """
+    return float(0.5 * levels[0] + 0.5 * np.mean(levels))
+
+
 def _miss(date: AsOf) -> float:
     """Return by how much the rate came out above the plain one, in log-odds."""
     return log_odds(date.base_rate) - log_odds(date.plain.rate) if date.plain else 0.0

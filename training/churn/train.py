@@ -12,7 +12,7 @@ import importlib.metadata
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -252,8 +252,7 @@ def _card(
     dates = [date for date in history.dates if date.at in set(fitted.dates)]
     return {
         "model": "churn",
-        "definition": f"no purchase or renewal within {config.horizon_days} days, among customers "
-        f"with one in the last {config.active_days} days",
+        "definition": config.described,
         "horizon_days": config.horizon_days,
         "active_days": config.active_days,
         "trained_at": now.isoformat(),
@@ -263,12 +262,18 @@ def _card(
         "history_start": history.start.isoformat(),
         "population": len(history.today),
         "base_rates": [
-            {"as_of": d.at.isoformat(), "customers": d.population, "churned": d.base_rate}
+            {
+                "as_of": d.at.isoformat(),
+                "until": (d.at + timedelta(days=config.horizon_days)).isoformat(),
+                "customers": d.population,
+                "churned": d.base_rate,
+            }
             for d in dates
         ],
         "expected_rate": fitted.level.rate,
         "metrics": metrics,
         "backtest": [t.row() for t in tested],
+        "reliability": {t.at.isoformat(): t.reliability.to_dict(orient="records") for t in tested},
         "calibration": {
             "linear_weight": fitted.linear_weight,
             "slope": fitted.slope,
@@ -287,22 +292,30 @@ def _card(
             "calibrated_on": [at.isoformat() for at in fitted.calibrated],
         },
         "tiers": dict(zip(TIERS[:-1], config.tier_shares, strict=True)),
+        "definition_kind": config.definition,
+        "grace_days": config.grace_days if config.definition == "contract" else None,
         "feature_names": list(history.names),
         "config": config.model_dump(mode="json"),
-        "warnings": _warnings(fitted, tested, config=config),
+        "warnings": _warnings(history, fitted, tested, config=config),
         "versions": {
             name: importlib.metadata.version(name) for name in ("lightgbm", "numpy", "pandas")
         },
     }
 
 
-def _warnings(fitted: Fitted, tested: Sequence[Tested], *, config: ChurnConfig) -> list[str]:
+def _warnings(
+    history: History, fitted: Fitted, tested: Sequence[Tested], *, config: ChurnConfig
+) -> list[str]:
     said = []
+    missing = np.all([np.isnan(date.features).all(axis=0) for date in history.dates], axis=0)
+    if missing.any():
+        names = ", ".join(f"`{n}`" for n, gone in zip(history.names, missing, strict=True) if gone)
+        said.append(f"features that no customer has, which were not learnt from: {names}")
     if len(tested) < config.test_dates:
         said.append(f"history allows {len(tested)} of {config.test_dates} test dates")
     if not fitted.calibrated:
         said.append("history is too short to hold dates out for calibration")
-    if fitted.level.pace_ahead is None:
+    if config.definition == "purchase" and fitted.level.pace_ahead is None:
         said.append("history is shorter than a year: the season ahead is not known")
     return said
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from serving.models.churn.trees import TreeTables
 CHURN_BUNDLE_KIND = "churn-bundle"
 CHURN_BUNDLE_SCHEMA = 2
 SCORING_FILE = "scoring.json"
-DERIVED_FILE = "derived.json"
 LINEAR_FILE = "linear.json"
 REASONS_FILE = "reasons.json"
 TREES_FILE = "trees.npz"
@@ -40,11 +39,15 @@ GOLDEN_FILE = "golden.npz"
 
 TIERS = ("critical", "high", "medium", "low")
 STATES = ("scored", "lapsed", "never_bought")
-STATE_WARNINGS = (
-    None,
-    "not scored: no purchase in the last {active_days} days",
-    "not scored: no purchase yet",
-)
+STATE_WARNINGS = {
+    "purchase": (
+        None,
+        "not scored: no purchase in the last {active_days} days",
+        "not scored: no purchase yet",
+    ),
+    "contract": (None, "not scored: the contract has ended", "not scored: no contract yet"),
+}
+"""By definition of churn, what to say of a customer in each state."""
 
 _CHUNK = 8192
 
@@ -101,6 +104,8 @@ class Scoring:
         recency_feature: Days since the last purchase; missing where there was none.
         active_days: Greatest recency in days that the model may judge.
         tier_from: Least probability of each tier but the last, from the highest risk down.
+        definition: Whom the model may judge: who bought of late, or whose contract runs.
+        term_feature: Contracts: days until the paid term ends; missing where there is none.
     """
 
     linear_weight: float
@@ -109,6 +114,8 @@ class Scoring:
     recency_feature: str
     active_days: float
     tier_from: tuple[float, ...]
+    definition: Literal["purchase", "contract"] = "purchase"
+    term_feature: str | None = None
 
 
 class ChurnModel:
@@ -118,10 +125,10 @@ class ChurnModel:
         artefact: The verified bundle.
         feature_names: The features in the order of a row's values.
         scoring: Blend, calibration, population and tiers.
-        derived: What the learners see beside the features.
         linear: The logistic regression.
         trees: The boosted trees.
         book: Reasons in words.
+        derived: What the learners see beside the features; None where that is nothing.
     """
 
     def __init__(
@@ -130,10 +137,10 @@ class ChurnModel:
         *,
         feature_names: Sequence[str],
         scoring: Scoring,
-        derived: Derived,
         linear: LinearScore,
         trees: TreeTables,
         book: ReasonBook,
+        derived: Derived | None = None,
     ) -> None:
         self.artefact = artefact
         self.feature_names = tuple(feature_names)
@@ -142,8 +149,11 @@ class ChurnModel:
         self._derived = derived
         self._linear = linear
         self._trees = trees
-        self._groups = book.indicator((*self.feature_names, *DERIVED))
-        self._recency = self.feature_names.index(scoring.recency_feature)
+        seen = self.feature_names if derived is None else (*self.feature_names, *DERIVED)
+        self._groups = book.indicator(seen)
+        self._by_term = scoring.definition == "contract"
+        judged = scoring.term_feature if self._by_term else scoring.recency_feature
+        self._judged = self.feature_names.index(str(judged))
 
     @property
     def card(self) -> dict[str, Any]:
@@ -202,7 +212,9 @@ class ChurnModel:
         """
         self._check(features)
         share, slope = self.scoring.linear_weight, self.scoring.slope
-        known = self._derived.joined(features, names=self.feature_names)
+        known = features
+        if self._derived is not None:
+            known = self._derived.joined(features, names=self.feature_names)
         by_tree, raw = self._trees.of(np.ascontiguousarray(known.T))
         by_line = self._linear.grouped(known, groups=self._groups)
         groups = slope * (share * by_line + (1 - share) * by_tree)
@@ -217,7 +229,7 @@ class ChurnModel:
         """Return what a reader should know of each customer."""
         said = [
             () if text is None else (text.format(active_days=f"{self.active_days:g}"),)
-            for text in STATE_WARNINGS
+            for text in STATE_WARNINGS[self.scoring.definition]
         ]
         return [said[state] for state in scores.state.tolist()]
 
@@ -252,10 +264,11 @@ class ChurnModel:
             )
 
     def _population(self, features: Float64) -> tuple[Any, Bool]:
-        recency = features[:, self._recency]
+        judged = features[:, self._judged]
         state = np.zeros(len(features), dtype=np.int8)
-        state[recency > self.scoring.active_days] = STATES.index("lapsed")
-        state[np.isnan(recency)] = STATES.index("never_bought")
+        over = judged <= 0 if self._by_term else judged > self.scoring.active_days
+        state[over] = STATES.index("lapsed")
+        state[np.isnan(judged)] = STATES.index("never_bought")
         return state, state == 0
 
     def _score(self, features: Float64) -> ChurnScores:
@@ -305,16 +318,17 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
     """
     try:
         scoring = artefact.json(SCORING_FILE)
+        derived = scoring.pop("derived", None)
         with np.load(artefact.file(TREES_FILE), allow_pickle=False) as stored:
             trees = TreeTables.from_arrays(stored)
         return ChurnModel(
             artefact,
             feature_names=scoring.pop("feature_names"),
             scoring=Scoring(**{**scoring, "tier_from": tuple(scoring["tier_from"])}),
-            derived=Derived.from_document(artefact.json(DERIVED_FILE)),
             linear=LinearScore.from_document(artefact.json(LINEAR_FILE)),
             trees=trees,
             book=ReasonBook.from_document(artefact.json(REASONS_FILE)),
+            derived=None if derived is None else Derived.from_document(derived),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedArtefactError(
