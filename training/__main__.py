@@ -34,6 +34,7 @@ from features.terminal import console as terminal
 from features.terminal import grid
 from training import accuracy, bad_days, propose, service_level
 from training import ledger as ledgers
+from training.leakage import command as leakage
 from training.tracking import Tracking, Version
 
 if TYPE_CHECKING:
@@ -322,6 +323,8 @@ def _age(since: datetime) -> str:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
 
+
+leakage.register(app, clock=_clock, progress=_progress)
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

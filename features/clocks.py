@@ -1,0 +1,165 @@
+"""Whether a table's two clocks can be believed: counts of rows that contradict them.
+
+A row says when it happened and when it was known. Where the second is stated too early, or rows
+are changed without a word in it, features see what nobody knew at the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+
+from features.contracts import TABLES, Table
+from features.engine import Engine
+from features.lake import Lake
+from features.windows import second_of
+
+SITTING = timedelta(hours=1)
+"""Loads that follow each other within this time are one: parts of one history."""
+ENDED_SECONDS = 3_600
+"""A contact may be known so long before its end: clocks differ, and ends are rounded."""
+
+_AHEAD = ("calendar",)
+_STATES = {
+    "purchases": ("confirmed_at", "shipped_at", "completed_at"),
+    "customers": ("joined_at",),
+    "overrides": ("withdrawn_at",),
+}
+_GROUPS = {"interactions": "queue", "intervals": "queue", "purchases": "kind", "calendar": "kind"}
+"""What tells two sources of one table apart, where something does."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Rows of one table that contradict their clocks.
+
+    Attributes:
+        table: The table.
+        rows: Rows in all, every version by itself.
+        early: Rows that were known before they happened.
+        states: By column, rows that state a moment later than when the row was known.
+        unended: Contacts that were known, with how long they took, before they ended.
+        results: Contacts with a result: resolved or not, a survey's answer, a transfer.
+        settled: Those among them whose result was known when they began, or before.
+        backdated: Rows that say they were known at an earlier load of their time, which did not
+            bring them.
+        overwritten: Versions that no as-of sees any more, because a later load brought another
+            one under the same ``available_at``.
+    """
+
+    table: str
+    rows: int
+    early: int
+    states: dict[str, int]
+    unended: int
+    results: int
+    settled: int
+    backdated: int
+    overwritten: int
+
+
+def read_clocks(lake: Lake) -> tuple[Clocks, ...]:
+    """Count, for each table that was loaded, the rows that contradict their clocks."""
+    with Engine() as engine:
+        return tuple(
+            _clocks(engine, engine.scan(lake.files(name, version), TABLES[name]), TABLES[name])
+            for name, version in sorted(lake.versions().items())
+        )
+
+
+def last_purchase(lake: Lake) -> tuple[datetime | None, int]:
+    """Return the last purchase or renewal, and the longest time without one, in whole days."""
+    with Engine() as engine:
+        rows = engine.scan(lake.files("purchases"), TABLES["purchases"])
+        bought = rows.filter(rows.kind.isin(("purchase", "renewal")))
+        days = bought.select(day=second_of(bought.purchased_at) // 86_400).distinct()
+        gap = days.day - days.day.lag().over(ibis.window(order_by=days.day))
+        gaps = days.select(gap=gap)
+        longest = engine.arrow(gaps.aggregate(gap=gaps.gap.max()))["gap"][0].as_py()
+        last = engine.arrow(bought.aggregate(last=bought.purchased_at.max()))["last"][0].as_py()
+        return None if last is None else last.replace(tzinfo=UTC), int(longest or 0)
+
+
+def _clocks(engine: Engine, rows: ir.Table, contract: Table) -> Clocks:
+    happens = None if contract.name in _AHEAD else contract.event_time
+    known = rows.available_at
+    counted = {
+        "rows": rows.count(),
+        "early": (known < rows[happens]).sum() if happens else ibis.literal(0),
+        **{name: (rows[name] > known).sum() for name in _STATES.get(contract.name, ())},
+    }
+    if contract.name == "interactions":
+        result, begun = _has_result(rows), known <= rows.started_at
+        counted |= {
+            "unended": _unended(rows).sum(),
+            "results": result.sum(),
+            "settled": (result & begun).sum(),
+        }
+    found = engine.arrow(rows.aggregate(**counted)).to_pylist()[0]
+    return Clocks(
+        table=contract.name,
+        rows=found["rows"],
+        early=found["early"] or 0,
+        states={name: found[name] or 0 for name in _STATES.get(contract.name, ())},
+        **{name: found.get(name) or 0 for name in ("unended", "results", "settled")},
+        backdated=_backdated(engine, rows, contract, happens or "available_at"),
+        overwritten=_overwritten(engine, rows, contract),
+    )
+
+
+def _unended(rows: ir.Table) -> ir.BooleanColumn:
+    started, known = second_of(rows.started_at), second_of(rows.available_at)
+    seconds = rows.wait_seconds.coalesce(0.0) + rows.handle_seconds.coalesce(0.0)
+    return started + seconds > known + ENDED_SECONDS
+
+
+def _has_result(rows: ir.Table) -> ir.BooleanColumn:
+    return (
+        rows.resolved.notnull()
+        | rows.csat.notnull()
+        | rows.nps.notnull()
+        | rows.outcome.isin(("resolved", "transferred"))
+    )
+
+
+def _backdated(engine: Engine, rows: ir.Table, contract: Table, happens: str) -> int:
+    """Return rows that claim to have been known at a load that spans their time without them."""
+    group = _GROUPS.get(contract.name)
+    rows = rows.mutate(part=rows[group] if group else ibis.literal(""), happened=rows[happens])
+    loads = engine.arrow(
+        rows.group_by("part", "load_id").aggregate(
+            loaded_at=rows.loaded_at.max(), first=rows.happened.min(), last=rows.happened.max()
+        )
+    ).to_pylist()
+    total = 0
+    for part in sorted({load["part"] for load in loads}):
+        own = sorted((x for x in loads if x["part"] == part), key=lambda x: x["loaded_at"])
+        for i, load in enumerate(own):
+            before = [x for x in own[:i] if load["loaded_at"] - x["loaded_at"] > SITTING]
+            if not before:
+                continue
+            some = rows.filter(
+                (rows.part == part)
+                & (rows.load_id == load["load_id"])
+                & (rows.happened >= min(x["first"] for x in before))
+                & (rows.happened < max(x["last"] for x in before))
+                & (rows.available_at < max(x["loaded_at"] for x in before) - SITTING)
+            )
+            total += int(engine.arrow(some.aggregate(n=some.count()))["n"][0].as_py())
+    return total
+
+
+def _overwritten(engine: Engine, rows: ir.Table, contract: Table) -> int:
+    """Return versions that lost their moment to another load's."""
+    unseen = rows.filter(rows.superseded_at == rows.available_at)
+    keys: Sequence[str] = (*contract.key, "available_at")
+    winners = rows.filter(rows.superseded_at.isnull() | (rows.superseded_at > rows.available_at))
+    pairs = unseen.select(*keys, lost=unseen.load_id).inner_join(
+        winners.select(*keys, won=winners.load_id), list(keys)
+    )
+    pairs = pairs.filter(pairs.lost != pairs.won)
+    return int(engine.arrow(pairs.aggregate(n=pairs.count()))["n"][0].as_py())

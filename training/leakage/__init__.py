@@ -1,0 +1,1 @@
+"""Whether a model learns from what nobody could know: ``python -m training leakage``."""

@@ -1,0 +1,317 @@
+"""One audit of a home: its tables, features, labels, splits and published bundle."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from features.artefact import current_id
+from features.calendar import Float64
+from features.clocks import last_purchase, read_clocks
+from features.errors import HorizonError, TooLittleDataError
+from features.home import Home, ModelName
+from features.lake import Lake
+from features.past import copy_until
+from features.store import FeatureStore
+from serving.models.churn.model import open_churn_model
+from training.churn.config import ChurnConfig
+from training.churn.data import KEYS, AsOf, ChurnSource, History, load_history
+from training.churn.train import dates_to_test
+from training.leakage import replay, splits, strength
+from training.leakage.card import judge_card
+from training.leakage.tables import judge_clocks
+from training.leakage.verdict import Verdict, leak, passed, unjudged
+from training.leakage.volume import replayed_volume
+
+Progress = Callable[[str, float], None]
+"""Told the step under way, in words, and the share that is done, in [0, 1]."""
+Wrap = Callable[[FeatureStore], ChurnSource]
+"""Makes the source that is trained from out of a store: columns of one's own beside ours."""
+
+ONE_ROW = "one row a customer and date"
+VOLUME_DAYS = 28
+"""How long before the as-of the history of contacts is computed again."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        model: Whose data were audited.
+        as_of: The moment that they look back from.
+        verdicts: One a check.
+    """
+
+    model: ModelName
+    as_of: datetime
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def leaks(self) -> tuple[Verdict, ...]:
+        """The checks that found a leak."""
+        return tuple(v for v in self.verdicts if v.passed is False)
+
+
+class _Steps:
+    """Runs the steps of an audit one after the other, and keeps what each took."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total, self._progress, self._done = total, progress, 0
+        self.verdicts: list[Verdict] = []
+
+    def run(self, title: str, step: Callable[[], Iterable[Verdict]]) -> None:
+        if self._progress is not None:
+            self._progress(title, self._done / self._total)
+        started = time.perf_counter()
+        found = tuple(step())
+        each = (time.perf_counter() - started) / max(len(found), 1)
+        self.verdicts += [replace(verdict, seconds=each) for verdict in found]
+        self._done += 1
+
+
+def audit_churn(
+    home: Home,
+    *,
+    config: ChurnConfig,
+    now: datetime,
+    as_of: datetime | None = None,
+    wrap: Wrap | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Audit what a churn model would learn from.
+
+    Args:
+        home: Its lake and, where there is one, its published bundle.
+        config: Horizon, grid and sizes, as training uses them.
+        now: The time, aware UTC.
+        as_of: The moment to look back from; by default the latest that the data allow.
+        wrap: What training reads from, made of a store; by default the store itself.
+        progress: Told how far it is.
+
+    Raises:
+        HorizonError: ``as_of`` lies in the future.
+        TooLittleDataError: No event was loaded.
+    """
+    source_of: Wrap = wrap or (lambda store: store)
+    steps = _Steps(6, progress)
+    lake = Lake(home.lake)
+    with FeatureStore(home) as store:
+        moment = _moment(store, as_of, now)
+        source = source_of(store)
+        steps.run("reading both clocks", lambda: judge_clocks(read_clocks(lake)))
+        history = _History(source, as_of=moment, config=config)
+        steps.run("splits", lambda: _splits(history, lake, moment, config))
+        steps.run("strength of columns", lambda: _columns(source, history, config))
+        steps.run("stability", lambda: [_stable(history)])
+        at = _replay_dates(history, moment, config)
+        steps.run("replay", lambda: _replays(home, source, source_of, at, now))
+    steps.run("bundle", lambda: _bundle(home))
+    return Audit("churn", moment, tuple(steps.verdicts))
+
+
+def audit_volume(
+    home: Home,
+    *,
+    now: datetime,
+    as_of: datetime | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Audit what a volume model would learn from: both clocks, and a replay of its histories.
+
+    Raises:
+        HorizonError: ``as_of`` lies in the future.
+        TooLittleDataError: No event was loaded.
+    """
+    steps = _Steps(2, progress)
+    lake = Lake(home.lake)
+    with FeatureStore(home) as store:
+        moment = _moment(store, as_of, now)
+        steps.run("reading both clocks", lambda: judge_clocks(read_clocks(lake)))
+
+        def again() -> list[Verdict]:
+            at = moment - timedelta(days=VOLUME_DAYS)
+            with tempfile.TemporaryDirectory() as folder, _past(home, folder, at, now) as past:
+                return [replayed_volume(store, past, at=at)]
+
+        steps.run("replay", again)
+    return Audit("volume", moment, tuple(steps.verdicts))
+
+
+def _moment(store: FeatureStore, as_of: datetime | None, now: datetime) -> datetime:
+    moment = as_of or store.latest(now=now)
+    if moment > now:
+        raise HorizonError(
+            f"as-of {moment.isoformat()}",
+            got="a moment in the future",
+            expected=f"at most {now.isoformat()}",
+            remedy="leave --as-of out to use the latest moment that the data allow",
+        )
+    return moment
+
+
+class _History:
+    """What training would read, or why it would not."""
+
+    def __init__(self, source: ChurnSource, *, as_of: datetime, config: ChurnConfig) -> None:
+        self._source, self._as_of, self._config = source, as_of, config
+        self.why = ""
+
+    @cached_property
+    def found(self) -> History | None:
+        """The grid of dates; None where training would refuse."""
+        try:
+            return load_history(
+                self._source, as_of=self._as_of, config=self._config, progress=lambda _share: None
+            )
+        except TooLittleDataError as error:
+            self.why = str(error)
+            return None
+
+    @cached_property
+    def tested(self) -> tuple[AsOf, ...]:
+        """Return the dates that training tests on, the most recent first."""
+        if self.found is None:
+            return ()
+        try:
+            return dates_to_test(self.found, config=self._config)
+        except TooLittleDataError as error:
+            self.why = str(error)
+            return ()
+
+
+def _splits(
+    history: _History, lake: Lake, as_of: datetime, config: ChurnConfig
+) -> tuple[Verdict, ...]:
+    names = (splits.APART, splits.GAP, splits.CALIBRATION, splits.TWICE, splits.COMPLETE)
+    if history.found is None or not history.tested:
+        return tuple(unjudged(name, history.why) for name in names)
+    last, silence = last_purchase(lake)
+    until = as_of
+    if last is not None:
+        # A shop may be shut for as long as it ever was.
+        until = min(as_of, last + timedelta(days=silence + 1))
+    return splits.audit_splits(
+        splits.training_plan(history.found, config=config),
+        horizon=history.found.horizon,
+        known_until=until,
+    )
+
+
+def _columns(source: ChurnSource, history: _History, config: ChurnConfig) -> list[Verdict]:
+    names = (strength.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
+    if history.found is None or not history.tested:
+        return [unjudged(name, history.why) for name in names]
+    found = history.found
+    by_date = []
+    for date in history.tested:
+        whole, orders, twice = _read_date(source, date.at, names=found.names, config=config)
+        judged = strength.Judged(whole, found.before(date.at), found.names)
+        echo = strength.judge_echo(whole, found.names)
+        by_date.append([echo, *strength.judge_columns(judged, orders=orders), twice])
+    return [_worst(verdicts) for verdicts in zip(*by_date, strict=True)]
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return a leak of any date, else what was judged at the most recent one."""
+    order = {False: 0, True: 1, None: 2}
+    return min(verdicts, key=lambda verdict: order[verdict.passed])
+
+
+def _read_date(
+    source: ChurnSource, at: datetime, *, names: Sequence[str], config: ChurnConfig
+) -> tuple[AsOf, list[strength.Probe], Verdict]:
+    rows = source.customers([at]).to_pandas()
+    labels = source.labels(
+        [at], horizon_days=config.horizon_days, active_days=config.active_days
+    ).to_pandas()
+    rows["row"] = np.arange(len(rows), dtype=float)
+    labels["label_row"] = np.arange(len(labels), dtype=float)
+    twice = int(rows[KEYS[0]].duplicated().sum() + labels[KEYS[0]].duplicated().sum())
+    both = rows.merge(labels[[KEYS[0], "churned", "label_row"]], on=KEYS[0])
+    if len(both) > config.rows_per_date:
+        both = both.sample(config.rows_per_date, random_state=config.seed)
+    date = AsOf(
+        at=at,
+        features=both[list(names)].to_numpy(dtype=float),
+        churned=both["churned"].to_numpy(dtype=float),
+        population=len(labels),
+        pace=None,
+    )
+    return date, _orders(both), _once(at, twice)
+
+
+def _once(at: datetime, twice: int) -> Verdict:
+    if twice:
+        return leak(
+            ONE_ROW,
+            f"as of {at:%Y-%m-%d}, {twice:,} rows repeat a customer",
+            "join what is added one row a customer, so that no customer counts twice",
+            rows=twice,
+        )
+    return passed(ONE_ROW, f"each customer stands once as of {at:%Y-%m-%d}")
+
+
+def _orders(rows: pd.DataFrame) -> list[strength.Probe]:
+    """Return the orders that customers stand in, those that are equal once."""
+    ids = rows[KEYS[0]]
+    digits = pd.to_numeric(ids.str.extract(r"(\d{1,15})\D*$")[0], errors="coerce")
+    orders = {
+        "order of ids": ids.rank(method="dense"),
+        "number in the ids": digits,
+        "order of rows": rows["row"],
+        "order of label rows": rows["label_row"],
+    }
+    found: dict[bytes, strength.Probe] = {}
+    for name, values in orders.items():
+        place: Float64 = values.rank(method="dense").to_numpy().astype(np.float64)
+        found.setdefault(place.tobytes(), strength.Probe(strength.ORDER, name, place, None))
+    return list(found.values())
+
+
+def _stable(history: _History) -> Verdict:
+    if history.found is None or not history.tested:
+        return unjudged(strength.STABLE, history.why)
+    found = history.found
+    date = history.tested[0]
+    return strength.judge_stability(strength.Judged(date, found.before(date.at), found.names))
+
+
+def _replay_dates(history: _History, as_of: datetime, config: ChurnConfig) -> list[datetime]:
+    if history.found is None:
+        return [as_of - timedelta(days=config.horizon_days)]
+    dates = [date.at for date in history.found.dates]
+    return sorted({dates[0], dates[len(dates) // 2]})
+
+
+def _replays(
+    home: Home, source: ChurnSource, source_of: Wrap, dates: Sequence[datetime], now: datetime
+) -> list[Verdict]:
+    found = []
+    for at in dates:
+        with tempfile.TemporaryDirectory() as folder, _past(home, folder, at, now) as past:
+            cut = source_of(past).customers([at])
+        found.append(replay.replayed(source.customers([at]), cut, at=at))
+    return [_worst(found)]
+
+
+def _past(home: Home, folder: str, at: datetime, now: datetime) -> FeatureStore:
+    past = Home(Path(folder))
+    copy_until(Lake(home.lake), Lake(past.lake), at=at, now=now)
+    return FeatureStore(past)
+
+
+def _bundle(home: Home) -> list[Verdict]:
+    root = home.bundles("churn")
+    id = current_id(root)
+    if id is None:
+        return []
+    return [judge_card(open_churn_model(root / id).card)]

@@ -1,0 +1,47 @@
+"""What a check for leaks found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check found.
+
+    Attributes:
+        check: The check's name.
+        passed: Whether it found no leak; None where there was nothing to judge.
+        found: What was found, in words.
+        evidence: The same in numbers.
+        remedy: What to do, where it did not pass.
+        seconds: What the check took.
+    """
+
+    check: str
+    passed: bool | None
+    found: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    remedy: str = ""
+    seconds: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return asdict(self)
+
+
+def passed(check: str, found: str, **evidence: Any) -> Verdict:
+    """Return a check that found no leak."""
+    return Verdict(check, True, found, evidence)
+
+
+def leak(check: str, found: str, remedy: str, **evidence: Any) -> Verdict:
+    """Return a check that found a leak."""
+    return Verdict(check, False, found, evidence, remedy)
+
+
+def unjudged(check: str, why: str) -> Verdict:
+    """Return a check that had nothing to judge."""
+    return Verdict(check, None, why)
