@@ -28,7 +28,7 @@ class Fitted:
     Attributes:
         version: The registered version; it is the challenger.
         as_of: The moment its data look back from, aware UTC.
-        warnings: What the feature store had to assume.
+        warnings: What the feature store had to assume, and what the model's card warns of.
     """
 
     version: Version
@@ -92,7 +92,7 @@ def fit(
             data_versions=store.versions,
             data_root=home.lake,
         )
-        return Fitted(version, moment, tuple(store.warnings))
+        return Fitted(version, moment, (*store.warnings, *trained.warnings))
 
 
 def _train(

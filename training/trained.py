@@ -33,6 +33,7 @@ class Trained:
         tables: Tables worth keeping beside the run, by file stem.
         figures: Pictures worth keeping beside the run, by file stem.
         lineage: Ids and versions of the data that it was made from, JSON-ready.
+        warnings: What a person should know of it.
     """
 
     model: ModelName
@@ -42,3 +43,4 @@ class Trained:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     lineage: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -84,12 +84,51 @@ def _floats_as_text(column: pa.Array) -> pa.Array:
     return pc.if_else(pa.array(empty), None, text)
 
 
-def to_string(column: pa.Array, *, is_id: bool) -> Cells:
-    """Return a column as text; an id that was exported as ``123.0`` is ``123``."""
+def to_string(column: pa.Array) -> Cells:
+    """Return a column as text."""
+    return Cells(as_text(column), ())
+
+
+def to_id(column: pa.Array, name: str) -> Cells:
+    """Return a column of ids as text; one that was exported as ``123.0`` is ``123``.
+
+    An id is text or a number: of anything else two may look alike, or one in two ways.
+
+    >>> to_id(pa.array([7.0, 8.5, 2.0**60]), "customer_id").values.to_pylist()
+    ['7', '8.5', None]
+    """
     text = as_text(column)
-    if is_id and pc.any(pc.ends_with(text, ".0")).as_py():
+    reason, bad = _no_id(column, text)
+    if bad.any():
+        text = pc.if_else(pa.array(bad), None, text)
+    if pc.any(pc.ends_with(text, ".0")).as_py():
         text = pc.replace_substring_regex(text, r"^(-?\d+)\.0$", r"\1")
-    return Cells(text, ())
+    problem = f"`{name}`: {reason} is no id; map a column of text or of numbers"
+    return Cells(text, (Problem(problem, bad),))
+
+
+def _no_id(column: pa.Array, text: pa.Array) -> tuple[str, Bool]:
+    """Return what is no id, in words, and where it stands."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_boolean(kind):
+        return "true or false", _flags(text.is_valid())
+    if pa.types.is_temporal(kind):
+        return "a time", _flags(text.is_valid())
+    if pa.types.is_floating(kind):
+        size = pc.abs(column.cast(pa.float64()))
+        return "a number beyond 2^53, which lost digits,", _flags(pc.greater_equal(size, _EXACT))
+    bad = _flags(pc.match_substring_regex(text, r"^(\{.*\}|\[.*\])$"))
+    for row in np.flatnonzero(bad):
+        bad[row] = _parses(text[row].as_py())
+    return "a list or an object", bad
+
+
+def _parses(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def to_float(column: pa.Array, name: str, *, decimal: str = ".", scale: float | None) -> Cells:

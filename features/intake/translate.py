@@ -134,7 +134,9 @@ def _typed(column: Column, source: ColumnSource, values: pa.Array, mapping: Mapp
         return cells.to_integer(values, column.name, decimal=decimal, scale=source.scale)
     if column.kind == "boolean":
         return cells.to_boolean(values, column.name)
-    return cells.to_string(values, is_id=column.name.endswith("_id"))
+    if column.name.endswith("_id"):
+        return cells.to_id(values, column.name)
+    return cells.to_string(values)
 
 
 def _sum(column: Column, source: ColumnSource, rows: pa.RecordBatch, mapping: Mapping) -> Cells:

@@ -167,13 +167,21 @@ def load_history(
         progress: Told the share done, in [0, 1].
 
     Raises:
-        TooLittleDataError: No date of the grid has complete labels and enough customers.
+        TooLittleDataError: No date of the grid has complete labels and enough customers, or
+            nobody was known at ``as_of``.
     """
     horizon = timedelta(days=config.known_days)
     now = source.customers([as_of]).to_pandas()
     names = tuple(name for name in now.columns if name not in (*KEYS, *CARRIED_NAMES))
     _check_names(names, config=config)
-    if now[list(names)].empty or now[TENURE].isna().all():
+    if now.empty:
+        raise TooLittleDataError(
+            f"as-of {as_of.isoformat()}",
+            got="a moment at which no customer was known",
+            expected="at least one customer with a row that happened and was known before it",
+            remedy="fit as of a later moment, or say in the mapping when rows were known",
+        )
+    if now[TENURE].isna().all():
         raise TooLittleDataError(
             f"churn training data as of {as_of.isoformat()}",
             got=f"`{TENURE}` missing for everyone: nobody had bought by then",

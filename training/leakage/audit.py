@@ -99,7 +99,7 @@ def audit_churn(
 
     Raises:
         HorizonError: ``as_of`` lies in the future.
-        TooLittleDataError: No event was loaded.
+        TooLittleDataError: No event was loaded, or no customer was known at ``as_of``.
     """
     source_of: Wrap = wrap or (lambda store: store)
     steps = _Steps(6, progress)
@@ -173,6 +173,8 @@ class _History:
                 self._source, as_of=self._as_of, config=self._config, progress=lambda _share: None
             )
         except TooLittleDataError as error:
+            if len(self._source.customers([self._as_of])) == 0:
+                raise  # an as-of before the first row: nothing at all could be judged
             self.why = str(error)
             return None
 

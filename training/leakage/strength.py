@@ -198,10 +198,16 @@ def _features(judged: Judged) -> list[Probe]:
         values = judged.date.features[:, i]
         known = values[~np.isnan(values)]
         if len(known) and np.ptp(known) > 0:
-            # Emptiness is judged by itself, so here it says nothing.
-            filled = np.where(np.isnan(values), np.median(known), values)
-            probes.append(Probe(FEATURES, f"`{name}`", filled, i))
+            probes.append(Probe(FEATURES, f"`{name}`", _drawn(values, known), i))
     return probes
+
+
+def _drawn(values: Float64, known: Float64) -> Float64:
+    """Fill empty cells with values of others: that they are empty is judged by itself."""
+    empty = np.isnan(values)
+    filled = values.copy()
+    filled[empty] = np.random.default_rng(_SEED).choice(known, int(empty.sum()))
+    return filled
 
 
 def _missing(judged: Judged) -> list[Probe]:

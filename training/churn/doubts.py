@@ -1,0 +1,41 @@
+"""What a person should know of the features that a churn fit learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.churn.data import History
+from training.leakage.strength import judge_echo
+
+_SHOWN = 6
+
+
+def doubts(history: History) -> list[str]:
+    """Return warnings on features that are empty for everybody, or that are the label itself.
+
+    Args:
+        history: What is fitted on.
+    """
+    said = []
+    silent = np.isnan(history.today).all(axis=0)
+    ever = np.zeros(len(history.names), dtype=bool)
+    for date in history.dates:
+        ever |= ~np.isnan(date.features).all(axis=0)
+    for places, what in (
+        (silent & ever, "are empty for everybody now and were filled before; check their feed"),
+        (silent & ~ever, "are empty for everybody at every date and teach nothing"),
+    ):
+        if places.any():
+            names = [name for name, here in zip(history.names, places, strict=True) if here]
+            said.append(f"{len(names)} of {len(history.names)} features {what}: {_listed(names)}")
+    echo = judge_echo(history.dates[0], history.names)
+    if echo.passed is False:
+        said.append(f"leak: {echo.found}; {echo.remedy}")
+    return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
