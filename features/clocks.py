@@ -6,12 +6,15 @@ are changed without a word in it, features see what nobody knew at the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from features.contracts import TABLES, Table
 from features.engine import Engine
@@ -135,22 +138,36 @@ def _backdated(engine: Engine, rows: ir.Table, contract: Table, happens: str) ->
             loaded_at=rows.loaded_at.max(), first=rows.happened.min(), last=rows.happened.max()
         )
     ).to_pylist()
-    total = 0
+    spans = _earlier(loads)
+    if not spans:
+        return 0
+    earlier = engine.memory(pa.Table.from_pylist(spans))
+    both = rows.inner_join(earlier, ["part", "load_id"])
+    late = both.filter(
+        (both.happened >= both.from_first)
+        & (both.happened < both.to_last)
+        & (both.available_at < both.known_by)
+    )
+    return int(engine.arrow(late.aggregate(n=late.count()))["n"][0].as_py())
+
+
+def _earlier(loads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return, for each load that has earlier ones of its part, what those spanned and when."""
+    found = []
     for part in sorted({load["part"] for load in loads}):
         own = sorted((x for x in loads if x["part"] == part), key=lambda x: x["loaded_at"])
-        for i, load in enumerate(own):
-            before = [x for x in own[:i] if load["loaded_at"] - x["loaded_at"] > SITTING]
-            if not before:
-                continue
-            some = rows.filter(
-                (rows.part == part)
-                & (rows.load_id == load["load_id"])
-                & (rows.happened >= min(x["first"] for x in before))
-                & (rows.happened < max(x["last"] for x in before))
-                & (rows.available_at < max(x["loaded_at"] for x in before) - SITTING)
-            )
-            total += int(engine.arrow(some.aggregate(n=some.count()))["n"][0].as_py())
-    return total
+        waiting, earlier = deque(own), dict[str, Any]()
+        for load in own:
+            while load["loaded_at"] - waiting[0]["loaded_at"] > SITTING:
+                past = waiting.popleft()
+                earlier = {
+                    "from_first": min(earlier.get("from_first", past["first"]), past["first"]),
+                    "to_last": max(earlier.get("to_last", past["last"]), past["last"]),
+                    "known_by": past["loaded_at"] - SITTING,
+                }
+            if earlier:
+                found.append({"part": part, "load_id": load["load_id"], **earlier})
+    return found
 
 
 def _overwritten(engine: Engine, rows: ir.Table, contract: Table) -> int:
