@@ -65,19 +65,30 @@ class Clocks:
     overwritten: int
 
 
-def read_clocks(lake: Lake) -> tuple[Clocks, ...]:
-    """Count, for each table that was loaded, the rows that contradict their clocks."""
+def read_clocks(lake: Lake, *, versions: Mapping[str, int]) -> tuple[Clocks, ...]:
+    """Count, for each table, the rows that contradict their clocks.
+
+    Args:
+        lake: The lake.
+        versions: The versions of its tables that are read.
+    """
     with Engine() as engine:
         return tuple(
             _clocks(engine, engine.scan(lake.files(name, version), TABLES[name]), TABLES[name])
-            for name, version in sorted(lake.versions().items())
+            for name, version in sorted(versions.items())
         )
 
 
-def last_purchase(lake: Lake) -> tuple[datetime | None, int]:
-    """Return the last purchase or renewal, and the longest time without one, in whole days."""
+def last_purchase(lake: Lake, *, versions: Mapping[str, int]) -> tuple[datetime | None, int]:
+    """Return the last purchase or renewal, and the longest time without one, in whole days.
+
+    Args:
+        lake: The lake.
+        versions: The versions of its tables that are read.
+    """
     with Engine() as engine:
-        rows = engine.scan(lake.files("purchases"), TABLES["purchases"])
+        files = lake.files("purchases", versions.get("purchases"))
+        rows = engine.scan(files, TABLES["purchases"])
         bought = rows.filter(rows.kind.isin(("purchase", "renewal")))
         days = bought.select(day=second_of(bought.purchased_at) // 86_400).distinct()
         gap = days.day - days.day.lag().over(ibis.window(order_by=days.day))

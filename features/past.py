@@ -5,6 +5,7 @@ An answer as of a moment may not depend on anything later, so it must be the sam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,9 @@ AHEAD = {"calendar": ("starts_at", "ends_at"), "overrides": ("interval_start",),
 _BATCH = 131_072
 
 
-def copy_until(lake: Lake, to: Lake, *, at: datetime, now: datetime) -> None:
+def copy_until(
+    lake: Lake, to: Lake, *, versions: Mapping[str, int], at: datetime, now: datetime
+) -> None:
     """Copy a lake's tables without anything later than a moment.
 
     A row stays that had happened before the moment and was available at it; where its next
@@ -30,10 +33,11 @@ def copy_until(lake: Lake, to: Lake, *, at: datetime, now: datetime) -> None:
     Args:
         lake: What is copied.
         to: An empty lake.
+        versions: The versions of its tables that are copied.
         at: The moment, aware UTC.
         now: The moment of writing, aware UTC.
     """
-    for name, version in lake.versions().items():
+    for name, version in versions.items():
         contract = TABLES[name]
         schema = lake_schema(contract)
         with to.writing() as staging:

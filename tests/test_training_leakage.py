@@ -46,7 +46,8 @@ def found(audit: Audit) -> set[str]:
 
 def clocks(home: Home) -> dict[str, int]:
     """Return the rows that contradict their clocks, by check."""
-    verdicts = tables.judge_clocks(read_clocks(Lake(home.lake)))
+    lake = Lake(home.lake)
+    verdicts = tables.judge_clocks(read_clocks(lake, versions=lake.versions()))
     return {v.check: sum(v.evidence["counts"].values()) for v in verdicts if v.passed is False}
 
 

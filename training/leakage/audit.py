@@ -103,17 +103,19 @@ def audit_churn(
     """
     source_of: Wrap = wrap or (lambda store: store)
     steps = _Steps(6, progress)
-    lake = Lake(home.lake)
     with FeatureStore(home) as store:
         moment = _moment(store, as_of, now)
         source = source_of(store)
-        steps.run("reading both clocks", lambda: judge_clocks(read_clocks(lake)))
+        steps.run(
+            "reading both clocks",
+            lambda: judge_clocks(read_clocks(Lake(home.lake), versions=store.versions)),
+        )
         history = _History(source, as_of=moment, config=config)
-        steps.run("splits", lambda: _splits(history, lake, moment, config))
+        steps.run("splits", lambda: _splits(history, store, moment, config))
         steps.run("strength of columns", lambda: _columns(source, history, config))
         steps.run("stability", lambda: [_stable(history)])
         at = _replay_dates(history, moment, config)
-        steps.run("replay", lambda: _replays(home, source, source_of, at, now))
+        steps.run("replay", lambda: _replays(store, source_of, at, now))
     steps.run("bundle", lambda: _bundle(home))
     return Audit("churn", moment, tuple(steps.verdicts))
 
@@ -132,14 +134,16 @@ def audit_volume(
         TooLittleDataError: No event was loaded.
     """
     steps = _Steps(2, progress)
-    lake = Lake(home.lake)
     with FeatureStore(home) as store:
         moment = _moment(store, as_of, now)
-        steps.run("reading both clocks", lambda: judge_clocks(read_clocks(lake)))
+        steps.run(
+            "reading both clocks",
+            lambda: judge_clocks(read_clocks(Lake(home.lake), versions=store.versions)),
+        )
 
         def again() -> list[Verdict]:
             at = moment - timedelta(days=VOLUME_DAYS)
-            with tempfile.TemporaryDirectory() as folder, _past(home, folder, at, now) as past:
+            with tempfile.TemporaryDirectory() as folder, _past(store, folder, at, now) as past:
                 return [replayed_volume(store, past, at=at)]
 
         steps.run("replay", again)
@@ -191,12 +195,12 @@ class _History:
 
 
 def _splits(
-    history: _History, lake: Lake, as_of: datetime, config: ChurnConfig
+    history: _History, store: FeatureStore, as_of: datetime, config: ChurnConfig
 ) -> tuple[Verdict, ...]:
     names = (splits.APART, splits.GAP, splits.CALIBRATION, splits.TWICE, splits.COMPLETE)
     if history.found is None or not history.tested:
         return tuple(unjudged(name, history.why) for name in names)
-    last, silence = last_purchase(lake)
+    last, silence = last_purchase(Lake(store.home.lake), versions=store.versions)
     until = as_of
     if last is not None:
         # A shop may be shut for as long as it ever was.
@@ -295,19 +299,20 @@ def _replay_dates(history: _History, as_of: datetime, config: ChurnConfig) -> li
 
 
 def _replays(
-    home: Home, source: ChurnSource, source_of: Wrap, dates: Sequence[datetime], now: datetime
+    store: FeatureStore, source_of: Wrap, dates: Sequence[datetime], now: datetime
 ) -> list[Verdict]:
-    found = []
+    source, found = source_of(store), []
     for at in dates:
-        with tempfile.TemporaryDirectory() as folder, _past(home, folder, at, now) as past:
+        with tempfile.TemporaryDirectory() as folder, _past(store, folder, at, now) as past:
             cut = source_of(past).customers([at])
         found.append(replay.replayed(source.customers([at]), cut, at=at))
     return [_worst(found)]
 
 
-def _past(home: Home, folder: str, at: datetime, now: datetime) -> FeatureStore:
+def _past(store: FeatureStore, folder: str, at: datetime, now: datetime) -> FeatureStore:
     past = Home(Path(folder))
-    copy_until(Lake(home.lake), Lake(past.lake), at=at, now=now)
+    lake = Lake(store.home.lake)
+    copy_until(lake, Lake(past.lake), versions=store.versions, at=at, now=now)
     return FeatureStore(past)
 
 
