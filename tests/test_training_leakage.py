@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import churn_world
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -23,13 +24,16 @@ from features.home import Home
 from features.ingest import ingest
 from features.lake import Lake
 from features.mapping import load_mapping
+from features.past import copy_until
 from features.simulate import SOURCES, SimulationConfig, write
 from features.store import FeatureStore
 from training.__main__ import app
 from training.churn.config import ChurnConfig
 from training.churn.data import load_history
-from training.leakage import replay, splits, strength, tables
+from training.churn.train import train_churn
+from training.leakage import replay, splits, strength, tables, volume
 from training.leakage.audit import ONE_ROW, Audit, Wrap, audit_churn, audit_volume
+from training.leakage.card import judge_card
 from training.leakage.splits import Fit, Part, audit_splits, training_plan
 
 HORIZON = timedelta(days=CONFIG.horizon_days)
@@ -493,6 +497,79 @@ def test_labels_that_were_not_complete_are_caught(plan: tuple[Fit, ...]) -> None
     early = replace(published, learn=(Part(END - timedelta(days=10)), *published.learn))
     assert judged((early,)) == {splits.COMPLETE}
     assert judged(plan, known_until=END - timedelta(days=20)) == {splits.COMPLETE}
+
+
+CARD = {
+    "as_of": "2026-03-02T00:00:00+00:00",
+    "training_end": "2026-03-02T00:00:00+00:00",
+    "config": {"horizon_days": 60},
+    "backtest": [
+        {"as_of": "2026-01-01T00:00:00+00:00", "gap_days": 0,
+         "calibrated_on": ["2025-11-02T00:00:00+00:00"]},
+    ],
+    "calibration": {
+        "calibrated_on": ["2026-01-01T00:00:00+00:00"], "learnt_on": ["2025-11-02T00:00:00+00:00"],
+    },
+}  # fmt: skip
+
+
+def test_the_card_of_a_bundle_is_judged_by_the_dates_it_tells() -> None:
+    assert judge_card(CARD).passed is True
+    assert judge_card({"metrics": {}}).passed is None
+    near = {**CARD["backtest"][0], "gap_days": -20}  # type: ignore[index]
+    assert splits.GAP in judge_card({**CARD, "backtest": [near]}).found
+    same = {**CARD["backtest"][0], "calibrated_on": ["2026-01-01T00:00:00+00:00"]}  # type: ignore[index]
+    assert splits.CALIBRATION in judge_card({**CARD, "backtest": [same]}).found
+    beyond = {**CARD, "training_end": "2026-03-20T00:00:00+00:00"}
+    assert splits.COMPLETE in judge_card(beyond).found
+
+
+# --- volume, and the fit itself ---
+
+
+class Peeking:
+    """A store whose histories hold the week after the as-of."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def volume(self, as_of: datetime) -> object:
+        return self._store.volume(as_of + timedelta(days=7))
+
+
+def test_histories_that_reach_past_the_as_of_are_caught_by_replay(
+    home: Home, tmp_path: Path
+) -> None:
+    at, lake = END - timedelta(days=28), Lake(home.lake)
+    copy_until(lake, Lake(tmp_path / "lake"), versions=lake.versions(), at=at, now=NOW)
+    with FeatureStore(home) as whole, FeatureStore(Home(tmp_path)) as past:
+        assert volume.replayed_volume(whole, past, at=at).passed is True
+        verdict = volume.replayed_volume(Peeking(whole), Peeking(past), at=at)  # type: ignore[arg-type]
+    assert verdict.evidence["changed"] == ["queue `phone`"]
+
+
+class Telling(churn_world.Shop):
+    """Features among which the label stands."""
+
+    def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
+        rows = super().customers(as_ofs)
+        labels = self.labels(as_ofs, horizon_days=60, active_days=10_000).to_pandas()
+        left = labels.set_index(["customer_id", "as_of"])["churned"]
+        keys = rows.select(["customer_id", "as_of"]).to_pandas()
+        values = left.reindex(pd.MultiIndex.from_frame(keys)).to_numpy(dtype=float)
+        return rows.append_column("gone", pa.array(values))
+
+
+def test_a_fit_warns_of_a_feature_that_is_the_label(tmp_path: Path) -> None:
+    trained = train_churn(
+        Telling(), as_of=churn_world.AS_OF, config=churn_world.SMALL, root=tmp_path,
+        now=churn_world.NOW,
+    )  # fmt: skip
+    (said,) = [warning for warning in trained.warnings if warning.startswith("leak")]
+    assert "`gone` tells churners from stayers" in said
 
 
 # --- the command ---
