@@ -134,7 +134,6 @@ class Wrapped:
     Attributes:
         store: The store.
         columns: By name, what makes each.
-        late: Dates at which labels are given although their window has not ended.
     """
 
     store: FeatureStore

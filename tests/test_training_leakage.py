@@ -31,9 +31,10 @@ from training.__main__ import app
 from training.churn.config import ChurnConfig
 from training.churn.data import load_history
 from training.churn.train import train_churn
-from training.leakage import replay, splits, strength, tables, volume
-from training.leakage.audit import ONE_ROW, Audit, Wrap, audit_churn, audit_volume
+from training.leakage import echo, replay, splits, stability, strength, tables, volume
+from training.leakage.audit import Audit, Wrap, audit_churn, audit_volume
 from training.leakage.card import judge_card
+from training.leakage.reading import ONE_ROW
 from training.leakage.splits import Fit, Part, audit_splits, training_plan
 
 HORIZON = timedelta(days=CONFIG.horizon_days)
@@ -295,13 +296,13 @@ def _bought(first: int, last: int) -> Column:
 @pytest.mark.parametrize(
     ("name", "made", "checks"),
     [
-        ("label", {"x": _label}, {strength.ECHO, strength.FEATURES}),
-        ("copies of the label", {"x": _label, "y": _label}, {strength.ECHO, strength.FEATURES}),
+        ("label", {"x": _label}, {echo.CHECK, strength.FEATURES}),
+        ("copies of the label", {"x": _label, "y": _label}, {echo.CHECK, strength.FEATURES}),
         ("a tenth flipped", {"x": _flipped(0.1)}, {strength.FEATURES}),
         ("a quarter flipped", {"x": _flipped(0.25)}, {strength.FEATURES}),
         ("blurred", {"x": _blurred(0.8)}, {strength.FEATURES}),
         ("blurred twice", {"x": _blurred(0.8), "y": _flipped(0.2)}, {strength.FEATURES}),
-        ("empty for all who leave", {"x": _empty(1.0, 0.0)}, {strength.ECHO, strength.MISSING}),
+        ("empty for all who leave", {"x": _empty(1.0, 0.0)}, {echo.CHECK, strength.MISSING}),
         ("empty for most who leave", {"x": _empty(0.7, 0.15)}, {strength.MISSING}),
         ("window ahead", {"x": _bought(0, 30)}, {strength.FEATURES}),
         ("window ahead, twice", {"x": _bought(0, 30), "y": _bought(0, 45)}, {strength.FEATURES}),
@@ -364,8 +365,8 @@ def test_an_encoding_of_customers_own_labels_that_fails_on_later_dates_is_caught
         return fitted.reindex(frame.index).to_numpy(dtype=float)
 
     audit = audited(home, wrap=columns(encoded=column))
-    assert strength.STABLE in found(audit)
-    assert "`encoded`" in " ".join(v.found for v in audit.leaks if v.check == strength.STABLE)
+    assert stability.CHECK in found(audit)
+    assert "`encoded`" in " ".join(v.found for v in audit.leaks if v.check == stability.CHECK)
 
 
 class Early(Wrapped):

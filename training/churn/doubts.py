@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.churn.data import History
-from training.leakage.strength import judge_echo
+from training.leakage.echo import judge_echo
 
 _SHOWN = 6
 

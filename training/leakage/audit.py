@@ -10,11 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from features.artefact import current_id
-from features.calendar import Float64
 from features.clocks import last_purchase, read_clocks
 from features.errors import HorizonError, TooLittleDataError
 from features.home import Home, ModelName
@@ -23,12 +19,14 @@ from features.past import copy_until
 from features.store import FeatureStore
 from serving.models.churn.model import open_churn_model
 from training.churn.config import ChurnConfig
-from training.churn.data import KEYS, AsOf, ChurnSource, History, load_history
+from training.churn.data import AsOf, ChurnSource, History, load_history
 from training.churn.train import dates_to_test
-from training.leakage import replay, splits, strength
+from training.leakage import echo, replay, splits, stability, strength
 from training.leakage.card import judge_card
+from training.leakage.reading import ONE_ROW, read_date
+from training.leakage.rest import Judged
 from training.leakage.tables import judge_clocks
-from training.leakage.verdict import Verdict, leak, passed, unjudged
+from training.leakage.verdict import Verdict, unjudged
 from training.leakage.volume import replayed_volume
 
 Progress = Callable[[str, float], None]
@@ -36,7 +34,6 @@ Progress = Callable[[str, float], None]
 Wrap = Callable[[FeatureStore], ChurnSource]
 """Makes the source that is trained from out of a store: columns of one's own beside ours."""
 
-ONE_ROW = "one row a customer and date"
 VOLUME_DAYS = 28
 """How long before the as-of the history of contacts is computed again."""
 
@@ -213,16 +210,16 @@ def _splits(
 
 
 def _columns(source: ChurnSource, history: _History, config: ChurnConfig) -> list[Verdict]:
-    names = (strength.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
+    names = (echo.CHECK, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
     if history.found is None or not history.tested:
         return [unjudged(name, history.why) for name in names]
     found = history.found
     by_date = []
     for date in history.tested:
-        whole, orders, twice = _read_date(source, date.at, names=found.names, config=config)
-        judged = strength.Judged(whole, found.before(date.at), found.names)
-        echo = strength.judge_echo(whole, found.names)
-        by_date.append([echo, *strength.judge_columns(judged, orders=orders), twice])
+        whole, orders, twice = read_date(source, date.at, names=found.names, config=config)
+        judged = Judged(whole, found.before(date.at), found.names)
+        is_label = echo.judge_echo(whole, found.names)
+        by_date.append([is_label, *strength.judge_columns(judged, orders=orders), twice])
     return [_worst(verdicts) for verdicts in zip(*by_date, strict=True)]
 
 
@@ -232,63 +229,12 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     return min(verdicts, key=lambda verdict: order[verdict.passed])
 
 
-def _read_date(
-    source: ChurnSource, at: datetime, *, names: Sequence[str], config: ChurnConfig
-) -> tuple[AsOf, list[strength.Probe], Verdict]:
-    rows = source.customers([at]).to_pandas()
-    labels = source.labels(
-        [at], horizon_days=config.horizon_days, active_days=config.active_days
-    ).to_pandas()
-    rows["row"] = np.arange(len(rows), dtype=float)
-    labels["label_row"] = np.arange(len(labels), dtype=float)
-    twice = int(rows[KEYS[0]].duplicated().sum() + labels[KEYS[0]].duplicated().sum())
-    both = rows.merge(labels[[KEYS[0], "churned", "label_row"]], on=KEYS[0])
-    if len(both) > config.rows_per_date:
-        both = both.sample(config.rows_per_date, random_state=config.seed)
-    date = AsOf(
-        at=at,
-        features=both[list(names)].to_numpy(dtype=float),
-        churned=both["churned"].to_numpy(dtype=float),
-        population=len(labels),
-        pace=None,
-    )
-    return date, _orders(both), _once(at, twice)
-
-
-def _once(at: datetime, twice: int) -> Verdict:
-    if twice:
-        return leak(
-            ONE_ROW,
-            f"as of {at:%Y-%m-%d}, {twice:,} rows repeat a customer",
-            "join what is added one row a customer, so that no customer counts twice",
-            rows=twice,
-        )
-    return passed(ONE_ROW, f"each customer stands once as of {at:%Y-%m-%d}")
-
-
-def _orders(rows: pd.DataFrame) -> list[strength.Probe]:
-    """Return the orders that customers stand in, those that are equal once."""
-    ids = rows[KEYS[0]]
-    digits = pd.to_numeric(ids.str.extract(r"(\d{1,15})\D*$")[0], errors="coerce")
-    orders = {
-        "order of ids": ids.rank(method="dense"),
-        "number in the ids": digits,
-        "order of rows": rows["row"],
-        "order of label rows": rows["label_row"],
-    }
-    found: dict[bytes, strength.Probe] = {}
-    for name, values in orders.items():
-        place: Float64 = values.rank(method="dense").to_numpy().astype(np.float64)
-        found.setdefault(place.tobytes(), strength.Probe(strength.ORDER, name, place, None))
-    return list(found.values())
-
-
 def _stable(history: _History) -> Verdict:
     if history.found is None or not history.tested:
-        return unjudged(strength.STABLE, history.why)
+        return unjudged(stability.CHECK, history.why)
     found = history.found
     date = history.tested[0]
-    return strength.judge_stability(strength.Judged(date, found.before(date.at), found.names))
+    return stability.judge_stability(Judged(date, found.before(date.at), found.names))
 
 
 def _replay_dates(history: _History, as_of: datetime, config: ChurnConfig) -> list[datetime]:

@@ -6,6 +6,8 @@ measured on the other. So a column of noise ranks like a coin, however small the
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +16,8 @@ from features.calendar import Float64, Int64
 from training.churn.evaluate import auc
 
 BINS = 10
+CHANCE = 1e-4
+"""Chance of a false alarm in one audit, shared by all columns judged."""
 _SEED = 17
 _PRIOR_ROWS = 2.0
 
@@ -104,6 +108,11 @@ def difference(churned: Float64, one: Float64, other: Float64) -> tuple[float, f
     gain = float(parts[0].mean())
     variance = sum(float(part.var(ddof=1)) / len(part) if len(part) > 1 else 0.0 for part in parts)
     return gain, float(np.sqrt(variance))
+
+
+def beyond_chance(columns: int) -> float:
+    """Return how many standard errors are beyond chance where so many columns are judged."""
+    return NormalDist().inv_cdf(1 - CHANCE / max(columns, 1))
 
 
 def _placements(churned: Float64, score: Float64) -> tuple[Float64, Float64]:

@@ -35,10 +35,8 @@ class Part:
     at: datetime
     customers: frozenset[str] | None = None
 
-    def meets(self, other: Part) -> int | None:
-        """Return how many customers both hold; None where both hold the whole population."""
-        if self.customers is None and other.customers is None:
-            return None
+    def shares(self, other: Part) -> int:
+        """Return how many customers both name; whole populations are told apart by dates alone."""
         if self.customers is None or other.customers is None:
             return len(self.customers or other.customers or ())
         return len(self.customers & other.customers)
@@ -179,7 +177,7 @@ def _twice(fits: Sequence[Fit], horizon: timedelta) -> Verdict:
             sides = _taught(fit) if later in fit.test else fit.held_out
             for part in sides:
                 if abs(later.at - part.at) < horizon:
-                    shared += later.meets(part) or 0
+                    shared += later.shares(part)
     if shared:
         return leak(
             TWICE,
