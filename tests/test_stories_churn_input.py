@@ -295,7 +295,11 @@ def test_features_that_are_empty_for_everybody_are_named_and_the_fit_goes_on(
     assert ended.code == 0, ended.err
     (said,) = [line for line in ended.err.splitlines() if "empty for everybody" in line]
     assert "at every date and teach nothing" in said
-    assert "`csat_" in said or "`ship_hours_" in said
+    assert "`order_items_365d`" in said
+    (card,) = (tmp_path / "mlruns" / "artifacts").rglob("card.json")
+    empty = json.loads(card.read_text())["empty_features"]
+    assert {"order_items_365d", "csat_last", "unresolved_90d"} <= set(empty)
+    assert f"{len(empty)} of" in said
 
 
 def test_a_feed_that_broke_off_is_named(command: Command, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from features.calendar import Bool
 from training.churn.data import History
 from training.leakage.echo import judge_echo
 
@@ -19,7 +20,7 @@ def doubts(history: History) -> list[str]:
         history: What is fitted on.
     """
     said = []
-    silent = np.isnan(history.today).all(axis=0)
+    silent = _empty(history)
     ever = np.zeros(len(history.names), dtype=bool)
     for date in history.dates:
         ever |= ~np.isnan(date.features).all(axis=0)
@@ -36,6 +37,19 @@ def doubts(history: History) -> list[str]:
     return said
 
 
+def empty_features(history: History) -> list[str]:
+    """Return the features that are empty for everybody at the moment of the fit."""
+    return [name for name, empty in zip(history.names, _empty(history), strict=True) if empty]
+
+
+def _empty(history: History) -> Bool:
+    return np.asarray(np.isnan(history.today).all(axis=0), dtype=bool)
+
+
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return shown + (
+        f" and {len(names) - _SHOWN} more; the card names all as `empty_features`"
+        if len(names) > _SHOWN
+        else ""
+    )

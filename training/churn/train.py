@@ -25,7 +25,7 @@ from serving.models.churn.model import TIERS, ChurnModel, open_churn_model
 from training.churn.bundle import write_bundle
 from training.churn.config import ChurnConfig
 from training.churn.data import RECENCY, AsOf, ChurnSource, History, load_history
-from training.churn.doubts import doubts
+from training.churn.doubts import doubts, empty_features
 from training.churn.evaluate import ChurnMetrics, auc, evaluate, lift, reliability
 from training.churn.figures import importance_figure, lift_figure, reliability_figure
 from training.churn.fit import Fitted, fit_at
@@ -299,6 +299,7 @@ def _card(
         "feature_names": list(history.names),
         "config": config.model_dump(mode="json"),
         "warnings": [*_warnings(history, fitted, tested, config=config), *doubts(history)],
+        "empty_features": empty_features(history),
         "versions": {
             name: importlib.metadata.version(name) for name in ("lightgbm", "numpy", "pandas")
         },
