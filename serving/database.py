@@ -68,13 +68,20 @@ class Database:
         self._engine.dispose()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sa.Connection | None]:
-        """Yield a connection in one transaction; None where nothing was ever kept."""
+    def reading(self, *, holding: sa.Table = _SERVICE) -> Iterator[sa.Connection | None]:
+        """Yield a connection in one transaction; None where nothing was ever kept.
+
+        Args:
+            holding: The table that is read: a database of an earlier version may lack it.
+        """
         if self._file is not None and not self._file.exists():
             yield None
             return
         with self._failing("read"), self._engine.connect() as connection, connection.begin():
-            yield connection if self._is_made(connection) else None
+            made = self._is_made(connection)
+            if made and holding is not _SERVICE:
+                made = sa.inspect(connection).has_table(holding.name)
+            yield connection if made else None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -89,6 +96,9 @@ class Database:
             if not self._is_made(connection):
                 METADATA.create_all(connection)
                 connection.execute(_SERVICE.insert(), {"schema_version": SCHEMA_VERSION})
+            elif not set(METADATA.tables) <= set(sa.inspect(connection).get_table_names()):
+                # Tables are only ever added: an earlier version goes on reading its own.
+                METADATA.create_all(connection)
             yield connection
 
     def _is_made(self, connection: sa.Connection) -> bool:

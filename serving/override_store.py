@@ -14,11 +14,9 @@ import sqlalchemy as sa
 
 from features.calendar import moment
 from features.errors import UnknownNameError
+from serving.answer_store import Answered, find_answer, keep_answer
 from serving.database import METADATA, Database
 from serving.layers import Change, Expected, Layer, Piece
-
-ANSWERS_KEPT_SECONDS = 7 * 86_400
-"""How long the answer to an idempotency key is kept."""
 
 _CHANGES = sa.Table(
     "changes",
@@ -56,32 +54,11 @@ _WITHDRAWALS = sa.Table(
     sa.Column("override_id", sa.ForeignKey(_OVERRIDES.c.override_id), primary_key=True),
     sa.Column("change", sa.ForeignKey(_CHANGES.c.change), nullable=False),
 )
-_ANSWERS = sa.Table(
-    "answers",
-    METADATA,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("made_at", sa.BigInteger, nullable=False),
-    sa.Column("answer", sa.LargeBinary, nullable=False),
-)
 
 Version = tuple[int, int]
 """Number and time of a change."""
 NOTHING: Version = (0, 0)
 """The version of a database in which nothing was ever kept."""
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What a request was answered.
-
-    Attributes:
-        digest: Of the request.
-        answer: The answer's bytes.
-    """
-
-    digest: str
-    answer: bytes
 
 
 @dataclass(frozen=True)
@@ -176,7 +153,7 @@ class OverrideStore:
             DatabaseError: The database cannot be read.
         """
         with self._database.reading() as connection:
-            return None if connection is None else _answered(connection, key)
+            return None if connection is None else find_answer(connection, key)
 
     def keep(
         self,
@@ -207,7 +184,7 @@ class OverrideStore:
             DatabaseError: The database cannot be written; nothing was kept.
         """
         with self._database.writing() as connection:
-            before = None if key is None else _answered(connection, key)
+            before = None if key is None else find_answer(connection, key)
             if before is not None:
                 return before
             made = Change(at, by, reason)
@@ -220,7 +197,7 @@ class OverrideStore:
             )
             found = Answered(digest, answer(layers))
             if key is not None:
-                _remember(connection, key, found, at=at)
+                keep_answer(connection, key, found, at=at)
             return found
 
     def withdraw(self, override_id: str, *, by: str, reason: str, at: int) -> Layer:
@@ -367,15 +344,3 @@ def _layer(row: Any, pieces: tuple[Piece, ...]) -> Layer:
     return Layer(
         row.override_id, expected, Change(int(row.made_at), row.made_by, row.reason), taken
     )
-
-
-def _answered(connection: sa.Connection, key: str) -> Answered | None:
-    found = connection.execute(sa.select(_ANSWERS).where(_ANSWERS.c.key == key)).first()
-    return None if found is None else Answered(found.digest, bytes(found.answer))
-
-
-def _remember(connection: sa.Connection, key: str, found: Answered, *, at: int) -> None:
-    old = at - ANSWERS_KEPT_SECONDS
-    connection.execute(_ANSWERS.delete().where(_ANSWERS.c.made_at < old))
-    row = {"key": key, "digest": found.digest, "made_at": at, "answer": found.answer}
-    connection.execute(_ANSWERS.insert(), row)

@@ -36,6 +36,8 @@ ONE_PLACE = {
     "fugue": {"training/scale.py"},
     "sqlalchemy": {
         "serving/database.py",
+        "serving/answer_store.py",
+        "serving/list_store.py",
         "serving/override_store.py",
         "features/intake/loose.py",
         "features/intake/service.py",

@@ -16,12 +16,20 @@ from starlette.responses import Response
 
 from features.errors import EbbflowError
 from serving.database import Database
-from serving.http import override_routes, problems, routes, staffing_routes, volume_routes
+from serving.http import (
+    list_routes,
+    override_routes,
+    problems,
+    routes,
+    staffing_routes,
+    volume_routes,
+)
 from serving.http.edge import Edge
 from serving.http.metrics import Traffic
 from serving.http.openapi import document
 from serving.http.overrides import Overrides
 from serving.http.state import Clock, State
+from serving.list_store import ListStore
 from serving.override_store import OverrideStore
 from serving.published import Watcher
 from serving.settings import Settings
@@ -49,7 +57,8 @@ def create_app(
     """
     database = Database.of(watcher.home, url=settings.database_url)
     overrides = Overrides(OverrideStore(database))
-    state = State(watcher, settings, clock, log, Traffic(worker=worker), overrides)
+    lists = ListStore(database)
+    state = State(watcher, settings, clock, log, Traffic(worker=worker), overrides, lists)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -79,6 +88,7 @@ def create_app(
     volume_routes.add_volume_routes(app, state)
     staffing_routes.add_staffing_routes(app, state)
     override_routes.add_override_routes(app, state)
+    list_routes.add_list_routes(app, state)
     routes.add_page_routes(app, state)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     for kind, handler in _HANDLERS.items():

@@ -68,6 +68,12 @@ _RECORD = {
     "model_version": _BUNDLE,
     "score_set": _SET,
 }
+_LISTED = {
+    "customer_id": "C000017",
+    "place": 1,
+    "probability": 0.712345,
+    "value_at_risk_minor": None,
+}
 _GOAL = {"service_level": 0.8, "threshold_seconds": 20.0}
 
 _TOTALS = {
@@ -314,6 +320,44 @@ EXAMPLES: dict[str, Any] = {
     "scores": _SCORES | {"scores": [_RECORD], "unknown": ["C999999"]},
     "scores-line": _RECORD,
     "scores-page": _SCORES | {"customers": 100_000, "next": "C000017", "scores": [_RECORD]},
+    "list-request": {
+        "experiment": "winback-2026-03",
+        "capacity": 500,
+        "action": "call",
+        "filters": {"tier": ["high"]},
+        "rank_by": "probability",
+        "hold_out": 0.1,
+        "made_by": "Ann",
+        "reason": "Win back before Easter",
+    },
+    "list": {
+        "list_id": "20260302T090000Z-00000001",
+        "experiment": "winback-2026-03",
+        "action": "call",
+        "hold_out": 0.1,
+        "made_by": "Ann",
+        "made_at": "2026-03-02T09:00:00Z",
+        "reason": "Win back before Easter",
+        "capacity": 500,
+        "rank_by": "probability",
+        "filters": {"tier": ["high"]},
+        "again": False,
+        "score_set": _SET,
+        "as_of": _AT,
+        "model_version": _BUNDLE,
+        "counts": {
+            "candidates": 2,
+            "without_consent": 0,
+            "in_experiment": 0,
+            "contact": 1,
+            "held_out": 1,
+        },
+        "warnings": ["1 of 500 to contact: the filters leave no more"],
+        "contact": [_LISTED],
+        "held_out": [_LISTED | {"customer_id": "C000042", "place": 2, "probability": 0.704418}],
+    },
+    "list-csv": "customer_id,arm,action,place,probability,value_at_risk_minor\r\n"
+    "C000017,treat,call,1,0.712345,\r\n",
     "models": {
         "models": [
             {

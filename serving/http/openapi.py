@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serving.http import (
+    list_schemas,
     override_schemas,
     problems,
     schemas,
@@ -46,6 +47,7 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     override_schemas.OverridesRequest,
     override_schemas.WithdrawRequest,
     schemas.ScoresRequest,
+    list_schemas.ListRequest,
 )
 _ANSWERS: tuple[type[BaseModel], ...] = (
     volume_shapes.ForecastAnswer,
@@ -56,6 +58,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     override_schemas.OverrideEntry,
     shapes.ScoresAnswer,
     shapes.ScoresPage,
+    list_schemas.ContactListAnswer,
     volume_shapes.QueuesAnswer,
     volume_shapes.EventsAnswer,
     shapes.ModelsAnswer,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import orjson
 from anyio import to_thread
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import Response
 
 from features.calendar import epoch, moment
 from features.errors import InputError
-from serving.http import openapi, problems
+from serving.http import openapi
 from serving.http.examples import EXAMPLES
 from serving.http.formats import FORMATS
+from serving.http.idempotency import KEY_HEADER, Sent, digest, idempotency_key
 from serving.http.negotiate import JSON, read_body
 from serving.http.override_answers import kept_json, listed_json, one_json
 from serving.http.override_asks import accept, asks_of, asks_of_rows
@@ -31,24 +30,9 @@ from serving.http.override_schemas import (
 from serving.http.replies import BODY_PROBLEMS
 from serving.http.state import State
 from serving.http.volume_shapes import OVERRIDE_ID
-from serving.override_store import Answered
 from serving.sets.forecast import ForecastSet
 from serving.sets.scores import iso
 
-LONGEST_KEY = 255
-_KEY = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "description": "Up to 255 characters of your own: the same request sent again with "
-            "the same key within 7 days gets the same answer and makes nothing new.",
-            "schema": {"type": "string"},
-            "example": "week-11-first-draft",
-        }
-    ]
-}
 _FILES: dict[str, Any] = {
     form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in FORMATS.values()
 }
@@ -78,7 +62,7 @@ def add_override_routes(app: FastAPI, state: State) -> None:
             ),
             status=201,
         ),
-        openapi_extra=described | _KEY,
+        openapi_extra=described | KEY_HEADER,
     )
     async def post_overrides(
         request: Request, query: Annotated[OverridesForm, Query()]
@@ -88,10 +72,10 @@ def add_override_routes(app: FastAPI, state: State) -> None:
         All of them or none. Each is a new layer: for an interval the one made last counts. They
         hold for every forecast published later, until they are taken back.
         """
-        key = _key(request)
+        key = idempotency_key(request)
         read = await _reader(request, query)
-        sent = _Sent(state, key, _digest(request, await request.body()))
-        made = await to_thread.run_sync(lambda: _keep(sent, read), abandon_on_cancel=True)
+        sent = Sent(key, digest(request, await request.body()))
+        made = await to_thread.run_sync(lambda: _keep(state, sent, read), abandon_on_cancel=True)
         return Response(made, status_code=201, media_type=JSON)
 
     @app.get(
@@ -138,34 +122,6 @@ def add_override_routes(app: FastAPI, state: State) -> None:
         return Response(made, media_type=JSON)
 
 
-class _Sent:
-    """One request that makes overrides, as it is told from others.
-
-    Args:
-        state: What is answered from.
-        key: Its idempotency key.
-        digest: Of all that it asks.
-    """
-
-    def __init__(self, state: State, key: str | None, digest: str) -> None:
-        self.state, self.key, self.digest = state, key, digest
-
-    def same(self, found: Answered) -> bytes:
-        """Return what was answered before, where it was the same request.
-
-        Raises:
-            ProblemError: The key belongs to another request.
-        """
-        if found.digest != self.digest:
-            raise problems.refuse(
-                "key-reused",
-                f"`Idempotency-Key` {problems.shorten(self.key)} was used for another request. "
-                "Send a new key with a new request.",
-                field="header.Idempotency-Key",
-            )
-        return found.answer
-
-
 Read = Callable[[ForecastSet, int], tuple[list[Any], int, str, str]]
 
 
@@ -195,9 +151,8 @@ async def _reader(request: Request, query: OverridesForm) -> Read:
     return lambda of, now: (*asks_of_rows(form.read(data), of=of, now=now), by, reason)
 
 
-def _keep(sent: _Sent, read: Read) -> bytes:
+def _keep(state: State, sent: Sent, read: Read) -> bytes:
     """Check and keep overrides, and put them in force in this worker."""
-    state = sent.state
     store, now = state.overrides.store, epoch(state.clock())
     before = None if sent.key is None else store.answered(sent.key)
     if before is not None:
@@ -232,20 +187,3 @@ def _withdraw(state: State, override_id: str, asked: WithdrawRequest) -> bytes:
     found = store.withdraw(override_id, by=asked.made_by, reason=asked.reason, at=now)
     state.overrides.refresh(state.published.forecast)
     return one_json(store, found)
-
-
-def _key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii()):
-        raise InputError(
-            "`Idempotency-Key`",
-            got=problems.shorten(key),
-            expected=f"1 to {LONGEST_KEY} ASCII characters",
-            field="header.Idempotency-Key",
-        )
-    return key
-
-
-def _digest(request: Request, body: bytes) -> str:
-    query = sorted(request.query_params.multi_items())
-    return hashlib.blake2b(orjson.dumps(query) + body, digest_size=16).hexdigest()

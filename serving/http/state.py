@@ -15,6 +15,7 @@ from serving.http.answers import ForecastWriter
 from serving.http.choice import Asked, Choice, choose
 from serving.http.metrics import Traffic
 from serving.http.overrides import Overrides, in_force, said
+from serving.list_store import ListStore
 from serving.published import Part, Published, Watcher
 from serving.sets.scores import ScoreSet
 from serving.settings import Settings
@@ -35,6 +36,7 @@ class State:
         log: Where requests and changes are written.
         traffic: What was answered.
         overrides: What planners sent.
+        lists: The contact lists that are kept.
         writer: Forecast answers already written.
         earlier: Score sets replaced lately, by id, oldest first.
     """
@@ -45,6 +47,7 @@ class State:
     log: structlog.typing.FilteringBoundLogger
     traffic: Traffic
     overrides: Overrides
+    lists: ListStore
     writer: ForecastWriter = field(default_factory=ForecastWriter)
     earlier: OrderedDict[str, ScoreSet] = field(default_factory=OrderedDict)
 

@@ -1,0 +1,195 @@
+"""Contact lists: who of a ranking is contacted, and who is held out at random to learn from.
+
+The customers with the highest risk are not the ones whom a contact helps most (Ascarza, "Retention
+futility", 2018), and only a random hold-out tells what a contact did. A keyed hash of the id
+decides: within an experiment a customer always falls the same way, and another experiment, with a
+key of its own, shuffles anew.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Arm = Literal["treat", "control"]
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What holds for every list of an experiment.
+
+    Attributes:
+        name: Its name.
+        key: Key of the hash that decides.
+        hold_out: Share that is held out, in (0, 0.5].
+        action: What is done with those contacted.
+    """
+
+    name: str
+    key: bytes
+    hold_out: float
+    action: str
+
+    def arm(self, customer_id: str) -> Arm:
+        """Return whether a customer is contacted, ``treat``, or held out, ``control``."""
+        return "control" if share_of(customer_id, key=self.key) < self.hold_out else "treat"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One customer of a ranking.
+
+    Attributes:
+        customer_id: Who.
+        probability: Of churn, in [0, 1]; None where it is not known.
+        value_minor: What the customer is ranked by, where that is money; else None.
+    """
+
+    customer_id: str
+    probability: float | None
+    value_minor: int | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One customer of a list.
+
+    Attributes:
+        place: Place on the list, from 0, the first of the ranking first.
+        who: The customer.
+        arm: Whether he is contacted.
+    """
+
+    place: int
+    who: Candidate
+    arm: Arm
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The customers of a list.
+
+    Attributes:
+        decisions: In the order of the ranking.
+        left_out: Customers passed over because they are in the experiment already.
+    """
+
+    decisions: tuple[Decision, ...]
+    left_out: int
+
+
+def share_of(customer_id: str, *, key: bytes) -> float:
+    """Return where a customer falls in [0, 1): HMAC-SHA256 of the id under the key.
+
+    >>> round(share_of("C000017", key=b"k" * 32), 4) == round(share_of("C000017", key=b"k" * 32), 4)
+    True
+    """
+    found = hmac.digest(key, customer_id.encode("utf-8"), "sha256")
+    # The first 53 bits: as many as a double holds, so that 1.0 is out of reach.
+    return (int.from_bytes(found[:8], "big") >> 11) / 2**53
+
+
+def pick(
+    ranking: Iterable[Candidate],
+    *,
+    experiment: Experiment,
+    capacity: int,
+    known: Container[str],
+) -> Picked:
+    """Go down a ranking until as many as the capacity are to be contacted.
+
+    Those met on the way who fall into the hold-out are on the list too: told, not contacted.
+
+    Args:
+        ranking: Customers, the first to contact first, each once.
+        experiment: Decides who is held out.
+        capacity: How many to contact, at least 1.
+        known: Customers to pass over.
+
+    >>> everybody = Experiment("x", b"k" * 32, 0.5, "call")
+    >>> found = pick([Candidate(c, None) for c in "abcdefgh"], experiment=everybody, capacity=2,
+    ...              known={"a"})
+    >>> [d.arm for d in found.decisions].count("treat"), found.left_out
+    (2, 1)
+    """
+    decisions: list[Decision] = []
+    left_out = 0
+    free = capacity
+    for who in ranking:
+        if who.customer_id in known:
+            left_out += 1
+            continue
+        arm = experiment.arm(who.customer_id)
+        decisions.append(Decision(len(decisions), who, arm))
+        free -= arm == "treat"
+        if free == 0:
+            break
+    return Picked(tuple(decisions), left_out)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a list was asked to be.
+
+    Attributes:
+        capacity: How many to contact.
+        rank_by: What the ranking is by.
+        filters: The filters as JSON text.
+        again: Whether customers who are in the experiment already may be listed again.
+        by: Who asked.
+        reason: Why.
+    """
+
+    capacity: int
+    rank_by: str
+    filters: str
+    again: bool
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a list was made from.
+
+    Attributes:
+        score_set: Id of the score set.
+        as_of: Its as-of, epoch seconds.
+        model_version: Id of its churn bundle.
+        candidates: Customers that the filters left.
+        without_consent: Customers whom the filters left and who must not be contacted.
+    """
+
+    score_set: str
+    as_of: int
+    model_version: str
+    candidates: int
+    without_consent: int
+
+
+@dataclass(frozen=True)
+class ContactList:
+    """One list as it is kept.
+
+    Attributes:
+        list_id: Its id.
+        experiment: What held for it.
+        asked: What was asked for.
+        source: What it was made from.
+        at: When, epoch seconds.
+        picked: The customers.
+    """
+
+    list_id: str
+    experiment: Experiment
+    asked: Asked
+    source: Source
+    at: int
+    picked: Picked
+
+    def count(self, arm: Arm) -> int:
+        """Return how many customers of the list are in an arm."""
+        return sum(decision.arm == arm for decision in self.picked.decisions)
