@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
-from features.contracts import OVERRIDES, TABLES, table
+from features.contracts import TABLES, table
 from features.describe import contract_json, contract_markdown
 from features.errors import InputError
 from features.home import Home
@@ -37,7 +37,7 @@ def ingest_command(
         list[str] | None,
         typer.Argument(
             help="CSV, Parquet or NDJSON, also .gz; quoted globs work too. Without any, "
-            "`overrides` are those that the service keeps."
+            "`overrides` and `outreach` are those that the service keeps."
         ),
     ] = None,
     mapping: Annotated[
@@ -56,7 +56,7 @@ def ingest_command(
         typer.Option(
             envvar="EBBFLOW_DATABASE_URL",
             metavar="URL",
-            help="Database of the service's overrides; by default `service.db` in the home.",
+            help="Database of the service; by default `service.db` in the home.",
         ),
     ] = None,
     max_bad_share: Annotated[
@@ -75,7 +75,7 @@ def ingest_command(
     The same rows twice change nothing. Bad rows go to quarantine with their reasons.
     """
     from features.ingest import MAX_BAD_SHARE, Query, ingest
-    from features.intake.service import service_overrides
+    from features.intake.service import SOURCES
     from features.lake import Lake
     from features.mapping import load_mapping
 
@@ -83,8 +83,8 @@ def ingest_command(
         raise InputError("`--from` and `--query`", got="only one", expected="both or none")
     source = None if from_url is None or query is None else Query(from_url, query)
     known = load_mapping(mapping) if mapping else None
-    if table_name == OVERRIDES.name and not files and source is None and known is None:
-        source, known = service_overrides(Home(home), url=database_url)
+    if table_name in SOURCES and not files and source is None and known is None:
+        source, known = SOURCES[table_name](Home(home), url=database_url)
     with _bar(shown=not as_json) as progress:
         report = ingest(
             Lake(Home(home).lake),

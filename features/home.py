@@ -44,6 +44,11 @@ class Home:
         return self.root / "scores"
 
     @property
+    def experiments(self) -> Path:
+        """Published results of experiments and their ``CURRENT``."""
+        return self.root / "experiments"
+
+    @property
     def database(self) -> Path:
         """What the service itself keeps, such as overrides: one SQLite file."""
         return self.root / "service.db"

@@ -14,7 +14,7 @@ from typing import Self
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features import volume
+from features import outreach, volume
 from features.artefact import current_id
 from features.calendar import Event, Queue, epoch
 from features.contracts import TABLES
@@ -276,6 +276,29 @@ class FeatureStore:
                 "label_known_at": pa.array(seconds, pa.int64()).cast(pa.timestamp("s", "UTC")),
             }
         )
+
+    def outcomes(self, as_of: datetime, *, horizon_days: int) -> pa.Table:
+        """Return what came of every decision to contact a customer, or not to.
+
+        Args:
+            as_of: What is known then counts; aware, whole seconds.
+            horizon_days: Days that are looked ahead from each decision.
+
+        Returns:
+            One row a customer of an experiment, of his first decision: ``experiment``,
+            ``customer_id``, ``arm``, ``action``, ``treat_share`` and ``probability`` (null where
+            not stated), ``other_arm`` (int8: 1 where a later decision put him into the other
+            arm), ``decided_at`` (epoch seconds), ``complete`` (1 where the horizon has ended),
+            ``retained`` (1 where a purchase or renewal followed), ``value_minor`` (money of those
+            less returns); sorted by experiment and customer.
+        """
+        rows = outreach.outcomes(
+            self._tables["outreach"],
+            purchase_rows(self._tables["purchases"]),
+            written(as_of),
+            horizon_days=horizon_days,
+        )
+        return self._engine.arrow(rows)
 
     def publish(
         self,
