@@ -30,11 +30,13 @@ from features.errors import (
 )
 from features.home import Home, ModelName
 from features.snapshot import SNAPSHOT_KIND
+from serving.sets.experiments import ExperimentResults, open_experiments
 from serving.sets.forecast import ForecastSet, open_forecast_set
 from serving.sets.scores import ScoreSet, open_score_set
 
-Part = Literal["forecast", "scores", "volume", "churn", "snapshot"]
-"""What is watched: the two sets, the two promoted bundles' cards, the feature snapshot."""
+Part = Literal["forecast", "scores", "volume", "churn", "snapshot", "experiments"]
+"""What is watched: the two sets, the two promoted bundles' cards, the feature snapshot, and the
+results of experiments."""
 
 RETRY_AFTER = timedelta(seconds=60)
 """A refused folder is tried again after this: it may have been half-way through a copy."""
@@ -83,6 +85,7 @@ class Published:
         scores: The score set; None where none was published.
         cards: The manifests of the promoted bundles, with ``meta["card"]``, by model.
         snapshot: The manifest of the current feature snapshot.
+        experiments: The results of experiments; None where none were published.
         refusals: What newer folder is refused, by part.
         refreshed_at: When the pointers were last compared; None before the first time.
     """
@@ -91,6 +94,7 @@ class Published:
     scores: ScoreSet | None = None
     cards: Mapping[ModelName, Note] = field(default_factory=lambda: MappingProxyType({}))
     snapshot: Note | None = None
+    experiments: ExperimentResults | None = None
     refusals: Mapping[Part, Refusal] = field(default_factory=lambda: MappingProxyType({}))
     refreshed_at: datetime | None = None
 
@@ -113,6 +117,22 @@ class Published:
         if self.scores is None:
             raise self._missing("scores", "score", "churn")
         return self.scores
+
+    def require_experiments(self) -> ExperimentResults:
+        """Return the results of experiments.
+
+        Raises:
+            NotPublishedError: There are none; the message says what to run.
+        """
+        if self.experiments is None:
+            refusal = self.refusals.get("experiments")
+            raise NotPublishedError(
+                "no results of experiments are published yet",
+                got=refusal.reason if refusal else None,
+                remedy="run `python -m features ingest outreach` and then "
+                "`python -m training experiments`",
+            )
+        return self.experiments
 
     def _missing(self, part: Part, verb: str, model: ModelName) -> NotPublishedError:
         refusal = self.refusals.get(part)
@@ -144,6 +164,7 @@ class Watcher:
             "volume": (home.bundles("volume"), partial(_read_note, kind="volume-bundle")),
             "churn": (home.bundles("churn"), partial(_read_note, kind="churn-bundle")),
             "snapshot": (home.snapshots, partial(_read_note, kind=SNAPSHOT_KIND)),
+            "experiments": (home.experiments, open_experiments),
         }
 
     @property
@@ -154,7 +175,7 @@ class Watcher:
     def refresh(self, *, now: datetime) -> tuple[Part, ...]:
         """Open what the ``CURRENT`` pointers newly name and put it in force.
 
-        Costs five small reads where nothing changed, and about a second per gigabyte that is
+        Costs six small reads where nothing changed, and about a second per gigabyte that is
         new. Call it in a thread, from as many threads as you like.
 
         Args:
@@ -180,6 +201,7 @@ class Watcher:
                 scores=found.get("scores", old.scores),
                 cards=MappingProxyType(cards),
                 snapshot=found.get("snapshot", old.snapshot),
+                experiments=found.get("experiments", old.experiments),
                 refusals=MappingProxyType(refusals),
                 refreshed_at=now,
             )
@@ -206,13 +228,15 @@ class Watcher:
 
     def _open_id(self, part: Part) -> str | None:
         published = self._published
-        opened: ForecastSet | ScoreSet | Note | None
+        opened: ForecastSet | ScoreSet | ExperimentResults | Note | None
         if part == "forecast":
             opened = published.forecast
         elif part == "scores":
             opened = published.scores
         elif part == "snapshot":
             opened = published.snapshot
+        elif part == "experiments":
+            opened = published.experiments
         else:
             opened = published.cards.get(part)
         return None if opened is None else opened.id

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from features.errors import EbbflowError
 from serving.database import Database
 from serving.http import (
+    experiment_routes,
     list_routes,
     override_routes,
     problems,
@@ -89,6 +90,7 @@ def create_app(
     staffing_routes.add_staffing_routes(app, state)
     override_routes.add_override_routes(app, state)
     list_routes.add_list_routes(app, state)
+    experiment_routes.add_experiment_routes(app, state)
     routes.add_page_routes(app, state)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     for kind, handler in _HANDLERS.items():

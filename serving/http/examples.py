@@ -118,6 +118,17 @@ _STAFFED = {
     "cost": 284.12,
 }
 
+
+def _effect(estimate: float, error: float, *, factor: int) -> dict[str, Any]:
+    """Return an effect with its interval, in the same proportions as a real one."""
+    ends = {"estimate": estimate, "low": estimate - 1.96 * error, "high": estimate + 1.96 * error}
+    return {
+        "per_customer": {name: round(value, 6) for name, value in ends.items()},
+        "total": {name: round(value * factor, 2) for name, value in ends.items()},
+        "standard_error": error,
+    }
+
+
 EXAMPLES: dict[str, Any] = {
     "overrides-request": {
         "made_by": "Ann",
@@ -320,6 +331,76 @@ EXAMPLES: dict[str, Any] = {
     "scores": _SCORES | {"scores": [_RECORD], "unknown": ["C999999"]},
     "scores-line": _RECORD,
     "scores-page": _SCORES | {"customers": 100_000, "next": "C000017", "scores": [_RECORD]},
+    "experiments": {
+        "result_set": _SET,
+        "experiments": [
+            {
+                "experiment": "winback-2026-03",
+                "as_of": "2026-07-01T00:00:00Z",
+                "decided": 9120,
+                "advice": "go on",
+            }
+        ],
+    },
+    "experiment": {
+        "result_set": _SET,
+        "experiment": "winback-2026-03",
+        "as_of": "2026-07-01T00:00:00Z",
+        "horizon_days": 90,
+        "actions": ["call"],
+        "first_decided_at": "2026-03-02T09:00:00Z",
+        "last_decided_at": "2026-04-20T09:00:00Z",
+        "customers": {"decided": 9120, "complete": 8000, "waiting": 1120, "other_arm": 0},
+        "arms": [
+            {"arm": "treat", "customers": 7206, "retained": 0.6213, "value_minor": 18240.5},
+            {"arm": "control", "customers": 794, "retained": 0.5894, "value_minor": 16902.1},
+        ],
+        "sample_ratio": {
+            "treat": 7206,
+            "control": 794,
+            "expected_treat": 7200.0,
+            "p_value": 0.823063,
+            "alarm": False,
+        },
+        "retention": {
+            "plain": _effect(0.0319, 0.0183, factor=7206),
+            "adjusted": _effect(0.0287, 0.0164, factor=7206),
+            "variance_removed": 0.1969,
+        },
+        "value_minor": {
+            "plain": _effect(1338.4, 910.0, factor=7206),
+            "adjusted": _effect(1190.2, 700.0, factor=7206),
+            "variance_removed": 0.4083,
+        },
+        "adjusted_for": ["churn_probability", "spend_minor_90d"],
+        "advice": {
+            "word": "go on",
+            "reason": "at all looks together retention changed by -2.4 to +8.1 points, about "
+            "160,000 more customers would show 1 points",
+            "least_effect": 0.01,
+            "low": -0.0236,
+            "high": 0.081,
+            "information_share": 0.0475,
+        },
+        "uplift": {
+            "curve": [
+                {
+                    "share": 0.2,
+                    "uplift": {"estimate": 0.0132, "low": 0.0035, "high": 0.0228},
+                    "risk": {"estimate": 0.0061, "low": -0.0034, "high": 0.0155},
+                    "random": 0.0057,
+                }
+            ],
+            "coefficient": {
+                "uplift": {"estimate": 0.0046, "low": 0.0004, "high": 0.0088},
+                "risk": {"estimate": 0.0002, "low": -0.0041, "high": 0.0043},
+                "difference": {"estimate": 0.0044, "low": -0.0008, "high": 0.0097},
+            },
+            "better_by": None,
+        },
+        "no_uplift": None,
+        "warnings": [],
+    },
     "list-request": {
         "experiment": "winback-2026-03",
         "capacity": 500,

@@ -13,13 +13,16 @@ from features.home import ModelName
 from serving.http.metrics import Figure
 from serving.http.overrides import Book
 from serving.published import Note, Part, Published
+from serving.sets.experiments import ExperimentResults
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.sets.scores import ScoreSet, iso
 
 VERSION = "0.1.0"
 """The software's version, the same as in pyproject.toml: a Bento holds the source, not a wheel."""
 
+Served = ForecastSet | ScoreSet | ExperimentResults | Note
 PARTS: tuple[Part, ...] = ("forecast", "scores", "volume", "churn", "snapshot")
+"""What every worker tells of; the results of experiments only where there are some."""
 MODELS: tuple[ModelName, ...] = ("volume", "churn")
 REMEDIES: dict[Part, str] = {
     "forecast": "run `python -m serving forecast`",
@@ -27,6 +30,7 @@ REMEDIES: dict[Part, str] = {
     "volume": "run `python -m training fit volume` and `python -m training promote volume`",
     "churn": "run `python -m training fit churn` and `python -m training promote churn`",
     "snapshot": "run `python -m features build`",
+    "experiments": "run `python -m training experiments`",
 }
 
 
@@ -117,7 +121,7 @@ def readiness(published: Published, book: Book, *, now: datetime) -> dict[str, A
         "ready": is_ready(published),
         "version": VERSION,
         "refreshed_seconds_ago": None if seen is None else _age(seen, now),
-        "parts": [_part(part, published, now=now) for part in PARTS],
+        "parts": [_part(part, published, now=now) for part in parts_of(published)],
         "overrides": {
             "known": sum(map(len, book.layers.values())),
             "trouble": book.trouble,
@@ -125,7 +129,13 @@ def readiness(published: Published, book: Book, *, now: datetime) -> dict[str, A
     }
 
 
-def served(part: Part, published: Published) -> ForecastSet | ScoreSet | Note | None:
+def parts_of(published: Published) -> tuple[Part, ...]:
+    """Return the parts to tell of."""
+    some = published.experiments is not None or "experiments" in published.refusals
+    return (*PARTS, "experiments") if some else PARTS
+
+
+def served(part: Part, published: Published) -> Served | None:
     """Return what is in force of a part; None where nothing is."""
     if part == "forecast":
         return published.forecast
@@ -133,6 +143,8 @@ def served(part: Part, published: Published) -> ForecastSet | ScoreSet | Note | 
         return published.scores
     if part == "snapshot":
         return published.snapshot
+    if part == "experiments":
+        return published.experiments
     return published.cards.get(part)
 
 
@@ -150,9 +162,9 @@ def _part(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def as_of(part: ForecastSet | ScoreSet | Note) -> datetime | None:
+def as_of(part: Served) -> datetime | None:
     """Return the moment that a part looks back from; None where its manifest says none."""
-    if isinstance(part, ForecastSet | ScoreSet):
+    if isinstance(part, ForecastSet | ScoreSet | ExperimentResults):
         return part.as_of
     said = part.meta.get("as_of")
     return datetime.fromisoformat(said) if isinstance(said, str) else None
@@ -170,7 +182,7 @@ def figures(published: Published, book: Book, *, now: datetime) -> list[Figure]:
         book: What is known of planners' overrides.
         now: The time, aware UTC.
     """
-    parts = {part: served(part, published) for part in PARTS}
+    parts = {part: served(part, published) for part in parts_of(published)}
     found = [
         Figure("ready", "1 when at least one set is served.", "", {"": float(is_ready(published))}),
         Figure(
@@ -183,7 +195,7 @@ def figures(published: Published, book: Book, *, now: datetime) -> list[Figure]:
             "refused",
             "1 where a newer folder is refused and the older one goes on serving.",
             "part",
-            {part: float(part in published.refusals) for part in PARTS},
+            {part: float(part in published.refusals) for part in parts},
         ),
         Figure(
             "overrides_unreadable",

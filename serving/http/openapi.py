@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serving.http import (
+    experiment_shapes,
     list_schemas,
     override_schemas,
     problems,
@@ -59,6 +60,8 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     shapes.ScoresAnswer,
     shapes.ScoresPage,
     list_schemas.ContactListAnswer,
+    experiment_shapes.ExperimentsAnswer,
+    experiment_shapes.ExperimentAnswer,
     volume_shapes.QueuesAnswer,
     volume_shapes.EventsAnswer,
     shapes.ModelsAnswer,

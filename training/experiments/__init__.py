@@ -1,0 +1,1 @@
+"""Experiments: what a contact did, told by those who were held out at random."""
