@@ -51,7 +51,7 @@ def add_experiment_routes(app: FastAPI, state: State) -> None:
         responses=openapi.responses(
             "Sample ratio, effects with intervals, advice, and ranking by effect.",
             openapi.content(JSON, ExperimentAnswer, example=EXAMPLES["experiment"]),
-            problem_kinds=("unknown-name", "not-published"),
+            problem_kinds=("invalid", "unknown-name", "not-published"),
         )
         | NOT_MODIFIED,
         openapi_extra=CONDITIONAL,

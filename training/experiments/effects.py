@@ -90,6 +90,8 @@ def _line(outcome: Float64, facts: Float64, weight: Float64) -> _Line:
     base, triangle = linalg.qr(design, mode="economic")
     slopes = linalg.solve_triangular(triangle, base.T @ (outcome * np.sqrt(weight)))
     residuals = outcome * np.sqrt(weight) - design @ slopes
+    # Where all did the same, what rounding leaves is no spread.
+    residuals[np.abs(residuals) < 1e-9 * np.abs(outcome).max(initial=0.0)] = 0.0
     leverage = np.minimum((base**2).sum(axis=1), 1 - 1e-9)
     # How each customer moves the arm's mean: the first row of the inverse, row by row.
     pull = base @ linalg.solve_triangular(triangle, np.eye(k + 1)[0], trans="T")

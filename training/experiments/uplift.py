@@ -97,6 +97,15 @@ def fit_uplift(sample: Sample, *, rng: np.random.Generator) -> Ridge:
     return _line(sample.features, target, surprise**2 / np.mean(surprise**2))
 
 
+def fit_stay(sample: Sample) -> Ridge:
+    """Learn the chance to stay from all customers of a sample, whatever their arm.
+
+    Args:
+        sample: The customers.
+    """
+    return _line(sample.features, sample.retained)
+
+
 def cross_fit(sample: Sample, *, rng: np.random.Generator) -> CrossFitted:
     """Judge every customer by models that were learnt from the others alone.
 
@@ -108,7 +117,7 @@ def cross_fit(sample: Sample, *, rng: np.random.Generator) -> CrossFitted:
     for inside, outside in _folds(len(sample), rng=rng):
         ours = sample.take(inside)
         effect[outside] = fit_uplift(ours, rng=rng).predict(sample.features[outside])
-        untouched[outside] = _line(ours.features, ours.retained).predict(sample.features[outside])
+        untouched[outside] = fit_stay(ours).predict(sample.features[outside])
     return CrossFitted(effect, untouched)
 
 
@@ -127,8 +136,7 @@ def pseudo_effect(sample: Sample, untouched: Float64) -> Float64:
 def _untouched(sample: Sample, *, rng: np.random.Generator) -> Float64:
     found = np.empty(len(sample))
     for inside, outside in _folds(len(sample), rng=rng):
-        line = _line(sample.features[inside], sample.retained[inside])
-        found[outside] = line.predict(sample.features[outside])
+        found[outside] = fit_stay(sample.take(inside)).predict(sample.features[outside])
     return found
 
 
