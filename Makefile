@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY := passive
 export BENTOML_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo serve mlflow test check format benchmark-core benchmark-volume benchmark-staffing benchmark-churn lock clean
+.PHONY: help setup demo serve mlflow test check format benchmark-core benchmark-volume benchmark-staffing benchmark-churn benchmark-experiments lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -61,6 +61,8 @@ benchmark-volume: $(READY) ## Measure the volume forecasts beside others; figure
 benchmark-staffing: $(READY) ## Measure staffing from the distribution, its speed, and the service level foreseen
 	$(BIN)/python -m benchmarks.staffing
 	$(BIN)/python -m benchmarks.service
+benchmark-experiments: $(READY)
+	$(BIN)/python -m benchmarks.experiments
 
 benchmark-churn: $(READY) ## Measure the churn scores beside simpler models; figures and pictures go to benchmarks/results/
 	$(BIN)/python -m benchmarks.churn

@@ -129,7 +129,7 @@ def read_centre(folder: Path, *, customers: int, seed: int) -> Centre:
         pq.write_table(table, file)
         ingest(Lake(home.lake), name, now=UNTIL, files=[file])
     with FeatureStore(home) as store:
-        (decided,) = read_experiments(store, as_of=store.latest(now=UNTIL), treat_share=0.5)
+        (decided,) = read_experiments(store, as_of=store.latest(now=UNTIL))
     sample = decided.sample
     known = made.truth.campaign.to_pandas().set_index("customer_id")
     truth = known.loc[list(sample.customer_ids)]

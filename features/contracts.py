@@ -297,7 +297,7 @@ OUTREACH = Table(
         Column(
             "treat_share",
             "float",
-            "Chance of being contacted that the draw gave, 0 to 1; empty: not stated.",
+            "Chance of being contacted that the draw gave; empty: not stated.",
             True,
             0,
             1,

@@ -54,6 +54,7 @@ from features.snapshot import (
     queue_to_json,
     write_arrow,
 )
+from serving.http.examples import EXAMPLES
 from serving.models.churn import model as churn
 from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import Phrase, ReasonBook
@@ -72,6 +73,7 @@ from serving.models.volume.model import (
 from serving.models.volume.outlook import COMPONENTS, MEAN4
 from serving.models.volume.shape import plain_shape
 from serving.models.volume.state import VolumeState, write_volume_state
+from serving.sets.experiments import EXPERIMENTS_KIND, EXPERIMENTS_SCHEMA, RESULTS_FILE
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 
@@ -397,6 +399,22 @@ def put_scores(
     )
     point_to(home.scores, id)
     return id
+
+
+def put_experiments(home: Home, *, now: datetime = NOW) -> str:
+    """Publish the results of one experiment, those of the docs page's example."""
+    example = EXAMPLES["experiment"]
+    document = {name: value for name, value in example.items() if name != "result_set"}
+    with writing(
+        home.experiments,
+        kind=EXPERIMENTS_KIND,
+        schema=EXPERIMENTS_SCHEMA,
+        created_at=now,
+        lineage={},
+        meta={"as_of": MADE_AT.isoformat()},
+    ) as folder:
+        (folder / RESULTS_FILE).write_text(json.dumps({document["experiment"]: document}))
+    return _publish(home.experiments, folder)
 
 
 def _publish(root: Path, folder: Path) -> str:

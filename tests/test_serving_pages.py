@@ -15,11 +15,21 @@ import numpy as np
 import pytest
 from forecast_world import put_planners_forecast
 from serving_client import Server, serving
-from serving_world import MADE_AT, NOW, World, build_world, customer_ids, put_forecast
+from serving_world import (
+    MADE_AT,
+    NOW,
+    World,
+    build_world,
+    customer_ids,
+    put_experiments,
+    put_forecast,
+)
 
 from features.calendar import Event, Queue, local_midnight
 from features.contracts import PARTS
 from features.home import Home
+from serving.http.examples import EXAMPLES
+from serving.http.list_schemas import LIST_ID
 from serving.http.pages.moves import MOST_MOVES, moves
 from serving.http.pages.week import queue_week
 from serving.models.volume.effects import DayEffects
@@ -171,8 +181,11 @@ def test_the_docs_example_of_a_post_is_what_the_document_gives(server: Server) -
         assert json.loads(words[-1]) == content["example"]
 
 
-def test_the_docs_examples_of_gets_are_answered(server: Server) -> None:
-    page = unescape(server.http.get("/docs").text)
+def test_the_docs_examples_of_gets_are_answered(world: World, server: Server) -> None:
+    put_experiments(world.home)
+    server.watcher.refresh(now=NOW)
+    made = server.http.post("/v1/churn/lists", json=EXAMPLES["list-request"]).json()
+    page = unescape(server.http.get("/docs").text).replace(LIST_ID, made["list_id"])
     commands = re.findall(r"^(?:<pre>|.*<pre>)?(curl -s .*?)(?:</pre>.*)?$", page, flags=re.M)
     asked = [shlex.split(c) for c in commands if "POST" not in c]
     assert len(asked) == 11

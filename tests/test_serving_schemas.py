@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from serving.http import shapes, staffing_shapes, volume_shapes
+from serving.http import (
+    experiment_shapes,
+    list_schemas,
+    shapes,
+    staffing_shapes,
+    volume_shapes,
+)
 from serving.http.examples import EXAMPLES
 from serving.http.schemas import (
     ForecastQuery,
@@ -183,6 +189,10 @@ def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None
         ("scores", shapes.ScoresAnswer),
         ("scores-line", shapes.ScoreRecord),
         ("scores-page", shapes.ScoresPage),
+        ("list-request", list_schemas.ListRequest),
+        ("list", list_schemas.ContactListAnswer),
+        ("experiments", experiment_shapes.ExperimentsAnswer),
+        ("experiment", experiment_shapes.ExperimentAnswer),
         ("models", shapes.ModelsAnswer),
         ("readiness", shapes.Readiness),
     ],

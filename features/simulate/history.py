@@ -27,6 +27,8 @@ from features.simulate.world import World, build_world
 
 CAMPAIGN_SHARE = 0.5
 """Share of the active customers whom the randomised campaign takes in."""
+TREAT_SHARE = 0.5
+"""Share of those who are called; the others are held out. The mapping of the export says it too."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ class History:
         customers, rng = self.customers, self._day_rng
         candidates = active(customers, day=day)
         chosen = candidates[rng.random(len(candidates)) < CAMPAIGN_SHARE]
-        treated = rng.random(len(chosen)) < 0.5
+        treated = rng.random(len(chosen)) < TREAT_SHARE
         effect = customers.effect(chosen)
         untreated = Treatment(np.ones(len(chosen)), np.ones(len(chosen)))
         truth = pa.table(
@@ -242,4 +244,5 @@ class History:
         )
         customers.treat(chosen[treated])
         decided_at = self.world.config.start + day * DAY_SECONDS
-        return Campaign(outreach_table(chosen, treated, decided_at=decided_at), truth)
+        outreach = outreach_table(chosen, treated, decided_at=decided_at, treat_share=TREAT_SHARE)
+        return Campaign(outreach, truth)

@@ -155,6 +155,7 @@ experiment = "Trial"
 arm = { column = "Group", values = { called = "treat", held = "control" } }
 action = "Action"
 decided_at = { column = "DecidedUtc", zone = "UTC" }
+treat_share = { value = 0.5 }
 available_at = { column = "StoredUtc", zone = "UTC" }
 """
 

@@ -118,13 +118,16 @@ def calendar_table(events: Sequence[Event]) -> pa.Table:
     )
 
 
-def outreach_table(customer: Int64, treated: Bool, *, decided_at: int) -> pa.Table:
+def outreach_table(
+    customer: Int64, treated: Bool, *, decided_at: int, treat_share: float
+) -> pa.Table:
     """Return rows of table ``outreach``: one decision a customer.
 
     Args:
         customer: Indices of the customers, int64[m].
         treated: Whether each was called, bool[m].
         decided_at: When, epoch seconds.
+        treat_share: Chance of being called that the draw gave.
     """
     n = len(customer)
     at = np.full(n, decided_at, dtype=np.int64)
@@ -136,6 +139,8 @@ def outreach_table(customer: Int64, treated: Bool, *, decided_at: int) -> pa.Tab
             "arm": words(("control", "treat"), treated.astype(np.int64)),
             "action": pa.array(["call"] * n, pa.string()),
             "decided_at": times(at),
+            "treat_share": np.full(n, treat_share),
+            "probability": pa.nulls(n, pa.float64()),
             "available_at": times(at + 60),
         }
     )

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from features.terminal import console as terminal
 from features.terminal import grid
-from training.experiments.analyse import Outcome, Result
+from training.experiments.analyse import Result
 from training.experiments.effects import Effect
 from training.experiments.qini import Band
 
@@ -66,31 +66,29 @@ def _print_effects(console: Console, result: Result) -> None:
     contacted = int(result.decided.sample.treated.sum())
     numbers = ("a customer", "95 % interval", "in total", "95 % interval of it")
     shown = grid("gain", *numbers, "variance removed", numbers=(*numbers, "variance removed"))
-    for name, found, unit in (
-        ("retention, points", result.retention, 100.0),
-        ("money, minor units", result.value, 1.0),
+    for name, found, unit, decimals in (
+        ("retention, points", result.retention, 100.0, 2),
+        ("money, minor units", result.value, 1.0, 0),
     ):
         for how, effect in (("plain", found.plain), ("adjusted", found.adjusted)):
             # In total retention is customers, not points.
-            whole = contacted / 100 if found is result.retention else contacted
-            removed = _removed(found) if how == "adjusted" else ""
-            shown.add_row(f"{name}, {how}", *_figures(effect, unit, whole), removed)
+            figures = _figures(effect, unit, contacted / unit, decimals=decimals)
+            removed = f"{found.variance_removed:.0%}" if how == "adjusted" else ""
+            shown.add_row(f"{name}, {how}", *figures, removed)
     console.print(shown)
 
 
-def _figures(effect: Effect, unit: float, whole: float) -> tuple[str, str, str, str]:
+def _figures(
+    effect: Effect, unit: float, whole: float, *, decimals: int
+) -> tuple[str, str, str, str]:
     low, high = (unit * end for end in effect.interval())
     estimate = unit * effect.estimate
     return (
-        f"{estimate:+,.2f}",
-        f"{low:+,.2f} to {high:+,.2f}",
+        f"{estimate:+,.{decimals}f}",
+        f"{low:+,.{decimals}f} to {high:+,.{decimals}f}",
         f"{whole * estimate:+,.0f}",
         f"{whole * low:+,.0f} to {whole * high:+,.0f}",
     )
-
-
-def _removed(found: Outcome) -> str:
-    return f"{found.variance_removed:.0%}"
 
 
 def _print_rankings(console: Console, result: Result) -> None:
