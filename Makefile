@@ -61,6 +61,7 @@ benchmark-volume: $(READY) ## Measure the volume forecasts beside others; figure
 benchmark-staffing: $(READY) ## Measure staffing from the distribution, its speed, and the service level foreseen
 	$(BIN)/python -m benchmarks.staffing
 	$(BIN)/python -m benchmarks.service
+
 benchmark-experiments: $(READY)
 	$(BIN)/python -m benchmarks.experiments
 

@@ -54,17 +54,19 @@ class Size:
 
     Attributes:
         customers: Customers of a centre.
-        runs: Draws of outcomes.
+        runs: Draws of outcomes for coverage.
+        looked: Experiments that are looked at again and again.
         pairs: Pairs of a centre to learn from and one with fresh customers, by seeds.
     """
 
     customers: int
     runs: int
+    looked: int
     pairs: tuple[tuple[int, int], ...]
 
 
-FULL = Size(20_000, 500, ((101, 102), (103, 104), (105, 106)))
-QUICK = Size(6_000, 200, ((101, 102),))
+FULL = Size(20_000, 2_000, 500, ((101, 102), (103, 104), (105, 106)))
+QUICK = Size(6_000, 200, 100, ((101, 102),))
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def measure(size: Size, *, results: Path) -> None:
     pool = centres[size.pairs[0][0]]
     rows: list[dict[str, Any]] = [
         *cover(pool, runs=size.runs),
-        look(pool, runs=size.runs),
+        look(pool, runs=size.looked),
         *(profit(centres[learnt], centres[fresh]) for learnt, fresh in size.pairs),
     ]
     packages = ("numpy", "scipy", "pandas")

@@ -29,7 +29,6 @@ from features.calendar import Event, Queue, local_midnight
 from features.contracts import PARTS
 from features.home import Home
 from serving.http.examples import EXAMPLES
-from serving.http.list_schemas import LIST_ID
 from serving.http.pages.moves import MOST_MOVES, moves
 from serving.http.pages.week import queue_week
 from serving.models.volume.effects import DayEffects
@@ -173,7 +172,7 @@ def test_the_docs_example_of_a_post_is_what_the_document_gives(server: Server) -
     page = unescape(server.http.get("/docs").text)
     document = server.http.get("/openapi.json").json()
     commands = re.findall(r"<pre>(curl -s -X POST .*?)</pre>", page, flags=re.DOTALL)
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         words = shlex.split(command.replace("\\\n", " "))
         path = words[words.index("POST") + 1].partition("3000")[2]
@@ -185,10 +184,12 @@ def test_the_docs_examples_of_gets_are_answered(world: World, server: Server) ->
     put_experiments(world.home)
     server.watcher.refresh(now=NOW)
     made = server.http.post("/v1/churn/lists", json=EXAMPLES["list-request"]).json()
-    page = unescape(server.http.get("/docs").text).replace(LIST_ID, made["list_id"])
+    page = unescape(server.http.get("/docs").text)
+    page = page.replace("{list_id}", made["list_id"])
+    page = page.replace("{experiment}", EXAMPLES["experiment"]["experiment"])
     commands = re.findall(r"^(?:<pre>|.*<pre>)?(curl -s .*?)(?:</pre>.*)?$", page, flags=re.M)
     asked = [shlex.split(c) for c in commands if "POST" not in c]
-    assert len(asked) == 11
+    assert len(asked) == 15
     for words in asked:
         address = words[-1].partition("3000")[2].replace("queue=sales", "queue=phone")
         headers = dict([words[3].split(": ")]) if "-H" in words else {}

@@ -154,7 +154,7 @@ class ExperimentAnswer(Answer):
     last_decided_at: datetime = Field(
         description="Last decision, UTC.", examples=["2026-03-30T09:00:00Z"]
     )
-    customers: ExperimentCustomers = Field(description="Who was decided about.")
+    customers: ExperimentCustomers = Field(description="How many were decided about.")
     arms: list[ExperimentArm] = Field(description="`treat`, then `control`.")
     sample_ratio: SampleRatio | None = Field(
         description="The sample ratio check; null where the planned share is not stated."
@@ -168,7 +168,7 @@ class ExperimentAnswer(Answer):
     adjusted_for: list[str] = Field(
         description="Features that the adjustment is for.", examples=[["churn_probability"]]
     )
-    advice: ExperimentAdvice = Field(description="Whether to stop.")
+    advice: ExperimentAdvice = Field(description="Whether to stop, and why.")
     uplift: ExperimentUplift | None = Field(
         description="Ranking by effect; null where the data do not suffice."
     )

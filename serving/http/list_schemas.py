@@ -163,7 +163,7 @@ class ContactListAnswer(Answer):
         description="What that looks back from, UTC.", examples=["2026-03-02T04:00:00Z"]
     )
     model_version: str = Field(description="Id of the churn bundle.", examples=[ID])
-    counts: ListCounts = Field(description="How many customers went which way.")
+    counts: ListCounts = Field(description="How many customers are on it, and why not others.")
     warnings: list[str] = Field(description="What to know of the list.", examples=[[]])
     contact: list[Listed] = Field(description="Whom to contact.")
     held_out: list[Listed] = Field(
