@@ -12,7 +12,7 @@ from serving.http.override_schemas import Who, Why
 from serving.http.shapes import ID, Answer
 from serving.list_store import DEFAULT_HOLD_OUT
 
-MOST_CONTACTED = 100_000
+MOST_CONTACTED = 20_000
 MOST_HELD_OUT = 0.5
 LIST_ID = "20260302T090000Z-00000001"
 
@@ -50,7 +50,7 @@ class ListRequest(Request):
         ge=1,
         le=MOST_CONTACTED,
         strict=True,
-        description="How many to contact, 1 to 100,000; those held out come on top.",
+        description="How many to contact, 1 to 20,000; those held out come on top.",
         examples=[500],
     )
     action: Annotated[Who, StringConstraints(max_length=64)] = Field(
