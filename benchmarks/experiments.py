@@ -29,7 +29,7 @@ from features.lake import Lake
 from features.simulate import SimulationConfig, simulate
 from features.store import FeatureStore
 from training.experiments.adjust import adjusters
-from training.experiments.advice import LEAST_EFFECT, advise
+from training.experiments.advice import advise
 from training.experiments.effects import effect
 from training.experiments.qini import area
 from training.experiments.read import read_experiments
@@ -243,7 +243,7 @@ def look(pool: Centre, *, runs: int) -> dict[str, Any]:
             part = whole.take(np.arange(customers))
             facts, _ = adjusters(part)
             found = effect(part.retained, treated=part.treated, weight=part.weight, facts=facts)
-            said.add(advise(found, customers=customers, least_effect=LEAST_EFFECT).word)
+            said.add(advise(found, customers=customers).word)
             low, high = found.interval()
             seen = seen or low > 0 or high < 0
         stopped += bool(said & {"stop: it helps", "stop: it harms"})

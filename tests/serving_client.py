@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from features.home import Home
 from serving.http.api import create_app
 from serving.http.log import json_log
+from serving.lists import random_key
 from serving.published import Watcher
 from serving.settings import Settings
 
@@ -36,7 +37,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(root: Path, *, now: datetime = NOW, **settings: Any) -> Iterator[Server]:
+def serving(
+    root: Path, *, now: datetime = NOW, draw_key: Callable[[], bytes] = random_key, **settings: Any
+) -> Iterator[Server]:
     """Run the application over a home; its lifespan too."""
     lines = io.BytesIO()
     watcher = Watcher(Home(root))
@@ -45,6 +48,7 @@ def serving(root: Path, *, now: datetime = NOW, **settings: Any) -> Iterator[Ser
         settings=Settings(home=root, **settings),
         clock=lambda: now,
         log=json_log(lines),
+        draw_key=draw_key,
     )
     with TestClient(app) as http:
         yield Server(app, http, watcher, lines)

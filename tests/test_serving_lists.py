@@ -314,6 +314,11 @@ def test_a_name_that_no_address_can_hold_is_refused(server: Server, name: str) -
     refused(server, "experiment", experiment=name)
 
 
+@pytest.mark.parametrize("action", ["", "x" * 65, "two\nlines", None])
+def test_an_action_that_is_none_is_named(server: Server, action: Any) -> None:
+    refused(server, "action", action=action)
+
+
 def test_a_tier_that_nobody_knows_is_named(server: Server) -> None:
     response = server.http.post(PATH, json={**ASK, "filters": {"tier": ["hihg"]}})
     document = problem(response, 404, "unknown-name")

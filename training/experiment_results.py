@@ -12,12 +12,10 @@ import typer
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
 from features.errors import InputError
 from features.home import Home
+from training.experiments import HORIZON_DAYS, LEAST_EFFECT
 
 if TYPE_CHECKING:
     from training.experiments.analyse import Result
-
-HORIZON_DAYS = 90
-LEAST_EFFECT = 0.01
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from serving.http.openapi import document
 from serving.http.overrides import Overrides
 from serving.http.state import Clock, State
 from serving.list_store import ListStore
+from serving.lists import random_key
 from serving.override_store import OverrideStore
 from serving.published import Watcher
 from serving.settings import Settings
@@ -43,6 +44,7 @@ def create_app(
     clock: Clock,
     log: structlog.typing.FilteringBoundLogger,
     worker: str = "1",
+    draw_key: Callable[[], bytes] = random_key,
 ) -> FastAPI:
     """Return the application; while it runs it looks for newly published folders by itself.
 
@@ -52,6 +54,7 @@ def create_app(
         clock: Gives the time, aware UTC.
         log: Where requests, failures and new folders are written.
         worker: Name of this worker in the metrics.
+        draw_key: Gives the key of a new experiment, ``lists.KEY_BYTES`` long.
 
     Raises:
         ConfigError: The database that the settings name cannot be one.
@@ -59,7 +62,7 @@ def create_app(
     database = Database.of(watcher.home, url=settings.database_url)
     overrides = Overrides(OverrideStore(database))
     lists = ListStore(database)
-    state = State(watcher, settings, clock, log, Traffic(worker=worker), overrides, lists)
+    state = State(watcher, settings, clock, log, Traffic(worker=worker), overrides, lists, draw_key)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

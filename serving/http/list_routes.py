@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated
 
 import orjson
@@ -22,7 +21,7 @@ from serving.http.negotiate import CSV, JSON, choose_type, read_body
 from serving.http.replies import BODY_PROBLEMS
 from serving.http.state import State
 from serving.list_store import DEFAULT_HOLD_OUT
-from serving.lists import KEY_BYTES, Asked, ContactList, Experiment, Source
+from serving.lists import Asked, ContactList, Experiment, Source
 from serving.sets.ranked import ranked
 from serving.sets.scores import ScoreSet
 
@@ -127,7 +126,7 @@ def _keep(state: State, sent: Sent, asked: ListRequest, scores: ScoreSet) -> Ans
         order.candidates(),
         experiment=Experiment(
             asked.experiment,
-            secrets.token_bytes(KEY_BYTES),
+            state.draw_key(),
             DEFAULT_HOLD_OUT if asked.hold_out is None else asked.hold_out,
             asked.action,
         ),

@@ -37,6 +37,7 @@ class State:
         traffic: What was answered.
         overrides: What planners sent.
         lists: The contact lists that are kept.
+        draw_key: Gives the key of a new experiment.
         writer: Forecast answers already written.
         earlier: Score sets replaced lately, by id, oldest first.
     """
@@ -48,6 +49,7 @@ class State:
     traffic: Traffic
     overrides: Overrides
     lists: ListStore
+    draw_key: Callable[[], bytes]
     writer: ForecastWriter = field(default_factory=ForecastWriter)
     earlier: OrderedDict[str, ScoreSet] = field(default_factory=OrderedDict)
 

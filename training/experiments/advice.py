@@ -15,10 +15,9 @@ from typing import Literal
 
 from scipy import stats
 
+from training.experiments import LEAST_EFFECT
 from training.experiments.effects import Effect
 
-LEAST_EFFECT = 0.01
-"""The smallest effect on retention worth having, by default: one customer in a hundred."""
 POWER = 0.8
 _EARLY = 0.1
 """Share of the whole experiment's information at which the interval is tightest: it costs 7 % of

@@ -8,8 +8,9 @@ import numpy as np
 
 from features.calendar import Float64
 from features.errors import TooLittleDataError
+from training.experiments import LEAST_EFFECT
 from training.experiments.adjust import PROBABILITY, adjusters
-from training.experiments.advice import LEAST_EFFECT, Advice, advise
+from training.experiments.advice import Advice, advise
 from training.experiments.effects import Effect, effect
 from training.experiments.qini import Qini, qini
 from training.experiments.ratio import Ratio, sample_ratio
@@ -20,6 +21,8 @@ from training.experiments.uplift import check_enough, cross_fit, pseudo_effect
 LEAST_TO_COMPARE = 20
 """Customers of each arm below which nothing is compared."""
 FEW_EVENTS = 10
+MOST_RANKED = 100_000
+"""Customers, drawn at random, that rankings are compared on: more would take memory, not doubt."""
 SEED = 0
 
 
@@ -120,6 +123,8 @@ def _qini(sample: Sample) -> tuple[Qini | None, str]:
         return None, str(error)
     # The seed is fixed: the same experiment gives the same curve.
     rng = np.random.default_rng(SEED)
+    if len(sample) > MOST_RANKED:
+        sample = sample.take(np.sort(rng.permutation(len(sample))[:MOST_RANKED]))
     fitted = cross_fit(sample, rng=rng)
     risk = sample.column(PROBABILITY)
     if risk is None or np.isnan(risk).any():

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from features.calendar import DAY_SECONDS, moment
 from features.errors import TooLittleDataError, UnknownNameError
+from training.experiments import HORIZON_DAYS
 from training.experiments.adjust import PROBABILITY
 from training.experiments.sample import Sample
 
-HORIZON_DAYS = 90
 _DATES_AT_ONCE = 4
 
 

@@ -46,11 +46,8 @@ class Ridge:
 
     def predict(self, features: Float64) -> Float64:
         """Return float64[n] from features, float64[n, k]."""
-        found: Float64 = self.level + self._design(features) @ self.slopes
+        found: Float64 = self.level + _design(features, self.centre, self.scale) @ self.slopes
         return found
-
-    def _design(self, features: Float64) -> Float64:
-        return _design(features, self.centre, self.scale)
 
 
 @dataclass(frozen=True)
