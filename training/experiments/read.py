@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.calendar import DAY_SECONDS, moment
+from features.customers import CARRIED_NAMES
 from features.errors import TooLittleDataError, UnknownNameError
 from training.experiments import HORIZON_DAYS
 from training.experiments.adjust import PROBABILITY
@@ -109,7 +110,9 @@ def _features(source: ExperimentSource, complete: pd.DataFrame) -> pd.DataFrame:
         table = source.customers([moment(int(day)) for day in days[start : start + _DATES_AT_ONCE]])
         table = table.filter(pc.is_in(table.column("customer_id"), value_set=ids))
         second = table.column("as_of").cast(pa.timestamp("s", "UTC")).cast(pa.int64())
-        parts.append(table.drop_columns(["as_of"]).append_column("day", second).to_pandas())
+        parts.append(
+            table.drop_columns(["as_of", *CARRIED_NAMES]).append_column("day", second).to_pandas()
+        )
     if not parts:
         return pd.DataFrame()
     found: pd.DataFrame = pd.concat(parts).set_index(["customer_id", "day"])
