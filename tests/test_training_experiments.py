@@ -328,6 +328,15 @@ def test_too_few_customers_are_an_answer_that_says_so(sample: Sample, said: str)
     assert said in found.no_uplift
 
 
+def test_an_arm_that_is_missing_altogether_is_an_alarm() -> None:
+    everybody = drawn(1_000, share=0.9)
+    called = everybody.take(everybody.treated)
+    found = analyse(decided(called))
+    assert found.advice.word == "mend first"
+    assert found.retention is None
+    assert "was held out" in found.no_uplift
+
+
 def test_where_everybody_stays_nothing_is_told() -> None:
     sample = drawn(400)
     found = analyse(decided(replace(sample, retained=np.ones(400), value=np.ones(400))))

@@ -86,7 +86,8 @@ def analyse(decided: Decided, *, least_effect: float = LEAST_EFFECT) -> Result:
         ratio = sample_ratio(sample.treated, sample.share)
     if sample.smaller_arm() < LEAST_TO_COMPARE:
         few = _too_few(sample)
-        return Result(decided, ratio, None, None, (), few, None, few.reason, warnings)
+        advice = _mend(ratio) or few
+        return Result(decided, ratio, None, None, (), advice, None, few.reason, warnings)
     facts, names = adjusters(sample)
     retention = _outcome(sample, sample.retained, facts)
     value = _outcome(sample, sample.value, facts)
@@ -96,15 +97,21 @@ def analyse(decided: Decided, *, least_effect: float = LEAST_EFFECT) -> Result:
             f"fewer than {FEW_EVENTS} customers of an arm stayed, or left: the intervals are rough",
         )
         advice = Advice("go on", "too few customers of an arm stayed, or left, to tell")
-    if ratio is not None and ratio.alarm:
-        advice = Advice(
-            "mend first",
-            f"{ratio.treated:,} customers were contacted where {ratio.expected_treated:,.0f} were "
-            f"planned (p = {ratio.p_value:.1g}): find out who is missing before any figure is "
-            "believed",
-        )
+    advice = _mend(ratio) or advice
     found, why = _qini(sample)
     return Result(decided, ratio, retention, value, names, advice, found, why, warnings)
+
+
+def _mend(ratio: Ratio | None) -> Advice | None:
+    """Return the advice to believe nothing where the arms are not as planned."""
+    if ratio is None or not ratio.alarm:
+        return None
+    return Advice(
+        "mend first",
+        f"{ratio.treated:,} customers were contacted where {ratio.expected_treated:,.0f} were "
+        f"planned (p = {ratio.p_value:.1g}): find out who is missing before any figure is "
+        "believed",
+    )
 
 
 def _outcome(sample: Sample, outcome: Float64, facts: Float64) -> Outcome:

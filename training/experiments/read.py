@@ -93,7 +93,7 @@ def read_experiments(
         if only not in names:
             raise UnknownNameError("experiment", only, names, field="experiment")
         found = found[found["experiment"] == only]
-    found["day"] = found["decided_at"] // DAY_SECONDS * DAY_SECONDS
+    found = found.assign(day=found["decided_at"] // DAY_SECONDS * DAY_SECONDS)
     features = _features(source, found[found["complete"] == 1])
     return tuple(
         _decided(str(name), rows, features, treat_share)
