@@ -44,11 +44,6 @@ class Home:
         return self.root / "scores"
 
     @property
-    def experiments(self) -> Path:
-        """Published results of experiments and their ``CURRENT``."""
-        return self.root / "experiments"
-
-    @property
     def database(self) -> Path:
         """What the service itself keeps, such as overrides: one SQLite file."""
         return self.root / "service.db"
@@ -57,3 +52,8 @@ class Home:
     def ledger(self) -> Path:
         """Promotions and roll-backs, one JSON line each."""
         return self.root / "ledger.ndjson"
+
+    @property
+    def experiments(self) -> Path:
+        """Published results of experiments and their ``CURRENT``."""
+        return self.root / "experiments"

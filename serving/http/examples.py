@@ -307,30 +307,6 @@ EXAMPLES: dict[str, Any] = {
     "agents_on_phone,agents_rostered\r\nsales,voice,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,60,"
     "41.7,312.4,6,9\r\n",
     "staffing-genesys": "gzipped JSON of one week: `planningGroups` with 15-minute arrays",
-    "queues": {
-        "forecast_set": _SET,
-        "queues": [
-            {
-                "queue": "sales",
-                "name": "Sales line",
-                "channel": "voice",
-                "time_zone": "Europe/Berlin",
-                "interval_minutes": 60,
-                "opening": {"mon": "08:00-18:00", "sun": "closed"},
-                "opening_source": "stated",
-                "goal": _GOAL,
-                "patience_seconds": 180.0,
-                "method": "combined",
-                "start": _AT,
-                "end": "2026-03-30T04:00:00Z",
-                "warnings": [],
-            }
-        ],
-    },
-    "scores-request": {"customer_ids": ["C000017", "C999999"]},
-    "scores": _SCORES | {"scores": [_RECORD], "unknown": ["C999999"]},
-    "scores-line": _RECORD,
-    "scores-page": _SCORES | {"customers": 100_000, "next": "C000017", "scores": [_RECORD]},
     "experiments": {
         "result_set": _SET,
         "experiments": [
@@ -439,6 +415,30 @@ EXAMPLES: dict[str, Any] = {
     },
     "list-csv": "customer_id,arm,action,place,probability,value_at_risk_minor\r\n"
     "C000017,treat,call,1,0.712345,\r\n",
+    "queues": {
+        "forecast_set": _SET,
+        "queues": [
+            {
+                "queue": "sales",
+                "name": "Sales line",
+                "channel": "voice",
+                "time_zone": "Europe/Berlin",
+                "interval_minutes": 60,
+                "opening": {"mon": "08:00-18:00", "sun": "closed"},
+                "opening_source": "stated",
+                "goal": _GOAL,
+                "patience_seconds": 180.0,
+                "method": "combined",
+                "start": _AT,
+                "end": "2026-03-30T04:00:00Z",
+                "warnings": [],
+            }
+        ],
+    },
+    "scores-request": {"customer_ids": ["C000017", "C999999"]},
+    "scores": _SCORES | {"scores": [_RECORD], "unknown": ["C999999"]},
+    "scores-line": _RECORD,
+    "scores-page": _SCORES | {"customers": 100_000, "next": "C000017", "scores": [_RECORD]},
     "models": {
         "models": [
             {
