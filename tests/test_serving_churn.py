@@ -111,6 +111,7 @@ def test_tables_score_as_the_booster_in_the_bundle_does(
     trees_only = ChurnModel(
         model.artefact, feature_names=model.feature_names, scoring=scoring,
         linear=model._linear, trees=model._trees, book=model.book,
+        standing=model.standing, value=model.value,
     )  # fmt: skip
     _, log_odds = trees_only.contributions(features)
     np.testing.assert_allclose(log_odds, booster.predict(features, raw_score=True), atol=1e-9)
@@ -174,6 +175,7 @@ def test_another_answer_than_in_training_is_found_out(model: ChurnModel) -> None
     other = ChurnModel(
         model.artefact, feature_names=model.feature_names, scoring=moved,
         linear=model._linear, trees=model._trees, book=model.book,
+        standing=model.standing, value=model.value,
     )  # fmt: skip
     with pytest.raises(DamagedArtefactError, match="another probability"):
         other.check_golden()

@@ -15,41 +15,42 @@ import orjson
 from features.errors import UnknownNameError
 from serving.http.problems import refuse
 from serving.http.schemas import ScoresQuery
-from serving.sets.scores import Page, ScoreSet, iso
+from serving.sets.scores import WORDS, Page, ScoreFilter, ScoreSet, iso
 
 PAGE_ROUTE = "/v1/churn/scores"
+_VOCABULARY = tuple((f"{column}s", column) for column in WORDS)
+
+
+def _head(scores: ScoreSet) -> bytes:
+    """Return the head of an answer, written once per set."""
+    return _written_head(
+        scores.id,
+        scores.as_of,
+        scores.model_version,
+        scores.snapshot,
+        *((name, scores.words(column)) for name, column in _VOCABULARY),
+        warnings=scores.warnings,
+    )
 
 
 @lru_cache(maxsize=8)
-def _head(
+def _written_head(
     id: str,
     as_of: datetime,
     model_version: str,
     snapshot: str,
-    tiers: tuple[str, ...],
+    *vocabulary: tuple[str, tuple[str, ...]],
     warnings: tuple[str, ...],
 ) -> bytes:
-    """Write the head of an answer once per set; a set's own fields fix it."""
     document = {
         "score_set": id,
         "as_of": iso(as_of),
         "model_version": model_version,
         "snapshot": snapshot,
-        "tiers": list(tiers),
+        **{name: list(words) for name, words in vocabulary},
         "warnings": list(warnings),
     }
     return orjson.dumps(document)[:-1]
-
-
-def _head_of(scores: ScoreSet) -> bytes:
-    return _head(
-        scores.id,
-        scores.as_of,
-        scores.model_version,
-        scores.snapshot,
-        scores.tiers,
-        scores.warnings,
-    )
 
 
 def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
@@ -68,7 +69,7 @@ def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
             found.append(record)
     return b"".join(
         (
-            _head_of(of),
+            _head(of),
             b',"scores":[',
             b",".join(found),
             b'],"unknown":',
@@ -107,22 +108,24 @@ def page_of(query: ScoresQuery, *, of: ScoreSet) -> Page:
     Raises:
         UnknownNameError: The set has no such tier.
     """
-    for tier in query.tier or ():
-        if tier not in of.tiers:
-            raise UnknownNameError("tier", tier, of.tiers, field="tier")
-    return of.page(
-        after=query.after,
-        limit=query.limit,
-        tiers=query.tier or (),
+    words = {column: tuple(getattr(query, column) or ()) for column in WORDS}
+    for column, asked in words.items():
+        for word in asked:
+            if word not in of.words(column):
+                raise UnknownNameError(column, word, of.words(column), field=column)
+    only = ScoreFilter(
+        words=words,
         min_probability=query.min_probability,
+        min_value_minor=query.min_value,
     )
+    return of.page(after=query.after, limit=query.limit, only=only)
 
 
 def page_json(page: Page, *, of: ScoreSet) -> bytes:
     """Return a page as one JSON document."""
     cursor = b',"customers":%d,"next":%b' % (len(of), orjson.dumps(page.next))
     records = page.data.rstrip(b"\n").replace(b"\n", b",")
-    return b"".join((_head_of(of), cursor, b',"scores":[', records, b"]}"))
+    return b"".join((_head(of), cursor, b',"scores":[', records, b"]}"))
 
 
 def page_headers(query: ScoresQuery, page: Page, *, of: ScoreSet) -> dict[str, str]:

@@ -14,8 +14,11 @@ from serving.http.fields import MOST_QUEUES, Moment, Name, Request
 MOST_CUSTOMERS = 1_000
 MOST_ROWS = 10_000
 MOST_PATHS = 1_000
+MOST_MONEY = 2**62
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
 LOWEST, HIGHEST = QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]
+
+Words = list[Annotated[str, StringConstraints(max_length=64)]] | None
 
 
 def _ranged(values: list[float]) -> list[float]:
@@ -257,11 +260,29 @@ class ScoresQuery(Request):
         description="Greatest number of customers on the page.",
         examples=[1_000],
     )
-    tier: list[Annotated[str, StringConstraints(max_length=64)]] | None = Field(
+    tier: Words = Field(
         default=None,
         max_length=20,
         description="Only customers of this tier; repeat it for several.",
         examples=[["high"]],
+    )
+    stage: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only customers in this stage of the life cycle; repeat it for several.",
+        examples=[["at_risk"]],
+    )
+    segment: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only customers of this segment; repeat it for several.",
+        examples=[["champion"]],
+    )
+    action: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only customers for whom this action is suggested; repeat it for several.",
+        examples=[["call"]],
     )
     min_probability: float | None = Field(
         default=None,
@@ -269,4 +290,11 @@ class ScoresQuery(Request):
         le=1,
         description="Only customers with at least this probability of churn, in [0, 1].",
         examples=[0.5],
+    )
+    min_value: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_MONEY,
+        description="Only customers with at least this value at risk, minor units.",
+        examples=[10_000],
     )

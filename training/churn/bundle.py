@@ -19,6 +19,7 @@ from serving.models.churn.model import (
     LINEAR_FILE,
     MODEL_FILE,
     REASONS_FILE,
+    RECORDS_FILE,
     SCORING_FILE,
     TREES_FILE,
     golden_answers,
@@ -28,6 +29,7 @@ from training.churn.config import ChurnConfig
 from training.churn.data import RECENCY, History
 from training.churn.fit import Fitted
 from training.churn.reasons import reason_book
+from training.churn.standing import standing_of
 from training.churn.trees import tree_tables
 
 _GOLDEN_CUSTOMERS = 64
@@ -57,7 +59,9 @@ def write_bundle(
     """
     book = reason_book(history.names, reference)
     scores = fitted.blend(reference) + fitted.level.value
-    limits = np.quantile(1 / (1 + np.exp(-scores)), 1 - np.cumsum(config.tier_shares))
+    probability = 1 / (1 + np.exp(-scores))
+    limits = np.quantile(probability, 1 - np.cumsum(config.tier_shares))
+    standing = standing_of(history.names, reference, probability, config=config)
     scoring = {
         "feature_names": list(history.names),
         "linear_weight": fitted.linear_weight,
@@ -94,6 +98,7 @@ def write_bundle(
         _write_json(folder / SCORING_FILE, scoring)
         _write_json(folder / LINEAR_FILE, fitted.learners.linear.document())
         _write_json(folder / REASONS_FILE, book.document())
+        _write_json(folder / RECORDS_FILE, {"standing": standing.document(), "value": None})
         np.savez(folder / TREES_FILE, **trees)
         # The booster itself, for people and tools; answers come from its tables.
         (folder / MODEL_FILE).write_text(

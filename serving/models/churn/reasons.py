@@ -24,6 +24,29 @@ DECIMALS: dict[Unit, int] = {
 }  # fmt: skip
 """How exactly a value is told; two values are compared as they are told."""
 
+REASON_GROUPS = (
+    "silence",
+    "few_purchases",
+    "slow_rhythm",
+    "falling_trend",
+    "low_spend",
+    "short_tenure",
+    "returns",
+    "cancellations",
+    "discounts",
+    "categories",
+    "late_delivery",
+    "unresolved",
+    "long_waits",
+    "dissatisfied",
+    "asked_not_bought",
+    "contacts",
+    "contract",
+    "still_buying",
+    "other",
+)
+"""What a reason can be about, as one word for machines; a model knows those it has features for."""
+
 REASONS = 3
 LEAST_WEIGHT = 0.05
 """Log-odds: what adds less is no reason (0.05 moves a probability by about one point)."""
@@ -74,6 +97,30 @@ class Reasons:
     usual: Float64
     own: Bool
     weight: Float64
+
+
+SaidKey = tuple[int, float, float, bool]
+"""Phrase, value, usual value and whether that is the customer's own: what fixes a sentence."""
+_MISSING = float(np.finfo(np.float64).min)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One reason as customers share it.
+
+    Attributes:
+        code: Stable word for machines.
+        text: The sentence in English.
+        text_zh: The sentence in Chinese.
+        value: The customer's value; NaN where missing.
+        usual: The usual value; NaN where there is none.
+    """
+
+    code: str
+    text: str
+    text_zh: str
+    value: float
+    usual: float
 
 
 @dataclass(frozen=True)
@@ -144,6 +191,43 @@ class ReasonBook:
             filled.usual[row, slot] = usual
             filled.own[row, slot] = own
         return filled
+
+    def places(self, reasons: Reasons, known: dict[SaidKey, int]) -> Any:
+        """Return which of the sentences that customers share each reason is, int32[n, 3].
+
+        Args:
+            reasons: The reasons.
+            known: The place of each sentence met so far; new ones are added at the end.
+
+        Returns:
+            Places in the order of ``known``; -1 where there is no reason.
+        """
+        # A NaN is not equal to itself, so a missing value needs a key that is.
+        values, usuals = (
+            np.where(np.isnan(told), _MISSING, told).ravel().tolist()
+            for told in (reasons.value, reasons.usual)
+        )
+        keys = zip(
+            reasons.phrase.ravel().tolist(), values, usuals, reasons.own.ravel().tolist(),
+            strict=True,
+        )  # fmt: skip
+        places = [known.setdefault(key, len(known)) if key[0] >= 0 else -1 for key in keys]
+        return np.array(places, dtype=np.int32).reshape(reasons.phrase.shape)
+
+    def said(self, key: SaidKey) -> Said:
+        """Return one reason in all words and numbers.
+
+        Args:
+            key: From ``places``.
+        """
+        index, value, usual, own = key
+        value, usual = (np.nan if told == _MISSING else told for told in (value, usual))
+        english, chinese = (
+            self.text(index, value, usual, own, language=language) for language in ("en", "zh")
+        )
+        return Said(
+            code=self.phrases[index].code, text=english, text_zh=chinese, value=value, usual=usual
+        )
 
     def texts(self, reasons: Reasons, *, language: str = "en") -> list[list[str]]:
         """Return the sentences of each customer, the weightiest reason first.
