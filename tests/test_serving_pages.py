@@ -175,7 +175,7 @@ def test_the_docs_examples_of_gets_are_answered(server: Server) -> None:
     page = unescape(server.http.get("/docs").text)
     commands = re.findall(r"^(?:<pre>|.*<pre>)?(curl -s .*?)(?:</pre>.*)?$", page, flags=re.M)
     asked = [shlex.split(c) for c in commands if "POST" not in c]
-    assert len(asked) == 11
+    assert len(asked) == 13
     for words in asked:
         address = words[-1].partition("3000")[2].replace("queue=sales", "queue=phone")
         headers = dict([words[3].split(": ")]) if "-H" in words else {}

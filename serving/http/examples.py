@@ -323,6 +323,9 @@ EXAMPLES: dict[str, Any] = {
     "scores": _SCORES | {"scores": [_RECORD], "unknown": ["C999999"]},
     "scores-line": _RECORD,
     "scores-page": _SCORES | {"customers": 100_000, "next": "C000017", "scores": [_RECORD]},
+    "scores-csv": "customer_id,probability,tier,action,reason_1_text\r\n"
+    "C000017,0.712345,high,call,no order for 74 days (usually every 31)\r\n",
+    "scores-parquet": "a Parquet file with the columns of the CSV",
     "models": {
         "models": [
             {

@@ -39,6 +39,7 @@ The public record, which HTTP sends as it stands:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -285,10 +286,8 @@ def open_score_set(path: Path) -> ScoreSet:
     Raises:
         ArtefactError: It is damaged or of another contract.
     """
-    try:
+    with too_old():
         return _read(open_artefact(path, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
-    except IncompatibleArtefactError as error:
-        raise _old(error) from error
 
 
 def open_current_score_set(root: Path) -> ScoreSet:
@@ -298,20 +297,22 @@ def open_current_score_set(root: Path) -> ScoreSet:
         NotPublishedError: None was published.
         ArtefactError: It is damaged or of another contract.
     """
-    try:
+    with too_old():
         return _read(open_current(root, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
+
+
+@contextlib.contextmanager
+def too_old() -> Iterator[None]:
+    """Say of a set of another version how to get one of this version."""
+    try:
+        yield
     except IncompatibleArtefactError as error:
-        raise _old(error) from error
-
-
-def _old(error: IncompatibleArtefactError) -> IncompatibleArtefactError:
-    """Say how to get a set of this version."""
-    return IncompatibleArtefactError(
-        error.thing,
-        got=error.got,
-        expected=error.expected,
-        remedy="run `python -m serving score` to score again with this version",
-    )
+        raise IncompatibleArtefactError(
+            error.thing,
+            got=error.got,
+            expected=error.expected,
+            remedy="run `python -m serving score` to score again with this version",
+        ) from error
 
 
 def _read(artefact: Artefact) -> ScoreSet:
