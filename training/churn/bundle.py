@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from features.artefact import Artefact, new_id, writing
 from features.calendar import Float64
+from features.errors import TooLittleDataError
 from serving.models.churn.model import (
     CHURN_BUNDLE_KIND,
     CHURN_BUNDLE_SCHEMA,
@@ -25,6 +27,7 @@ from serving.models.churn.model import (
     golden_answers,
     read_churn_model,
 )
+from serving.models.churn.value import ValueModel
 from training.churn.config import ChurnConfig
 from training.churn.data import RECENCY, History
 from training.churn.fit import Fitted
@@ -43,6 +46,7 @@ def write_bundle(
     reference: Float64,
     card: dict[str, Any],
     config: ChurnConfig,
+    value: ValueModel | None = None,
     now: datetime,
 ) -> Path:
     """Write a fit as a bundle and return its folder.
@@ -54,13 +58,28 @@ def write_bundle(
         reference: Features of the population at the fit's moment, float64[n, k]: tiers and the
             usual values are taken from it.
         card: The model card.
-        config: Tier shares and population.
+        config: Tiers and population.
+        value: What customers are worth; None where no money is known.
         now: The time, aware UTC.
+
+    Raises:
+        TooLittleDataError: Tiers are by money, and none is known.
     """
+    if value is None and config.tiers_by == "money":
+        raise TooLittleDataError(
+            "tiers by money",
+            got="no money in the purchases that followed",
+            expected="`amount_minor` above 0",
+            remedy='load the amounts, or set `tiers_by = "capacity"`',
+        )
     book = reason_book(history.names, reference)
     scores = fitted.blend(reference) + fitted.level.value
     probability = 1 / (1 + np.exp(-scores))
-    limits = np.quantile(probability, 1 - np.cumsum(config.tier_shares))
+    limits: Iterable[float] = (
+        config.tier_money_minor
+        if config.tiers_by == "money"
+        else np.quantile(probability, 1 - np.cumsum(config.tier_shares))
+    )
     standing = standing_of(history.names, reference, probability, config=config)
     scoring = {
         "feature_names": list(history.names),
@@ -69,7 +88,12 @@ def write_bundle(
         "level": fitted.level.value,
         "recency_feature": RECENCY,
         "active_days": config.active_days,
+        "tiers_by": config.tiers_by,
         "tier_from": [float(limit) for limit in limits],
+    }
+    records = {
+        "standing": standing.document(),
+        "value": None if value is None else value.document(),
     }
     members = np.array([book.members[name] for name in history.names])
     trees = tree_tables(
@@ -98,7 +122,7 @@ def write_bundle(
         _write_json(folder / SCORING_FILE, scoring)
         _write_json(folder / LINEAR_FILE, fitted.learners.linear.document())
         _write_json(folder / REASONS_FILE, book.document())
-        _write_json(folder / RECORDS_FILE, {"standing": standing.document(), "value": None})
+        _write_json(folder / RECORDS_FILE, records)
         np.savez(folder / TREES_FILE, **trees)
         # The booster itself, for people and tools; answers come from its tables.
         (folder / MODEL_FILE).write_text(

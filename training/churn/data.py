@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,7 @@ class AsOf:
         population: Customers of its population, sampled or not.
         pace: Log of purchases in the label window by all customers, for each customer of the
             population; None where it is not known.
+        ids: The customers, text[n].
     """
 
     at: datetime
@@ -66,6 +67,7 @@ class AsOf:
     churned: Float64
     population: int
     pace: float | None
+    ids: Any = ()
 
     @property
     def base_rate(self) -> float:
@@ -252,6 +254,7 @@ def _as_of(
         churned=churned[where],
         population=len(labels),
         pace=None,
+        ids=rows["customer_id"].to_numpy()[where],
     )
 
 
