@@ -1,0 +1,73 @@
+"""The buy-till-you-die model fitted by maximum likelihood on the histories known at a moment."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import betaln, gammaln
+
+from features.calendar import Float64
+from features.errors import TooLittleDataError
+from serving.models.churn.btyd import BuyTillYouDie
+
+_CENTRE = np.log([0.7, 0.7, 0.8, 2.5])
+"""Prior of r, alpha (in mean ages), a and b: a shop of middling pace that loses a quarter."""
+_SPREAD = 1.5
+"""Standard deviation of the prior's logarithms: a factor of 4 either way is nothing unusual."""
+_LIMIT = 7.0
+
+
+def fit_btyd(histories: Float64) -> BuyTillYouDie:
+    """Fit the parameters to the customers who ever bought.
+
+    The likelihood is that of the modified BG/NBD model; a mild prior on the logarithms of the
+    parameters, worth about one customer, keeps a handful of histories from running away.
+
+    Args:
+        histories: Frequency, recency and age in days of each customer, float64[n, 3], as
+            ``serving.models.churn.btyd.history_of`` gives them; rows with NaN are left out.
+
+    Raises:
+        TooLittleDataError: Nobody ever bought.
+    """
+    known = histories[~np.isnan(histories).any(axis=1)]
+    if not len(known) or known[:, 2].max() <= 0:
+        raise TooLittleDataError(
+            "purchase histories to fit the buy-till-you-die model on",
+            got="no customer with a purchase",
+            expected="at least one",
+            remedy="load `purchases`, or fit at a later moment",
+        )
+    # In mean ages, so that a centre that counts in years is fitted like one that counts in days.
+    unit = float(known[:, 2].mean())
+    rows, counts = np.unique(
+        np.column_stack([known[:, 0], np.round(known[:, 1:] / unit, 3)]), axis=0, return_counts=True
+    )
+
+    def loss(logarithms: Float64) -> float:
+        prior = 0.5 * float((((logarithms - _CENTRE) / _SPREAD) ** 2).sum())
+        return prior - float(counts @ log_likelihood(np.exp(logarithms), rows))
+
+    found = minimize(
+        loss,
+        _CENTRE,
+        method="L-BFGS-B",
+        bounds=[(centre - _LIMIT, centre + _LIMIT) for centre in _CENTRE],
+    )
+    r, alpha, a, b = (float(value) for value in np.exp(found.x))
+    return BuyTillYouDie(r=r, alpha=alpha * unit, a=a, b=b)
+
+
+def log_likelihood(parameters: Float64, histories: Float64) -> Float64:
+    """Return the log likelihood of each customer's history, float64[n].
+
+    Args:
+        parameters: r, alpha, a, b.
+        histories: Frequency, recency and age, float64[n, 3].
+    """
+    r, alpha, a, b = parameters
+    x, last, age = histories.T
+    bought = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+    alive = betaln(a, b + x + 1) - betaln(a, b) - (r + x) * np.log(alpha + age)
+    stopped = betaln(a + 1, b + x) - betaln(a, b) - (r + x) * np.log(alpha + last)
+    return np.asarray(bought + np.logaddexp(alive, stopped))
