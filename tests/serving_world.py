@@ -61,7 +61,7 @@ from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import Phrase, ReasonBook
 from serving.models.churn.stages import SEGMENTS, STAGES, Standing
 from serving.models.churn.trees import TreeTables
-from serving.models.churn.value import ValueModel
+from serving.models.churn.value import Pace, ValueModel
 from serving.models.volume.combination import Boosters
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.golden import write_golden
@@ -280,9 +280,10 @@ def put_churn_bundle(
     }
     standing = Standing(90.0, 180.0, 90.0, 0.6, 60.0, 4.0, 50_000.0)
     value = ValueModel(
+        pace=Pace(spend=names[-1], since=names[0], horizon_days=90.0, least_minor=1000.0),
         names=names[:1],
         line=LinearScore(*(np.array([x]) for x in (0.0, 1.0, 0.0, 0.0, 0.0))),
-        log_money=float(np.log(1000.0)),
+        log_level=0.0,
         reach=3.0,
         return_share=0.25,
     )

@@ -155,6 +155,20 @@ def test_reasons_are_said_in_english_and_chinese(model: ChurnModel, features: np
     assert all("{" not in text for said in english + chinese for text in said)
 
 
+@pytest.mark.parametrize("change", [1e-6, -1e-6])
+def test_a_tiny_change_of_the_features_changes_no_word(
+    model: ChurnModel, features: np.ndarray, change: float
+) -> None:
+    def said(rows: np.ndarray) -> list[object]:
+        scores = model.score(rows)
+        standing = (scores.tier.tolist(), scores.stage.tolist(), scores.segment.tolist())
+        return [model.texts(scores), model.texts(scores, language="zh"), *standing]
+
+    # Whole and half numbers, as real histories have them.
+    rows = np.round(features * 2) / 2
+    assert said(rows * (1 + change)) == said(rows)
+
+
 def test_a_matrix_of_another_width_or_with_an_infinite_value_is_refused_by_name(
     model: ChurnModel, features: np.ndarray
 ) -> None:

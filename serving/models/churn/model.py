@@ -25,7 +25,7 @@ from features.calendar import Bool, Float64
 from features.errors import DamagedArtefactError, InputError
 from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import ReasonBook, Reasons
-from serving.models.churn.stages import Standing
+from serving.models.churn.stages import Standing, exceeds
 from serving.models.churn.trees import TreeTables
 from serving.models.churn.value import ValueModel
 
@@ -274,7 +274,7 @@ class ChurnModel:
     def _population(self, features: Float64) -> tuple[Any, Bool]:
         recency = features[:, self._recency]
         state = np.zeros(len(features), dtype=np.int8)
-        state[recency > self.scoring.active_days] = STATES.index("lapsed")
+        state[exceeds(recency, self.scoring.active_days)] = STATES.index("lapsed")
         state[np.isnan(recency)] = STATES.index("never_bought")
         return state, state == 0
 

@@ -43,9 +43,11 @@ REASON_GROUPS = (
     "contacts",
     "contract",
     "still_buying",
-    "other",
 )
 """What a reason can be about, as one word for machines; a model knows those it has features for."""
+
+_BELOW_HALF = 0.003
+"""By how much half-way is lower, in units of the last place that is told."""
 
 REASONS = 3
 LEAST_WEIGHT = 0.05
@@ -65,7 +67,8 @@ class Phrase:
         usual_feature: The feature that holds the customer's own usual value; None: the usual
             value of all customers is told.
         usual: The usual value of all customers, which also stands in where their own is missing.
-        text: By language, with the places ``{value}`` and ``{usual}``.
+        text: By language, with the places ``{value}``, ``{usual}`` and ``{s}``, the plural's ending
+            of a noun that the value counts.
         text_without_own: By language: said instead where the own usual value is missing.
     """
 
@@ -272,8 +275,9 @@ class ReasonBook:
         text = phrase.text
         if not own and phrase.usual_feature and phrase.text_without_own:
             text = phrase.text_without_own
+        told = written_value(value, phrase.unit)
         return text[language].format(
-            value=written_value(value, phrase.unit), usual=written_value(usual, phrase.unit)
+            value=told, usual=written_value(usual, phrase.unit), s="" if told == "1" else "s"
         )
 
     def document(self) -> dict[str, Any]:
@@ -326,7 +330,21 @@ def _told(
         own = ~np.isnan(theirs)
         usual = np.where(own, theirs, usual)
     decimals = DECIMALS[phrase.unit]
-    return np.round(value, decimals), np.round(usual, decimals), own
+    return rounded(value, decimals), rounded(usual, decimals), own
+
+
+def rounded(values: Float64, decimals: int) -> Float64:
+    """Round as a value is told, so that one a millionth away is told the same.
+
+    Values are often exactly half-way (noon, the mean of two counts); there the last bit would
+    decide. Half-way is therefore a little lower: an exact half is always told as the greater.
+
+    >>> rounded(np.array([74.5, 74.5 * (1 - 1e-6), 2.25, 74.49]), 0).tolist()
+    [75.0, 75.0, 2.0, 74.0]
+    """
+    scale = 10.0**decimals
+    told: Float64 = np.floor(values * scale + 0.5 + _BELOW_HALF) / scale
+    return told
 
 
 def _holds(phrase: Phrase, value: Float64, usual: Float64) -> Bool:

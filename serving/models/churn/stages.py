@@ -29,6 +29,7 @@ SEGMENTS = (
     "dormant",
     "no_purchase",
 )
+_HAIR = 1e-5
 RECENCY = "purchase_recency_days"
 FIRST = "purchase_first_days"
 LAST_GAP = "gap_days_last"
@@ -82,8 +83,9 @@ class Standing:
         first, silent, gap = (_column(columns, name, n) for name in (FIRST, RECENCY, LAST_GAP))
         stage = np.full(n, STAGES.index("active"), dtype=np.int8)
         stage[probability >= self.at_risk_from] = STAGES.index("at_risk")
-        stage[(gap > self.gone_days) & (silent <= self.won_back_days)] = STAGES.index("won_back")
-        stage[first <= self.new_days] = STAGES.index("new")
+        back = exceeds(gap, self.gone_days) & ~exceeds(silent, self.won_back_days)
+        stage[back] = STAGES.index("won_back")
+        stage[~exceeds(first, self.new_days) & ~np.isnan(first)] = STAGES.index("new")
         stage[np.isnan(probability)] = STAGES.index("lapsed")
         stage[~bought] = STAGES.index("prospect")
         return stage
@@ -108,17 +110,18 @@ class Standing:
         """
         n = len(bought)
         silent = _column(columns, RECENCY, n)
-        often = _column(columns, FREQUENCY, n) >= self.often_purchases
-        rich = _column(columns, MONEY, n) >= self.valuable_minor
+        often = _reaches(_column(columns, FREQUENCY, n), self.often_purchases)
+        rich = _reaches(_column(columns, MONEY, n), self.valuable_minor)
         segment = np.full(n, SEGMENTS.index("regular"), dtype=np.int8)
-        segment[_column(columns, DAYS_EVER, n) <= 1] = SEGMENTS.index("one_time")
+        days = _column(columns, DAYS_EVER, n)
+        segment[~exceeds(days, 1) & ~np.isnan(days)] = SEGMENTS.index("one_time")
         segment[rich] = SEGMENTS.index("big_spender")
         segment[often] = SEGMENTS.index("loyal")
         segment[often & rich] = SEGMENTS.index("champion")
-        slipping = silent > self.recent_days
+        slipping = exceeds(silent, self.recent_days)
         segment[slipping] = SEGMENTS.index("slipping")
         segment[slipping & (often | rich)] = SEGMENTS.index("slipping_valuable")
-        dormant = silent > self.gone_days
+        dormant = exceeds(silent, self.gone_days)
         segment[dormant] = SEGMENTS.index("dormant")
         segment[dormant & (often | rich)] = SEGMENTS.index("dormant_valuable")
         segment[~bought] = SEGMENTS.index("no_purchase")
@@ -127,6 +130,18 @@ class Standing:
     def document(self) -> dict[str, float]:
         """Return the cut points as JSON-ready values."""
         return asdict(self)
+
+
+def exceeds(values: Float64, cut: float) -> Bool:
+    """Return whether values are above a cut point by more than a hair; false for NaN.
+
+    Days and counts often stand exactly on one, and the last bit must not decide there.
+    """
+    return values > cut * (1 + _HAIR)
+
+
+def _reaches(values: Float64, cut: float) -> Bool:
+    return values >= cut * (1 - _HAIR)
 
 
 def _column(columns: Mapping[str, Float64], name: str, n: int) -> Float64:
