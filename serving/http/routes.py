@@ -20,6 +20,7 @@ from serving.http.negotiate import (
     read_body,
     takes_gzip,
 )
+from serving.http.pages.customers import customers_page
 from serving.http.pages.docs import docs_page
 from serving.http.pages.home import home_page
 from serving.http.replies import (
@@ -183,6 +184,12 @@ def add_page_routes(app: FastAPI, state: State) -> None:
     async def get_home() -> Response:
         # Agents of many large queues take a while: other requests go on meanwhile.
         draw = partial(home_page, state.in_force(), now=state.clock())
+        return page_reply(await to_thread.run_sync(draw))
+
+    @app.get("/customers", include_in_schema=False)
+    async def get_customers() -> Response:
+        # Counting a million customers takes a while: other requests go on meanwhile.
+        draw = partial(customers_page, state.published)
         return page_reply(await to_thread.run_sync(draw))
 
     @app.get("/docs", include_in_schema=False)

@@ -198,6 +198,16 @@ class ScoreSet:
             return None
         return self._lines.read(self._begin(row), self._ends[row] - 1)
 
+    def most_at_risk(self, count: int) -> list[bytes]:
+        """Return the records of the customers with most value at risk, the greatest first."""
+        known = np.flatnonzero(self._value >= 0)
+        values = self._value[known]
+        if len(known) > count:
+            most = np.argpartition(-values, count)[:count]
+            known, values = known[most], values[most]
+        rows = known[np.lexsort((known, -values))].tolist()
+        return [self._lines.read(self._begin(row), self._ends[row] - 1) for row in rows]
+
     def page(self, *, after: str | None = None, limit: int, only: ScoreFilter = EVERYBODY) -> Page:
         """Return the next customers in the order of their ids.
 
