@@ -129,7 +129,7 @@ def test_the_ten_customers_with_most_at_stake_stand_first_with_what_to_do(server
     assert len(rows) == 10
     for row, record in zip(rows, wanted, strict=True):
         assert f"<code>{record['customer_id']}</code>" in row
-        assert f"{record['value_at_risk_minor'] / 100:,.0f} of " in row
+        assert f"{record['value_at_risk_minor'] / 100:,.0f}</b> of " in row
         assert record["action"].replace("_", " ") in row
         assert record["reasons"][0]["text"] in row
 

@@ -124,14 +124,14 @@ _GROUPS: Mapping[str, tuple[str, tuple[_Say, ...]]] = {
                 "spend_minor_365d",
                 "below",
                 "minor",
-                "{value} spent in 365 days",
+                "spent {value} in 365 days",
                 "最近 365 天消费 {value}",
             ),
             _say(
                 "spend_minor_90d",
                 "below",
                 "minor",
-                "{value} spent in 90 days",
+                "spent {value} in 90 days",
                 "最近 90 天消费 {value}",
             ),
             _say(

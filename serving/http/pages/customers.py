@@ -88,9 +88,9 @@ def _most(scores: ScoreSet) -> str:
         rows.append(
             [
                 f"<code>{escape(record['customer_id'])}</code>",
-                f"{money(record['value_at_risk_minor'])} of "
+                f"<b>{money(record['value_at_risk_minor'])}</b> of "
                 f"{money(record['value_at_risk_minor'] + record['expected_value_minor'])}",
-                f"{100 * record['probability']:.0f} %",
+                f"{100 * record['probability']:.0f} % to leave",
                 f"{_words(record['stage'])}, {_words(record['segment'])}",
                 f"<ul>{reasons}</ul>" if reasons else "",
                 f'<span class="do">{_words(record["action"])}</span>',
@@ -98,7 +98,7 @@ def _most(scores: ScoreSet) -> str:
         )
     if not rows:
         return '<p class="soft">Nobody\'s value is known: no money in the purchases so far.</p>'
-    head = ["customer", "at risk", "chance to leave", "who", "why", "what to do"]
+    head = ["customer", "at risk in 12 months", "chance", "who", "why", "what to do"]
     return f'<div class="people">{table(head, rows)}</div>'
 
 
