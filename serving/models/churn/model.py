@@ -229,10 +229,6 @@ class ChurnModel:
         log_odds = self.scoring.level + slope * (share * by_line.sum(axis=1) + (1 - share) * raw)
         return groups, log_odds
 
-    def texts(self, scores: ChurnScores, *, language: str = "en") -> list[list[str]]:
-        """Return each customer's reasons as sentences, the weightiest first."""
-        return self.book.texts(scores.reasons, language=language)
-
     def warnings(self, scores: ChurnScores) -> list[tuple[str, ...]]:
         """Return what a reader should know of each customer."""
         said = [

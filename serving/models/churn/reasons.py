@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 
 from features.calendar import Bool, Float64
-from features.errors import UnknownNameError
 
 When = Literal["above", "below", "missing"]
 Unit = Literal["days", "count", "minor", "share", "seconds", "score"]
@@ -140,12 +139,6 @@ class ReasonBook:
     members: Mapping[str, int]
     phrases: tuple[Phrase, ...]
 
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Languages in which every phrase can be said."""
-        known = [set(p.text) for p in self.phrases]
-        return tuple(sorted(set.intersection(*known))) if known else ()
-
     def indicator(self, names: Sequence[str]) -> Float64:
         """Return which feature is of which group, float64[k, g] of 0 and 1."""
         out = np.zeros((len(names), len(self.groups)))
@@ -232,35 +225,6 @@ class ReasonBook:
             code=self.phrases[index].code, text=english, text_zh=chinese, value=value, usual=usual
         )
 
-    def texts(self, reasons: Reasons, *, language: str = "en") -> list[list[str]]:
-        """Return the sentences of each customer, the weightiest reason first.
-
-        Raises:
-            UnknownNameError: The book does not speak that language.
-        """
-        if language not in self.languages:
-            raise UnknownNameError("language", language, self.languages)
-        # Many customers share a sentence, so each is written once.
-        written: dict[tuple[int, float, float, bool], str] = {}
-        out: list[list[str]] = []
-        for codes, values, usuals, owns in zip(
-            reasons.phrase.tolist(),
-            reasons.value.tolist(),
-            reasons.usual.tolist(),
-            reasons.own.tolist(),
-            strict=True,
-        ):
-            said = []
-            for key in zip(codes, values, usuals, owns, strict=True):
-                if key[0] < 0:
-                    break
-                text = written.get(key)
-                if text is None:
-                    text = written[key] = self.text(*key, language=language)
-                said.append(text)
-            out.append(said)
-        return out
-
     def text(self, index: int, value: float, usual: float, own: bool, *, language: str) -> str:
         """Return one reason as a sentence.
 
@@ -269,7 +233,7 @@ class ReasonBook:
             value: The customer's value; NaN where missing.
             usual: The usual value; NaN where there is none.
             own: Whether ``usual`` is the customer's own.
-            language: One of ``languages``.
+            language: A language in which the phrase can be said.
         """
         phrase = self.phrases[index]
         text = phrase.text
