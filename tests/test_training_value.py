@@ -58,7 +58,9 @@ class PaidShop(Shop):
             one = pd.DataFrame(spent).astype(float).rename_axis("customer_id").reset_index()
             one["as_of"] = pd.Series(as_of, index=one.index, dtype="datetime64[s, UTC]")
             extra.append(one)
-        whole = frame.merge(pd.concat(extra), on=["customer_id", "as_of"], validate="1:1")
+        more = pd.concat(extra)
+        more = more[["customer_id", "as_of", *more.columns.difference(frame.columns)]]
+        whole = frame.merge(more, on=["customer_id", "as_of"], validate="1:1")
         return pa.Table.from_pandas(whole, preserve_index=False)
 
     def labels(
