@@ -76,7 +76,7 @@ def shop() -> PaidShop:
 @pytest.fixture(scope="module")
 def model(shop: PaidShop, tmp_path_factory: pytest.TempPathFactory) -> ChurnModel:
     root = tmp_path_factory.mktemp("bundles")
-    config = SMALL.model_copy(update={"grid_dates": 4})
+    config = SMALL.model_copy(update={"grid_dates": 4, "step_days": 30})
     return open_churn_model(
         train_churn(shop, as_of=AS_OF, config=config, root=root, now=NOW).bundle
     )

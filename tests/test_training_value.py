@@ -20,7 +20,7 @@ from training.churn.data import load_history
 from training.churn.train import train_churn
 from training.churn.value import fit_value, load_money
 
-SETTINGS = SMALL.model_copy(update={"grid_dates": 20})
+SETTINGS = SMALL.model_copy(update={"grid_dates": 20, "step_days": 30})
 
 
 class PaidShop(Shop):
@@ -104,7 +104,7 @@ def test_the_sum_expected_over_12_months_is_near_the_sum_that_came(
     expected = scores.expected_value_minor[inside]
     came = shop.came(at, days=365).reindex(frame["customer_id"][inside]).fillna(0).to_numpy()
     assert trained.metrics["value_ratio"] == pytest.approx(1, abs=0.15)
-    tolerance = 0.15 if back == 400 else 0.35
+    tolerance = 0.2 if back == 400 else 0.35
     assert expected.sum() == pytest.approx(came.sum(), rel=tolerance)
     # Not only in all: the dearest fifth by expectation brings what it is expected to bring.
     dearest = expected >= np.quantile(expected, 0.8)
