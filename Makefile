@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY := passive
 export BENTOML_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo serve mlflow test check format benchmark-core benchmark-volume benchmark-staffing lock clean
+.PHONY: help setup demo serve mlflow test check format benchmark-core benchmark-volume benchmark-staffing benchmark-churn lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -53,7 +53,6 @@ benchmark-core: $(READY) ## Measure speed and size; figures go to benchmarks/res
 	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.scoring
-	$(BIN)/python -m benchmarks.churn
 	$(BIN)/python -m benchmarks.live
 
 benchmark-volume: $(READY) ## Measure the volume forecasts beside others; figures and pictures go to benchmarks/results/
@@ -63,6 +62,9 @@ benchmark-volume: $(READY) ## Measure the volume forecasts beside others; figure
 benchmark-staffing: $(READY) ## Measure staffing from the distribution, its speed, and the service level foreseen
 	$(BIN)/python -m benchmarks.staffing
 	$(BIN)/python -m benchmarks.service
+
+benchmark-churn: $(READY) ## Measure the churn scores beside simpler models; figures and pictures go to benchmarks/results/
+	$(BIN)/python -m benchmarks.churn
 
 lock: ## Pin every dependency again (needs uv)
 	uv pip compile pyproject.toml --extra train --extra dev --universal --generate-hashes \

@@ -39,7 +39,6 @@ LONGEST_GAP_DAYS = 1 << 20
 SCORES = 8
 """More than the largest satisfaction score: a moment times this plus a score orders both."""
 
-_LONGEST = WINDOW_DAYS[-1]
 _CONTACT_WINDOWS: dict[str, tuple[int, ...]] = {
     "contacts": WINDOW_DAYS,
     "wait_ms": (90, 365),

@@ -91,6 +91,9 @@ class Shop:
             for days in (30, 60, 180):
                 counts = (ago <= days).groupby(past["customer_id"]).sum()
                 frame[f"purchases_{days}d"] = counts.astype(float)
+            frame["purchase_days_ever"] = (
+                (past["at"] // DAY).groupby(past["customer_id"]).nunique().astype(float)
+            )
             gaps = (frame["purchase_first_days"] - frame["purchase_recency_days"]) / (by.size() - 1)
             frame["gap_days_mean"] = gaps.where(by.size() > 1)
             frame["contacts_30d"] = np.nan

@@ -19,11 +19,11 @@ from real_churn import retail_store
 from sklearn.linear_model import LogisticRegression
 
 from features.errors import ContractError, InputError, TooLittleDataError
-from serving.models.churn.model import open_churn_model
-from training.churn.data import AsOf, History, load_history
+from serving.models.churn.model import STATES, open_churn_model
+from training.churn.data import AsOf, History, Plain, load_history
 from training.churn.evaluate import auc
 from training.churn.fit import fit_at, newton, split
-from training.churn.level import level_ahead, level_of
+from training.churn.level import Level, level_ahead, level_of
 from training.churn.train import ChurnConfig, train_churn
 from training.trained import Trained
 
@@ -110,8 +110,14 @@ def test_a_test_date_is_fitted_without_the_labels_that_came_later() -> None:
     flipped = tuple(
         replace(d, churned=1 - d.churned) if d.at + HORIZON > date.at else d for d in found.dates
     )
-    one = fit_at(found, date.at, population=date.population, config=SMALL)
-    other = fit_at(replace(found, dates=flipped), date.at, population=date.population, config=SMALL)
+    one = fit_at(found, date.at, features=date.features, population=date.population, config=SMALL)
+    other = fit_at(
+        replace(found, dates=flipped),
+        date.at,
+        features=date.features,
+        population=date.population,
+        config=SMALL,
+    )
     np.testing.assert_array_equal(one.blend(date.features), other.blend(date.features))
     assert one.level == other.level
 
@@ -128,7 +134,7 @@ def test_another_seed_ranks_customers_alike(tmp_path: Path) -> None:
 
 
 def test_a_short_history_shrinks_the_plan_and_the_card_says_so(tmp_path: Path) -> None:
-    found = train(Shop(days=200), tmp_path)
+    found = train(Shop(days=185), tmp_path)
     card = open_churn_model(found.bundle).card
     assert len(card["backtest"]) == 1
     assert "history allows 1 of 2 test dates" in card["warnings"]
@@ -152,6 +158,17 @@ def test_too_short_a_history_is_refused_with_what_it_takes(days: int, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
+def test_an_as_of_before_the_first_purchase_is_refused_by_its_date(tmp_path: Path) -> None:
+    as_of = AS_OF - timedelta(days=3000)
+    with pytest.raises(TooLittleDataError, match=f"{as_of:%Y-%m-%d}.*purchase_first_days"):
+        train_churn(Shop(), as_of=as_of, config=SMALL, root=tmp_path, now=NOW)
+
+
+def test_the_card_names_a_feature_that_nobody_has(trained: Trained) -> None:
+    warnings = open_churn_model(trained.bundle).card["warnings"]
+    assert any("`contacts_30d`" in warning for warning in warnings)
+
+
 def test_too_few_customers_are_refused_with_the_number_it_takes(tmp_path: Path) -> None:
     with pytest.raises(TooLittleDataError, match="expected at least 50"):
         train(Shop(customers=30), tmp_path)
@@ -171,6 +188,49 @@ class OneClass(Shop):
 def test_labels_of_one_class_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TooLittleDataError, match="customers who churned beside"):
         train(OneClass(), tmp_path)
+
+
+class Contracts(Shop):
+    """Terms of 60 days that end on known days; two thirds of the customers renew."""
+
+    def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
+        frame = super().customers(as_ofs).to_pandas()
+        number = frame["customer_id"].str[1:].astype(int)
+        days = pd.DatetimeIndex(frame["as_of"]).asi8 // 86_400
+        frame["term_left_days"] = (60 - (days + 7 * number) % 60).astype(float)
+        return pa.Table.from_pandas(frame, preserve_index=False)
+
+    def contract_labels(
+        self, as_ofs: Sequence[datetime], *, horizon_days: int, grace_days: int
+    ) -> pa.Table:
+        frame = self.customers(as_ofs).to_pandas()
+        assert grace_days == 10
+        number = frame["customer_id"].str[1:].astype(int)
+        ends = frame["term_left_days"] < horizon_days
+        frame["churned"] = (ends & (number % 3 == 0)).astype("int8")
+        return pa.Table.from_pandas(
+            frame[["customer_id", "as_of", "churned"]], preserve_index=False
+        )
+
+
+def test_contracts_are_judged_while_they_run_by_when_they_end(tmp_path: Path) -> None:
+    config = SMALL.model_copy(
+        update={"definition": "contract", "horizon_days": 30, "grace_days": 10}
+    )
+    found = train(Contracts(), tmp_path, config=config)
+    model = open_churn_model(found.bundle)
+    assert "not renewed by 10 days" in model.card["definition"]
+    assert datetime.fromisoformat(model.card["training_end"]) <= AS_OF
+    frame = Contracts().customers([AS_OF]).to_pandas()
+    features = frame[list(model.feature_names)].to_numpy(float)
+    features[:2, model.feature_names.index("term_left_days")] = [-3.0, np.nan]
+    scores = model.score(features)
+    assert [STATES[state] for state in scores.state[:3]] == ["lapsed", "never_bought", "scored"]
+    assert model.warnings(scores)[0] == ("not scored: the contract has ended",)
+    soon = features[:, model.feature_names.index("term_left_days")] < 30
+    chances = scores.probability[2:]
+    assert chances[soon[2:]].mean() > 3 * chances[~soon[2:]].mean()
+    assert chances.mean() == pytest.approx(soon.mean() / 3, abs=0.03)
 
 
 class Nameless(Shop):
@@ -211,26 +271,60 @@ def test_a_level_makes_the_mean_probability_the_rate(score: list[float], rate: f
     assert np.mean(1 / (1 + np.exp(-(scores + level)))) == pytest.approx(rate, abs=1e-6)
 
 
-def dates_with(levels: Sequence[float], paces: Sequence[float | None]) -> tuple[AsOf, ...]:
-    nobody = np.empty((0, 1)), np.empty(0)
+PLAIN = Plain(rate=0.5, pace=0.0)
+
+
+def dates_with(rates: Sequence[float], paces: Sequence[float | None]) -> tuple[AsOf, ...]:
     return tuple(
-        AsOf(AS_OF - timedelta(days=30 * i), *nobody, population=1, pace=pace)
-        for i, (_, pace) in enumerate(zip(levels, paces, strict=True))
+        AsOf(
+            AS_OF - timedelta(days=30 * i), np.empty((0, 1)), np.r_[np.ones(round(1000 * rate)),
+            np.zeros(1000 - round(1000 * rate))], population=1000, pace=pace, plain=PLAIN,
+        )
+        for i, (rate, pace) in enumerate(zip(rates, paces, strict=True))
+    )  # fmt: skip
+
+
+def level(
+    rates: Sequence[float], paces: Sequence[float | None], *, recent: float | None = None,
+    ahead: float | None = None,
+) -> Level:  # fmt: skip
+    scores = np.array([-1.0, 0.0, 2.0])
+    return level_ahead(
+        dates_with(rates, paces), scores, plain=PLAIN, recent=recent, pace_ahead=ahead
     )
 
 
-def test_a_brisker_season_ahead_lowers_the_level() -> None:
-    levels, paces = [0.8, -0.6, 0.1], [-0.5, 0.5, 0.0]
-    slow = level_ahead(dates_with(levels, paces), levels, pace_ahead=-0.5)
-    brisk = level_ahead(dates_with(levels, paces), levels, pace_ahead=0.5)
-    assert slow.pace_slope == pytest.approx(-1.4, abs=0.1)
-    assert slow.value - brisk.value == pytest.approx(-slow.pace_slope)
+def test_a_brisker_season_ahead_lowers_the_rate() -> None:
+    rates, paces = [0.6, 0.35, 0.5], [-0.5, 0.5, 0.0]
+    slow, brisk = level(rates, paces, ahead=-0.5), level(rates, paces, ahead=0.5)
+    assert slow.pace_slope == pytest.approx(-1.0, abs=0.1)
+    assert slow.surprise - brisk.surprise == pytest.approx(-slow.pace_slope)
+    assert slow.rate > 0.55
+    assert brisk.rate < 0.45
 
 
-def test_without_a_year_of_history_the_level_lies_between_the_last_and_the_mean() -> None:
-    found = level_ahead(dates_with([0.9, 0.3], [0.0, 0.1]), [0.9, 0.3], pace_ahead=None)
-    assert found.value == pytest.approx((0.9 + 0.6) / 2)
+def test_without_a_year_half_of_the_last_weeks_surprise_is_added_to_the_plain_rate() -> None:
+    found = level([0.9, 0.3], [0.0, 0.1], recent=0.8)
+    assert found.surprise == pytest.approx(0.4)
+    assert found.rate == pytest.approx(1 / (1 + np.exp(-0.4)))
     assert found.pace_slope == 0.0
+    assert level([0.9], [None]).rate == PLAIN.rate
+
+
+def test_the_level_makes_the_mean_probability_the_rate_expected() -> None:
+    found = level([0.6, 0.4], [0.1, -0.1], recent=-0.6)
+    scores = np.array([-1.0, 0.0, 2.0])
+    assert np.mean(1 / (1 + np.exp(-(scores + found.value)))) == pytest.approx(found.rate)
+
+
+def test_the_rate_is_foreseen_where_histories_grow_and_the_last_labels_are_old() -> None:
+    shop = Shop(2000, 330, leave_after=400.0)
+    as_of = AS_OF - timedelta(days=90)
+    config = ChurnConfig(min_customers=50, num_threads=1, trees=20)
+    found = load_history(shop, as_of=as_of, config=config, progress=lambda share: None)
+    fitted = fit_at(found, as_of, features=found.today, population=len(found.today), config=config)
+    came = shop.labels([as_of], horizon_days=90, active_days=180).to_pandas()["churned"].mean()
+    assert fitted.level.rate == pytest.approx(came, abs=0.06)
 
 
 def test_the_season_ahead_is_read_from_last_year() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from features.errors import TooLittleDataError
-from serving.models.churn.btyd import DERIVED, INPUTS, BuyTillYouDie, history_of
+from serving.models.churn.btyd import INPUTS, BuyTillYouDie, history_of
 from training.churn.btyd import fit_btyd, log_likelihood
 
 MODEL = BuyTillYouDie(r=0.8, alpha=40.0, a=0.9, b=2.2)
@@ -144,10 +144,6 @@ def test_a_history_is_read_from_the_customers_own_features() -> None:
     found = history_of(features, names=names)
     assert found[0].tolist() == [2.0, 90.0, 100.0]
     assert np.isnan(found[1]).all()
-    derived = MODEL.derived(features, names=names, ahead_days=90.0)
-    assert derived.shape == (2, len(DERIVED))
-    assert derived[0, 0] == MODEL.p_alive(*column(2.0, 90.0, 100.0))[0]
-    assert np.isnan(derived[1]).all()
 
 
 def test_a_model_survives_its_document() -> None:

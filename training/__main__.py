@@ -32,7 +32,7 @@ from features.console import (
 from features.home import Home, ModelName
 from features.terminal import console as terminal
 from features.terminal import grid
-from training import accuracy, bad_days, service_level
+from training import accuracy, bad_days, propose, service_level
 from training import ledger as ledgers
 from training.tracking import Tracking, Version
 
@@ -223,6 +223,7 @@ def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
 accuracy.register(app, clock=_clock)
 bad_days.register(app, clock=_clock)
 service_level.register(app, clock=_clock)
+propose.register(app, clock=_clock)
 
 
 @app.command(epilog="Example: python -m training config > training.toml")

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from features.calendar import DAY_SECONDS, Bool, Int64
 from features.simulate.customers import Population
-from features.simulate.tables import ids, times, words
+from features.simulate.tables import TIMESTAMP, ids, times, words
 from features.simulate.world import World
 
 CATEGORIES = ("audio", "garden", "kitchen", "lighting", "office", "toys")
@@ -80,6 +80,8 @@ def purchase_rows(
             "confirmed_at": times(confirmed),
             "shipped_at": times(shipped),
             "completed_at": times(arrived),
+            "discount_minor": pa.nulls(n, pa.int64()),
+            "term_ends_at": pa.nulls(n, TIMESTAMP),
         }
     )
     returned_at = arrived + rng.integers(DAY_SECONDS, 9 * DAY_SECONDS, n)

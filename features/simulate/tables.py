@@ -62,6 +62,7 @@ def customers_table(population: Population, *, chosen: Int64 | None = None) -> p
             "attributes": words(
                 ('{"newsletter": false}', '{"newsletter": true}'), letters.astype(np.int64)
             ),
+            "consent": pa.nulls(len(rows), pa.bool_()),
             "available_at": times(population.joined_at[rows] + 60),
         }
     )

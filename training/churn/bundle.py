@@ -14,6 +14,7 @@ import numpy as np
 from features.artefact import Artefact, new_id, writing
 from features.calendar import Float64
 from features.errors import TooLittleDataError
+from serving.models.churn.derived import DERIVED
 from serving.models.churn.model import (
     CHURN_BUNDLE_KIND,
     CHURN_BUNDLE_SCHEMA,
@@ -29,7 +30,7 @@ from serving.models.churn.model import (
 )
 from serving.models.churn.value import ValueModel
 from training.churn.config import ChurnConfig
-from training.churn.data import RECENCY, History
+from training.churn.data import RECENCY, TERM_LEFT, History
 from training.churn.fit import Fitted
 from training.churn.reasons import reason_book
 from training.churn.standing import standing_of
@@ -72,7 +73,9 @@ def write_bundle(
             expected="`amount_minor` above 0",
             remedy='load the amounts, or set `tiers_by = "capacity"`',
         )
-    book = reason_book(history.names, reference)
+    derived = fitted.learners.derived
+    names = (*history.names, *DERIVED)
+    book = reason_book(names, derived.joined(reference, names=history.names))
     scores = fitted.blend(reference) + fitted.level.value
     probability = 1 / (1 + np.exp(-scores))
     limits: Iterable[float] = (
@@ -88,6 +91,9 @@ def write_bundle(
         "level": fitted.level.value,
         "recency_feature": RECENCY,
         "active_days": config.active_days,
+        "definition": config.definition,
+        "term_feature": TERM_LEFT if config.definition == "contract" else None,
+        "derived": derived.document(),
         "tiers_by": config.tiers_by,
         "tier_from": [float(limit) for limit in limits],
     }
@@ -95,7 +101,7 @@ def write_bundle(
         "standing": standing.document(),
         "value": None if value is None else value.document(),
     }
-    members = np.array([book.members[name] for name in history.names])
+    members = np.array([book.members[name] for name in names])
     trees = tree_tables(
         fitted.learners.booster, groups=members, group_count=len(book.groups)
     ).arrays()

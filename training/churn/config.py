@@ -12,25 +12,40 @@ from serving.models.churn.trees import MAX_SPLITS
 class ChurnConfig(BaseModel):
     """Settings of the churn model.
 
-    A customer is judged who bought within ``active_days``; the label is no purchase or renewal
-    within ``horizon_days``.
+    With ``definition = "purchase"`` a customer is judged who bought within ``active_days``, and
+    the label is no purchase or renewal within ``horizon_days``. With ``"contract"`` a customer is
+    judged whose contract runs, and the label is a cancellation within ``horizon_days``, or a term
+    that ends within them and is not renewed by ``grace_days`` after its end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    horizon_days: int = Field(
-        90, ge=7, le=730, description="Days without a purchase that count as churn."
+    definition: Literal["purchase", "contract"] = Field(
+        "purchase", description="What churn is: no purchase, or a contract that ends."
     )
+    horizon_days: int = Field(90, ge=7, le=730, description="Days that the label looks ahead.")
     active_days: int = Field(
-        180, ge=7, le=1460, description="A customer is judged who bought within these days."
+        180,
+        ge=7,
+        le=1460,
+        description="Purchases: a customer is judged who bought within these days.",
     )
-    step_days: int = Field(30, ge=1, le=365, description="Days between two dates to learn from.")
-    grid_dates: int = Field(24, ge=1, le=120, description="Most dates to learn from.")
-    test_dates: int = Field(3, ge=1, le=24, description="Most dates to test on.")
+    grace_days: int = Field(
+        30,
+        ge=0,
+        le=365,
+        description="Contracts: days after a term's end in which a renewal still counts.",
+    )
+    step_days: int = Field(15, ge=1, le=365, description="Days between two dates to learn from.")
+    grid_dates: int = Field(36, ge=1, le=120, description="Most dates to learn from.")
+    test_dates: int = Field(4, ge=1, le=24, description="Most dates to test on.")
     test_step: int = Field(
-        2, ge=1, le=12, description="Steps of the grid between two dates to test on."
+        6,
+        ge=1,
+        le=24,
+        description="Most steps of the grid between two dates to test on: by default a season.",
     )
-    calibrate_dates: int = Field(2, ge=1, le=12, description="Most dates to calibrate on.")
+    calibrate_dates: int = Field(4, ge=1, le=12, description="Most dates to calibrate on.")
     min_history_days: int = Field(
         60, ge=1, le=730, description="Days of purchases that the first date must look back on."
     )
@@ -38,16 +53,19 @@ class ChurnConfig(BaseModel):
         200, ge=20, description="A date with fewer customers in its population is left out."
     )
     rows_per_date: int = Field(
-        50_000, ge=100, description="Customers to learn from at one date; more are sampled."
+        10_000, ge=100, description="Customers to learn from at one date; more are sampled."
     )
-    trees: int = Field(120, ge=1, le=1000, description="Boosted trees.")
+    trees: int = Field(240, ge=1, le=1000, description="Boosted trees.")
     leaves: int = Field(
         8, ge=2, le=MAX_SPLITS + 1, description="Most leaves of a tree; few keep reasons fast."
     )
-    learning_rate: float = Field(0.05, gt=0, le=1, description="Step of the boosting.")
+    learning_rate: float = Field(0.04, gt=0, le=1, description="Step of the boosting.")
     min_leaf_customers: int = Field(50, ge=1, description="Fewest rows in a leaf.")
-    ridge: float = Field(
-        20.0, gt=0, description="Penalty on a weight of the logistic regression, in rows."
+    ridges: tuple[float, ...] = Field(
+        (20.0, 100.0, 500.0),
+        min_length=1,
+        description="Penalties on a weight of the logistic regression, in rows, to choose from by "
+        "later dates; the first counts where history is too short to choose.",
     )
     tiers_by: Literal["capacity", "money"] = Field(
         "capacity",
@@ -68,6 +86,8 @@ class ChurnConfig(BaseModel):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> ChurnConfig:
+        if min(self.ridges) <= 0:
+            raise ValueError("ridges must each be above 0")
         if min(self.tier_shares) <= 0 or sum(self.tier_shares) >= 1:
             raise ValueError("tier_shares must each be above 0 and sum to less than 1")
         return self
@@ -85,6 +105,34 @@ class ChurnConfig(BaseModel):
         return self
 
     @property
+    def known_days(self) -> int:
+        """Days after a date at which its labels are complete."""
+        return self.horizon_days + (self.grace_days if self.definition == "contract" else 0)
+
+    @property
+    def described(self) -> str:
+        """The definition as a sentence."""
+        if self.definition == "contract":
+            return (
+                f"a cancellation within {self.horizon_days} days, or a term that ends within them "
+                f"and is not renewed by {self.grace_days} days after its end, among customers "
+                "whose contract runs"
+            )
+        return (
+            f"no purchase or renewal within {self.horizon_days} days, among customers with one in "
+            f"the last {self.active_days} days"
+        )
+
+    @property
+    def recent_days(self) -> int:
+        """Days of the shorter label that says early how customers have bought of late.
+
+        A third of the horizon, in whole steps, so that its dates are dates of the grid.
+        """
+        steps = max(1, round(self.horizon_days / 3 / self.step_days))
+        return min(steps * self.step_days, self.horizon_days)
+
+    @property
     def least_history_days(self) -> int:
         """Days of purchases without which nothing can be learnt and tested."""
-        return self.min_history_days + 2 * self.horizon_days
+        return self.min_history_days + 2 * self.known_days

@@ -21,15 +21,19 @@ import pyarrow as pa
 from features.calendar import Float64
 from features.customers import CARRIED_NAMES
 from features.errors import ContractError, TooLittleDataError
+from serving.models.churn.btyd import INPUTS, BuyTillYouDie, history_of
+from training.churn.btyd import fit_btyd
 from training.churn.config import ChurnConfig
 
 RECENCY = "purchase_recency_days"
 PURCHASES = "purchases"
 TENURE = "purchase_first_days"
+TERM_LEFT = "term_left_days"
 KEYS = ("customer_id", "as_of")
 YEAR = timedelta(days=364)
 """A year in whole weeks, so that weekdays stand where they stood."""
 _TOLERANCE = timedelta(days=7)
+_HISTORIES = 20_000
 _DATES_AT_ONCE = 4
 """As-of dates asked of the source in one pass: bounds memory, keeps the pass worth its start."""
 
@@ -47,6 +51,25 @@ class ChurnSource(Protocol):
         """Return ``customer_id``, ``as_of``, ``churned`` of the customers active then."""
         ...
 
+    def contract_labels(
+        self, as_ofs: Sequence[datetime], *, horizon_days: int, grace_days: int
+    ) -> pa.Table:
+        """Return the same of the customers whose contract ran then."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What the buy-till-you-die model, which knows no season, expects of a population.
+
+    Attributes:
+        rate: Share that buys nothing within the horizon.
+        pace: Log of the purchase days expected of a customer.
+    """
+
+    rate: float
+    pace: float
+
 
 @dataclass(frozen=True)
 class AsOf:
@@ -60,6 +83,7 @@ class AsOf:
         pace: Log of purchases in the label window by all customers, for each customer of the
             population; None where it is not known.
         ids: The customers, text[n].
+        plain: What the buy-till-you-die model of that moment expected; None for contracts.
     """
 
     at: datetime
@@ -68,6 +92,7 @@ class AsOf:
     population: int
     pace: float | None
     ids: Any = ()
+    plain: Plain | None = None
 
     @property
     def base_rate(self) -> float:
@@ -86,6 +111,11 @@ class History:
         dates: The grid, the most recent first; all labels complete by ``as_of``.
         today: Features of the population at ``as_of``, float64[n, k].
         demand: Purchases by all customers in the horizon before a moment, as known then.
+        histories: When everybody known at a moment bought, ``btyd.history_of``, perhaps sampled;
+            for ``as_of`` and each date.
+        surprises: By moment, by how much more customers of the ``recent`` days after it bought
+            nothing than the buy-till-you-die model had expected, in log-odds.
+        recent: Length of that shorter label window.
         start: The first purchase.
     """
 
@@ -95,11 +125,18 @@ class History:
     dates: tuple[AsOf, ...]
     today: Float64
     demand: Mapping[datetime, float]
+    histories: Mapping[datetime, Float64]
+    surprises: Mapping[datetime, float]
+    recent: timedelta
     start: datetime
 
     def before(self, at: datetime) -> tuple[AsOf, ...]:
         """Return the dates whose labels were complete at a moment, the most recent first."""
         return tuple(date for date in self.dates if date.at + self.horizon <= at)
+
+    def surprise(self, at: datetime) -> float | None:
+        """Return the latest surprise that was complete at a moment, in log-odds."""
+        return self.surprises.get(at - self.recent)
 
     def pace_ahead(self, at: datetime, *, population: int) -> float | None:
         """Return the pace expected after a moment, from what was known at it.
@@ -134,30 +171,57 @@ def load_history(
     Raises:
         TooLittleDataError: No date of the grid has complete labels and enough customers.
     """
-    horizon = timedelta(days=config.horizon_days)
+    horizon = timedelta(days=config.known_days)
     now = source.customers([as_of]).to_pandas()
     names = tuple(name for name in now.columns if name not in (*KEYS, *CARRIED_NAMES))
-    _check_names(names)
+    _check_names(names, config=config)
+    if now[list(names)].empty or now[TENURE].isna().all():
+        raise TooLittleDataError(
+            f"churn training data as of {as_of.isoformat()}",
+            got=f"`{TENURE}` missing for everyone: nobody had bought by then",
+            expected="purchases before it",
+            remedy="load `purchases`, or choose a later as-of",
+        )
     longest = now[TENURE].max()
-    start = as_of - timedelta(days=0 if np.isnan(longest) else float(longest))
-    labels = _labels(source, _grid(as_of, start=start, config=config), config)
-    moments = sorted(set(labels) | _demand_moments((as_of, *labels), horizon, start=start))
+    start = as_of - timedelta(days=float(longest))
+    grid = _grid(as_of, start=start, config=config)
+    labels = _labels(source, grid, config)
+    recent = timedelta(days=config.recent_days)
+    buying = config.definition == "purchase"
+    soon = _silent_shares(source, (as_of - recent, *grid), config) if buying else {}
+    # Contracts end by their terms, whatever the season of purchases.
+    counted = _demand_moments((as_of, *labels), horizon, start=start) if buying else set()
+    moments = sorted({*labels, *soon, *counted})
+    surprises: dict[datetime, float] = {}
     found: list[AsOf] = []
     demand: dict[datetime, float] = {}
+    histories = {as_of: _histories(now, names)}
     for done in range(0, len(moments), _DATES_AT_ONCE):
         some = moments[done : done + _DATES_AT_ONCE]
         frame = source.customers(some).to_pandas()
         for at in some:
             rows = frame[frame["as_of"] == at]
             demand[at] = _purchases(rows, config.horizon_days)
+            if at in soon:
+                surprises[at] = _surprise(rows, soon[at], names=names, config=config)
             if at in labels:
-                found.append(_as_of(at, rows, labels[at], names=names, config=config))
+                histories[at] = _histories(rows, names)
+                date = _as_of(at, rows, labels[at], names=names, config=config)
+                if buying:
+                    outlook = plain_outlook(
+                        fit_btyd(histories[at]),
+                        date.features,
+                        names=names,
+                        ahead_days=config.horizon_days,
+                    )
+                    date = replace(date, plain=outlook)
+                found.append(date)
         progress(min(done + _DATES_AT_ONCE, len(moments)) / len(moments))
     dates = tuple(
-        replace(date, pace=_pace(demand[date.at + horizon], date.population))
+        replace(date, pace=_pace(demand.get(date.at + horizon, 0.0), date.population))
         for date in reversed(found)
     )
-    active = now[now[RECENCY] <= config.active_days]
+    active = now[now[TERM_LEFT] > 0] if not buying else now[now[RECENCY] <= config.active_days]
     return History(
         names=names,
         as_of=as_of,
@@ -165,12 +229,16 @@ def load_history(
         dates=dates,
         today=active[list(names)].to_numpy(dtype=float),
         demand=demand,
+        histories=histories,
+        surprises=surprises,
+        recent=recent,
         start=start,
     )
 
 
-def _check_names(names: Sequence[str]) -> None:
-    missing = [name for name in (RECENCY, TENURE) if name not in names]
+def _check_names(names: Sequence[str], *, config: ChurnConfig) -> None:
+    wanted_names = (*INPUTS, TERM_LEFT) if config.definition == "contract" else INPUTS
+    missing = [name for name in wanted_names if name not in names]
     if missing or not _windows(names):
         wanted = missing or [f"{PURCHASES}_<days>d"]
         raise ContractError(
@@ -185,7 +253,7 @@ def _grid(as_of: datetime, *, start: datetime, config: ChurnConfig) -> list[date
     """Return the dates with complete labels and enough history, the most recent first."""
     first = start + timedelta(days=config.min_history_days)
     dates = [
-        as_of - timedelta(days=config.horizon_days + i * config.step_days)
+        as_of - timedelta(days=config.known_days + i * config.step_days)
         for i in range(config.grid_dates)
     ]
     found = [at for at in dates if at >= first]
@@ -214,9 +282,7 @@ def _labels(
     source: ChurnSource, grid: Sequence[datetime], config: ChurnConfig
 ) -> dict[datetime, pd.Series[float]]:
     """Return the labels by date, each indexed by customer, of dates with enough customers."""
-    frame = source.labels(
-        sorted(grid), horizon_days=config.horizon_days, active_days=config.active_days
-    ).to_pandas()
+    frame = labelled(source, sorted(grid), config).to_pandas()
     found = {
         at: pd.Series(rows["churned"].to_numpy(dtype=float), index=rows["customer_id"])
         for at in grid
@@ -226,12 +292,50 @@ def _labels(
     if not enough:
         raise TooLittleDataError(
             "churn training data",
-            got=f"at most {max(len(rows) for rows in found.values())} customers with a purchase "
-            f"in {config.active_days} days",
+            got=f"at most {max(len(rows) for rows in found.values())} customers "
+            + (
+                f"with a purchase in {config.active_days} days"
+                if config.definition == "purchase"
+                else "whose contract ran"
+            ),
             expected=f"at least {config.min_customers}",
             remedy="load more customers' `purchases`, or set a smaller `min_customers`",
         )
     return enough
+
+
+def labelled(source: ChurnSource, moments: Sequence[datetime], config: ChurnConfig) -> pa.Table:
+    """Return the labels at some moments, ascending, by the definition that the settings name."""
+    if config.definition == "contract":
+        return source.contract_labels(
+            moments, horizon_days=config.horizon_days, grace_days=config.grace_days
+        )
+    return source.labels(moments, horizon_days=config.horizon_days, active_days=config.active_days)
+
+
+def _silent_shares(
+    source: ChurnSource, moments: Sequence[datetime], config: ChurnConfig
+) -> dict[datetime, float]:
+    """Return by moment the share of the active who bought nothing in the recent days after it."""
+    frame = source.labels(
+        sorted(moments), horizon_days=config.recent_days, active_days=config.active_days
+    ).to_pandas()
+    by = frame.groupby("as_of")["churned"].agg(["mean", "size"])
+    return {
+        at.to_pydatetime(): float(row["mean"])
+        for at, row in by.iterrows()
+        if row["size"] >= config.min_customers and 0 < row["mean"] < 1
+    }
+
+
+def _surprise(
+    rows: pd.DataFrame, share: float, *, names: Sequence[str], config: ChurnConfig
+) -> float:
+    active = rows[rows[RECENCY] <= config.active_days][list(names)].to_numpy(dtype=float)
+    outlook = plain_outlook(
+        fit_btyd(_histories(rows, names)), active, names=names, ahead_days=config.recent_days
+    )
+    return log_odds(share) - log_odds(outlook.rate)
 
 
 def _as_of(
@@ -256,6 +360,39 @@ def _as_of(
         pace=None,
         ids=rows["customer_id"].to_numpy()[where],
     )
+
+
+def plain_outlook(
+    btyd: BuyTillYouDie, features: Float64, *, names: Sequence[str], ahead_days: float
+) -> Plain:
+    """Return what a buy-till-you-die model expects of customers.
+
+    Args:
+        btyd: The model.
+        features: float64[n, k] of customers who bought.
+        names: The k names.
+        ahead_days: Days that it looks ahead.
+    """
+    frequency, last, age = history_of(features, names=names).T
+    silent = btyd.p_silent(frequency, last, age, ahead_days)
+    ahead = btyd.expected_purchases(frequency, last, age, ahead_days)
+    return Plain(rate=float(silent.mean()), pace=math.log(max(float(ahead.mean()), 1e-12)))
+
+
+def log_odds(rate: float) -> float:
+    """Return log(p / (1 - p)) of a share, kept off 0 and 1.
+
+    >>> log_odds(0.5)
+    0.0
+    """
+    kept = min(max(rate, 1e-6), 1 - 1e-6)
+    return math.log(kept / (1 - kept))
+
+
+def _histories(rows: pd.DataFrame, names: Sequence[str]) -> Float64:
+    """Return when customers bought; every so many-th of them where they are many."""
+    step = 1 + len(rows) // _HISTORIES
+    return history_of(rows[list(names)].iloc[::step].to_numpy(dtype=float), names=names)
 
 
 def _windows(names: Sequence[str]) -> list[int]:

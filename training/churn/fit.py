@@ -8,7 +8,7 @@ months ahead is then set from the dates' intercepts and from the pace of purchas
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,15 +18,18 @@ import numpy as np
 
 from features.calendar import Float64
 from features.errors import TooLittleDataError
+from serving.models.churn.derived import DERIVED, Derived
 from serving.models.churn.linear import LinearScore, log_scaled
+from training.churn.btyd import fit_btyd
 from training.churn.config import ChurnConfig
-from training.churn.data import PURCHASES, RECENCY, AsOf, History
-from training.churn.level import Level, level_ahead, level_of
+from training.churn.data import PURCHASES, RECENCY, AsOf, History, log_odds, plain_outlook
+from training.churn.level import Level, carried, level_ahead, level_carried, level_of
 
 SLOPE_RANGE = (0.5, 1.5)
 _NEWTON_STEPS = 30
+_LINEAR_ROWS = 100_000
 LINEAR_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_MONOTONE = {f"{PURCHASES}_": -1, RECENCY: 1}
+_MONOTONE = {f"{PURCHASES}_": -1, RECENCY: 1, "btyd_": -1, "silence_": 1}
 """Prefixes of feature names in which the risk is known to fall or rise."""
 
 
@@ -35,18 +38,22 @@ class Learners:
     """The two fitted scores, in log-odds without a level.
 
     Attributes:
+        names: The features that they are asked with.
+        derived: What they see beside them.
         linear: The logistic regression.
         booster: The boosted trees.
     """
 
+    names: tuple[str, ...]
+    derived: Derived
     linear: LinearScore
     booster: lgb.Booster
 
     def raw(self, features: Float64) -> tuple[Float64, Float64]:
         """Return the linear and the boosted score of each row, float64[n] each."""
-        everything = np.ones((features.shape[1], 1))
-        line = self.linear.grouped(features, groups=everything)[:, 0]
-        return line, np.asarray(self.booster.predict(features, raw_score=True, num_threads=1))
+        known = self.derived.joined(features, names=self.names)
+        line = self.linear.grouped(known, groups=np.ones((known.shape[1], 1)))[:, 0]
+        return line, np.asarray(self.booster.predict(known, raw_score=True, num_threads=1))
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Fitted:
         learners: Fitted on every date with complete labels.
         linear_weight: Share of the linear score in the blend.
         slope: Calibration slope.
+        ridge: Penalty on the weights of the logistic regression.
         level: Calibration intercept.
         learnt: Dates that the held-out learners saw, the most recent first; empty where history
             was too short to hold anything out.
@@ -69,6 +77,7 @@ class Fitted:
     learners: Learners
     linear_weight: float
     slope: float
+    ridge: float
     level: Level
     learnt: tuple[datetime, ...]
     calibrated: tuple[datetime, ...]
@@ -79,13 +88,17 @@ class Fitted:
         return self.slope * _blend(self.learners.raw(features), self.linear_weight)
 
 
-def fit_at(history: History, at: datetime, *, population: int, config: ChurnConfig) -> Fitted:
+def fit_at(
+    history: History, at: datetime, *, features: Float64, population: int, config: ChurnConfig
+) -> Fitted:
     """Fit the model that could have been made at a moment.
 
     Args:
         history: Dates and season; only what was complete at ``at`` is used.
         at: The moment, aware UTC.
-        population: Customers that will be judged then.
+        features: Features of the customers that will be judged then, perhaps of a sample of them,
+            float64[n, k].
+        population: How many they are.
         config: Sizes.
 
     Raises:
@@ -101,25 +114,67 @@ def fit_at(history: History, at: datetime, *, population: int, config: ChurnConf
         )
     check_classes(dates, what=f"churn fit at {at:%Y-%m-%d}")
     learn, calibrate = split(dates, history=history, config=config)
-    weight, slope = 0.5, 1.0
+    weight, slope, ridge = 0.5, 1.0, config.ridges[0]
     if learn:
-        held_out = learn_from(learn, names=history.names, config=config)
+        # Nothing that the held-out learners see was unknown when the first held-out date began.
+        derived = derived_at(history, calibrate[-1].at, config=config)
+        ridge = best_ridge(learn, calibrate, derived=derived, names=history.names, config=config)
+        held_out = learn_from(
+            learn, derived=derived, names=history.names, ridge=ridge, config=config
+        )
         weight, slope = calibrated([(held_out.raw(d.features), d.churned) for d in calibrate])
-    learners = learn_from(dates, names=history.names, config=config)
-    scores = [slope * _blend(learners.raw(date.features), weight) for date in dates]
+    derived = derived_at(history, at, config=config)
+    learners = learn_from(
+        dates,
+        derived=derived,
+        names=history.names,
+        ridge=ridge,
+        config=config,
+    )
     return Fitted(
         at=at,
         learners=learners,
         linear_weight=weight,
         slope=slope,
-        level=level_ahead(
-            dates,
-            [level_of(score, date.base_rate) for score, date in zip(scores, dates, strict=True)],
-            pace_ahead=history.pace_ahead(at, population=population),
+        ridge=ridge,
+        level=_level(
+            history,
+            at,
+            lambda some: slope * _blend(learners.raw(some), weight),
+            learners=learners,
+            features=features,
+            population=population,
+            config=config,
         ),
         learnt=tuple(date.at for date in learn),
         calibrated=tuple(date.at for date in calibrate),
         dates=tuple(date.at for date in dates),
+    )
+
+
+def _level(
+    history: History,
+    at: datetime,
+    blend: Callable[[Float64], Float64],
+    *,
+    learners: Learners,
+    features: Float64,
+    population: int,
+    config: ChurnConfig,
+) -> Level:
+    dates, scores = history.before(at), blend(features)
+    if config.definition == "contract":
+        levels = [level_of(blend(date.features), date.base_rate) for date in dates]
+        rate = float(np.mean(1 / (1 + np.exp(-(scores + carried(levels))))))
+        return level_carried(dates, levels, rate=rate)
+    return level_ahead(
+        dates,
+        scores,
+        plain=plain_outlook(
+            learners.derived.btyd, features, names=history.names, ahead_days=config.horizon_days
+        ),
+        recent=history.surprise(at),
+        pace_ahead=history.pace_ahead(at, population=population),
     )
 
 
@@ -161,20 +216,74 @@ def _two_classes(dates: Sequence[AsOf]) -> bool:
     return bool(churned.min() < churned.max())
 
 
-def learn_from(dates: Sequence[AsOf], *, names: Sequence[str], config: ChurnConfig) -> Learners:
+def derived_at(history: History, at: datetime, *, config: ChurnConfig) -> Derived:
+    """Return what the learners see beside the features, as known at a moment."""
+    return Derived(fit_btyd(history.histories[at]), float(config.horizon_days))
+
+
+def learn_from(
+    dates: Sequence[AsOf],
+    *,
+    derived: Derived,
+    names: Sequence[str],
+    ridge: float,
+    config: ChurnConfig,
+) -> Learners:
     """Fit both learners on some dates, each with its own intercept."""
-    usable = [date for date in dates if _two_classes([date])]
-    features = np.concatenate([date.features for date in usable])
-    churned = np.concatenate([date.churned for date in usable])
-    which = np.repeat(np.arange(len(usable)), [len(date.churned) for date in usable])
-    offset = np.array([_log_odds(date.base_rate) for date in usable])[which]
+    features, churned, which, offset = _rows(dates, derived=derived, names=names)
     return Learners(
-        linear=fit_linear(features, churned, which=which, ridge=config.ridge),
-        booster=_fit_trees(features, churned, offset=offset, names=names, config=config),
+        names=tuple(names),
+        derived=derived,
+        linear=fit_linear(*_some(features, churned, which), ridge=ridge),
+        booster=_fit_trees(
+            features, churned, offset=offset, names=(*names, *DERIVED), config=config
+        ),
     )
 
 
-def fit_linear(features: Float64, churned: Float64, *, which: Any, ridge: float) -> LinearScore:
+def best_ridge(
+    learn: Sequence[AsOf],
+    calibrate: Sequence[AsOf],
+    *,
+    derived: Derived,
+    names: Sequence[str],
+    config: ChurnConfig,
+) -> float:
+    """Return the penalty of the least log loss on later dates, their own level given."""
+    features, churned, which, _ = _rows(learn, derived=derived, names=names)
+    some = _some(features, churned, which)
+
+    def loss(ridge: float) -> float:
+        linear = fit_linear(*some, ridge=ridge)
+        found = 0.0
+        for date in calibrate:
+            known = derived.joined(date.features, names=names)
+            line = linear.grouped(known, groups=np.ones((known.shape[1], 1)))[:, 0]
+            found += _loss(line, date.churned)
+        return found
+
+    return min(config.ridges, key=loss)
+
+
+def _rows(
+    dates: Sequence[AsOf], *, derived: Derived, names: Sequence[str]
+) -> tuple[Float64, Float64, Any, Float64]:
+    """Return what the learners see, the labels, each row's date and its date's log-odds."""
+    usable = [date for date in dates if _two_classes([date])]
+    features = np.concatenate([derived.joined(date.features, names=names) for date in usable])
+    churned = np.concatenate([date.churned for date in usable])
+    which = np.repeat(np.arange(len(usable)), [len(date.churned) for date in usable])
+    offset = np.array([log_odds(date.base_rate) for date in usable])[which]
+    return features, churned, which, offset
+
+
+def _some(features: Float64, churned: Float64, which: Any) -> tuple[Float64, Float64, Any]:
+    """Return every so many-th row: a few hundred weights need no more."""
+    step = 1 + len(features) // _LINEAR_ROWS
+    return features[::step], churned[::step], which[::step]
+
+
+def fit_linear(features: Float64, churned: Float64, which: Any, *, ridge: float) -> LinearScore:
     """Fit a ridge logistic regression with a free intercept a date, by Newton's method.
 
     Args:
@@ -265,10 +374,10 @@ def _fit_trees(
         "num_leaves": config.leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": config.min_leaf_customers,
-        "feature_fraction": 0.5,
+        "feature_fraction": 0.2,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
-        "lambda_l2": 5.0,
+        "lambda_l2": 200.0,
         "monotone_constraints": [monotone(name) for name in names],
         "num_threads": config.num_threads,
         "seed": config.seed,
@@ -321,7 +430,3 @@ def _blend(raw: tuple[Float64, Float64], linear_weight: float) -> Float64:
 def _loss(score: Float64, churned: Float64) -> float:
     log_odds = score + level_of(score, float(churned.mean()))
     return float(np.sum(np.logaddexp(0, log_odds) - churned * log_odds))
-
-
-def _log_odds(rate: float) -> float:
-    return math.log(rate / (1 - rate))

@@ -7,6 +7,7 @@ and from the pace of purchases that last year's same weeks lead to expect.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +15,15 @@ from datetime import datetime
 import numpy as np
 
 from features.calendar import Float64
-from training.churn.data import AsOf
+from training.churn.data import AsOf, Plain, log_odds
 
-PACE_PRIOR = -1.4
-"""Log-odds of churn for each unit of log pace: the slope of log(p / (1 - p)) where customers buy
-as a Poisson process and half of them churn, p = exp(-rate × horizon)."""
+PACE_PRIOR = -1.0
+"""Log-odds of churn for each unit of log pace. It is -1.4 where all buy at one rate and half of
+them churn, p = exp(-rate x horizon), and less where rates differ."""
 PACE_PRIOR_WEIGHT = 0.25
 """Sum of squares of log pace at which the data weigh as much as the prior."""
+RECENT_SHARE = 0.5
+"""What of the latest surprise is expected to last over the horizon."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,22 @@ class Level:
     """The intercept for the months ahead, and where it comes from.
 
     Attributes:
-        value: Log-odds.
+        value: Log-odds: the mean probability of the population is ``rate`` with it.
+        rate: Share expected to churn.
+        plain_rate: The same as the buy-till-you-die model expects it, which knows no season.
+        surprise: Log-odds that were added to it.
         pace_slope: Log-odds for each unit of log pace.
         pace_ahead: The pace expected; None where history is shorter than a year.
-        by_date: Intercept of each date learnt from, with its pace.
+        by_date: Base rate of each date learnt from, the plain rate and its pace.
     """
 
     value: float
+    rate: float
+    plain_rate: float
+    surprise: float
     pace_slope: float
     pace_ahead: float | None
-    by_date: tuple[tuple[datetime, float, float | None], ...]
+    by_date: tuple[tuple[datetime, float, float, float | None], ...]
 
 
 def level_of(score: Float64, rate: float) -> float:
@@ -57,34 +66,89 @@ def level_of(score: Float64, rate: float) -> float:
 
 
 def level_ahead(
-    dates: Sequence[AsOf], levels: Sequence[float], *, pace_ahead: float | None
+    dates: Sequence[AsOf],
+    scores: Float64,
+    *,
+    plain: Plain,
+    recent: float | None,
+    pace_ahead: float | None,
 ) -> Level:
     """Return the level for the months ahead.
 
-    Each date's level is explained by its pace of purchases, with a slope that is shrunk to the
-    one of Poisson buyers. What the pace leaves unexplained, and all of it where no year of
-    history tells the pace ahead, is taken half from the most recent date and half from the mean.
+    A level carried over from the last complete labels is a horizon old, and drifts with how far
+    histories reach back. So the buy-till-you-die model of today, which needs no labels, says the
+    rate that an average season would bring. By how much past rates differed from what it said then
+    is explained by how much brisker purchases were than it expected; what last year's same weeks
+    lead to expect is put in for the months ahead. Without a year of history, half of how it erred
+    over the last weeks counts.
 
     Args:
         dates: Dates learnt from, the most recent first.
-        levels: The level of each.
+        scores: Log-odds without a level of the customers to be judged, float64[n].
+        plain: What the buy-till-you-die model expects of them.
+        recent: The latest surprise, in log-odds; None where there is none.
         pace_ahead: The pace expected; None where it cannot be.
     """
-    level = np.array(levels)
-    slope, pace = 0.0, np.zeros(len(level))
-    known = [date.pace for date in dates if date.pace is not None]
-    if pace_ahead is not None and len(known) == len(dates):
-        pace = np.array(known)
-        centred = pace - pace.mean()
+    slope, surprise = 0.0, RECENT_SHARE * (recent or 0.0)
+    known = [(_miss(date), brisk) for date in dates if (brisk := _brisk(date)) is not None]
+    if pace_ahead is not None and known:
+        miss, brisk = np.array(known).T
+        centred = brisk - brisk.mean()
         slope = float(
-            (centred @ (level - level.mean()) + PACE_PRIOR_WEIGHT * PACE_PRIOR)
+            (centred @ (miss - miss.mean()) + PACE_PRIOR_WEIGHT * PACE_PRIOR)
             / (centred @ centred + PACE_PRIOR_WEIGHT)
         )
-    rest = level - slope * pace
-    value = slope * (pace_ahead or 0.0) + 0.5 * rest[0] + 0.5 * rest.mean()
+        rest = miss - slope * brisk
+        surprise = slope * (pace_ahead - plain.pace) + 0.5 * rest[0] + 0.5 * rest.mean()
+    rate = 1 / (1 + math.exp(-(log_odds(plain.rate) + surprise)))
     return Level(
-        value=float(value),
+        value=level_of(scores, rate),
+        rate=rate,
+        plain_rate=plain.rate,
+        surprise=float(surprise),
         pace_slope=slope,
         pace_ahead=pace_ahead,
-        by_date=tuple((d.at, float(x), d.pace) for d, x in zip(dates, level, strict=True)),
+        by_date=tuple(
+            (d.at, d.base_rate, d.plain.rate if d.plain else math.nan, d.pace) for d in dates
+        ),
     )
+
+
+def level_carried(dates: Sequence[AsOf], levels: Sequence[float], *, rate: float) -> Level:
+    """Return the level of past dates, carried over: half the most recent one's, half the mean.
+
+    For contracts, whose scores hold the ends of their terms: no season of purchases moves them.
+
+    Args:
+        dates: Dates learnt from, the most recent first.
+        levels: The level of each, as ``level_of`` gives it.
+        rate: Share expected to churn with that level.
+    """
+    return Level(
+        value=carried(levels),
+        rate=rate,
+        plain_rate=rate,
+        surprise=0.0,
+        pace_slope=0.0,
+        pace_ahead=None,
+        by_date=tuple((date.at, date.base_rate, date.base_rate, None) for date in dates),
+    )
+
+
+def carried(levels: Sequence[float]) -> float:
+    """Return half the first level plus half the mean.
+
+    >>> carried([1.0, 0.0])
+    0.75
+    """
+    return float(0.5 * levels[0] + 0.5 * np.mean(levels))
+
+
+def _miss(date: AsOf) -> float:
+    """Return by how much the rate came out above the plain one, in log-odds."""
+    return log_odds(date.base_rate) - log_odds(date.plain.rate) if date.plain else 0.0
+
+
+def _brisk(date: AsOf) -> float | None:
+    """Return by how much purchases came out above the plain pace, in logs."""
+    return None if date.pace is None or date.plain is None else date.pace - date.plain.pace

@@ -44,7 +44,7 @@ def _say(feature: str, when: When, unit: Unit, en: str, zh: str) -> _Say:
 
 _GROUPS: Mapping[str, tuple[str, tuple[_Say, ...]]] = {
     "silence": (
-        r"purchase_recency_days|recency_over_gap",
+        r"purchase_recency_days|recency_over_gap|btyd_alive|silence_.*",
         (
             _Say(
                 "purchase_recency_days",
@@ -60,7 +60,7 @@ _GROUPS: Mapping[str, tuple[str, tuple[_Say, ...]]] = {
         ),
     ),
     "few_purchases": (
-        r"purchases_.*|purchase_days_ever",
+        r"purchases_.*|purchase_days_ever|btyd_purchases",
         tuple(
             _say(
                 f"purchases_{days}d",
@@ -195,17 +195,6 @@ _GROUPS: Mapping[str, tuple[str, tuple[_Say, ...]]] = {
         (
             _say("term_left_days", "below", "days", "{value} day{s} until the contract ends",
                  "合同还有 {value} 天到期"),
-        ),
-    ),
-    "still_buying": (
-        r"btyd_.*",
-        (
-            _say("btyd_alive", "below", "share",
-                 "chance to be a customer still, by the rhythm of orders: {value}",
-                 "按购买规律推算仍是客户的可能性：{value}"),
-            _say("btyd_purchases", "below", "count",
-                 "orders expected by the rhythm so far: {value}",
-                 "按购买规律预计下单 {value} 次"),
         ),
     ),
     "late_delivery": (

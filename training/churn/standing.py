@@ -36,12 +36,14 @@ def standing_of(
     columns = {name: reference[:, j] for j, name in enumerate(names)}
     at_risk = config.tier_shares[0] + config.tier_shares[1]
     horizon = float(config.horizon_days)
+    # A contract that runs is no sign of leaving, however long ago it was paid for.
+    gone = float(config.active_days) if config.definition == "purchase" else np.finfo(float).max
     return Standing(
         new_days=horizon,
-        gone_days=float(config.active_days),
+        gone_days=gone,
         won_back_days=horizon,
         at_risk_from=float(np.quantile(probability, 1 - at_risk)),
-        recent_days=min(_cut(columns.get(RECENCY), _SILENT_SHARE), float(config.active_days)),
+        recent_days=min(_cut(columns.get(RECENCY), _SILENT_SHARE), gone),
         often_purchases=max(_cut(columns.get(FREQUENCY), _OFTEN_SHARE), _LEAST_OFTEN),
         valuable_minor=_cut(columns.get(MONEY), _VALUABLE_SHARE),
     )

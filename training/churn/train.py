@@ -12,7 +12,7 @@ import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,9 @@ def train_churn(
         say(f"testing at {date.at:%Y-%m-%d}", 0.5 + 0.35 * i / len(chosen))
         tested.append(_test(history, date, money=money, config=config, now=now))
     say("fitting", 0.85)
-    fitted = fit_at(history, as_of, population=len(history.today), config=config)
+    fitted = fit_at(
+        history, as_of, features=history.today, population=len(history.today), config=config
+    )
     metrics = _mean_metrics(tested)
     card = _card(history, fitted, tested, metrics=metrics, config=config, now=now)
     value = fit_value(history, money, as_of)
@@ -182,7 +184,11 @@ def dates_to_test(history: History, *, config: ChurnConfig) -> tuple[AsOf, ...]:
         for date in history.dates
         if history.before(date.at) and date.churned.min() < date.churned.max()
     ]
-    chosen = usable[:: config.test_step][: config.test_dates]
+    # As far apart as history allows: seasons differ more than neighbours do.
+    for step in range(config.test_step, 0, -1):
+        chosen = usable[::step][: config.test_dates]
+        if len(chosen) == config.test_dates:
+            break
     if not chosen:
         days = (history.as_of - history.start).days
         rates = sorted({round(date.base_rate, 3) for date in history.dates})
@@ -205,7 +211,13 @@ def _test(
     config: ChurnConfig,
     now: datetime,
 ) -> Tested:
-    fitted = fit_at(history, date.at, population=date.population, config=config)
+    fitted = fit_at(
+        history,
+        date.at,
+        features=date.features,
+        population=date.population,
+        config=config,
+    )
     with tempfile.TemporaryDirectory() as folder:
         bundle = write_bundle(
             Path(folder),
@@ -281,11 +293,9 @@ def _card(
     now: datetime,
 ) -> dict[str, Any]:
     dates = [date for date in history.dates if date.at in set(fitted.dates)]
-    ahead = np.mean(1 / (1 + np.exp(-(fitted.blend(history.today) + fitted.level.value))))
     return {
         "model": "churn",
-        "definition": f"no purchase or renewal within {config.horizon_days} days, among customers "
-        f"with one in the last {config.active_days} days",
+        "definition": config.described,
         "horizon_days": config.horizon_days,
         "active_days": config.active_days,
         "trained_at": now.isoformat(),
@@ -295,42 +305,60 @@ def _card(
         "history_start": history.start.isoformat(),
         "population": len(history.today),
         "base_rates": [
-            {"as_of": d.at.isoformat(), "customers": d.population, "churned": d.base_rate}
+            {
+                "as_of": d.at.isoformat(),
+                "until": (d.at + timedelta(days=config.horizon_days)).isoformat(),
+                "customers": d.population,
+                "churned": d.base_rate,
+            }
             for d in dates
         ],
-        "expected_rate": float(ahead),
+        "expected_rate": fitted.level.rate,
         "metrics": metrics,
         "backtest": [t.row() for t in tested],
+        "reliability": {t.at.isoformat(): t.reliability.to_dict(orient="records") for t in tested},
         "calibration": {
             "linear_weight": fitted.linear_weight,
             "slope": fitted.slope,
+            "ridge": fitted.ridge,
+            "btyd": fitted.learners.derived.btyd.document(),
             "level": fitted.level.value,
+            "plain_rate": fitted.level.plain_rate,
+            "surprise": fitted.level.surprise,
             "pace_slope": fitted.level.pace_slope,
             "pace_ahead": fitted.level.pace_ahead,
-            "level_by_date": [
-                {"as_of": at.isoformat(), "level": level, "pace": pace}
-                for at, level, pace in fitted.level.by_date
+            "rate_by_date": [
+                {"as_of": at.isoformat(), "churned": rate, "plain_rate": plain, "pace": pace}
+                for at, rate, plain, pace in fitted.level.by_date
             ],
             "learnt_on": [at.isoformat() for at in fitted.learnt],
             "calibrated_on": [at.isoformat() for at in fitted.calibrated],
         },
         "tiers": dict(zip(TIERS[:-1], config.tier_shares, strict=True)),
+        "definition_kind": config.definition,
+        "grace_days": config.grace_days if config.definition == "contract" else None,
         "feature_names": list(history.names),
         "config": config.model_dump(mode="json"),
-        "warnings": _warnings(fitted, tested, config=config),
+        "warnings": _warnings(history, fitted, tested, config=config),
         "versions": {
             name: importlib.metadata.version(name) for name in ("lightgbm", "numpy", "pandas")
         },
     }
 
 
-def _warnings(fitted: Fitted, tested: Sequence[Tested], *, config: ChurnConfig) -> list[str]:
+def _warnings(
+    history: History, fitted: Fitted, tested: Sequence[Tested], *, config: ChurnConfig
+) -> list[str]:
     said = []
+    missing = np.all([np.isnan(date.features).all(axis=0) for date in history.dates], axis=0)
+    if missing.any():
+        names = ", ".join(f"`{n}`" for n, gone in zip(history.names, missing, strict=True) if gone)
+        said.append(f"features that no customer has, which were not learnt from: {names}")
     if len(tested) < config.test_dates:
         said.append(f"history allows {len(tested)} of {config.test_dates} test dates")
     if not fitted.calibrated:
         said.append("history is too short to hold dates out for calibration")
-    if fitted.level.pace_ahead is None:
+    if config.definition == "purchase" and fitted.level.pace_ahead is None:
         said.append("history is shorter than a year: the season ahead is not known")
     return said
 

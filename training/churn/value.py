@@ -28,7 +28,7 @@ from serving.models.churn.btyd import INPUTS, history_of
 from serving.models.churn.value import MOST_CORRECTION, YEAR_DAYS, Pace, ValueModel
 from training.churn.btyd import fit_btyd
 from training.churn.config import ChurnConfig
-from training.churn.data import YEAR, AsOf, ChurnSource, History
+from training.churn.data import YEAR, AsOf, ChurnSource, History, labelled
 from training.churn.fit import blank_linear
 
 SPEND = "spend_minor_365d"
@@ -84,8 +84,8 @@ def _read(
     days: int,
     config: ChurnConfig,
 ) -> dict[datetime, Float64]:
-    frame = source.labels(
-        sorted(moments), horizon_days=days, active_days=config.active_days
+    frame = labelled(
+        source, sorted(moments), config.model_copy(update={"horizon_days": days})
     ).to_pandas()
     if "value_minor" not in frame:
         return {}

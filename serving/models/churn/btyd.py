@@ -25,8 +25,6 @@ _LAST = "purchase_recency_days"
 _FIRST = "purchase_first_days"
 INPUTS = (_FREQUENCY, _LAST, _FIRST)
 """Features that a customer's history is read from."""
-DERIVED = ("btyd_alive", "btyd_purchases")
-"""Names of what the model tells the learners: P(alive), and purchase days expected ahead."""
 _MOST_TERMS = 20_000
 _LEAST_TERM = 1e-13
 
@@ -81,6 +79,22 @@ class BuyTillYouDie:
         alive = self.p_alive(frequency, recency_days, age_days)
         return alive * self.purchases_if_alive(frequency, age_days, ahead_days)
 
+    def p_silent(
+        self, frequency: Float64, recency_days: Float64, age_days: Float64, ahead_days: float
+    ) -> Float64:
+        """Return the chance that each customer buys nothing in the days ahead.
+
+        Whoever is alive stops at a purchase at the earliest, so only his pace counts until then.
+
+        >>> model = BuyTillYouDie(r=1.0, alpha=10.0, a=1.0, b=1.0)
+        >>> zero = np.array([0.0])
+        >>> model.p_silent(zero, zero, zero, 10.0).tolist()  # 1 - 0.5 x (1 - 10 / 20)
+        [0.75]
+        """
+        alive = self.p_alive(frequency, recency_days, age_days)
+        shrunk = (self.alpha + age_days) / (self.alpha + age_days + ahead_days)
+        return np.asarray(1 - alive * (1 - shrunk ** (self.r + frequency)))
+
     def purchases_if_alive(
         self, frequency: Float64, age_days: Float64, ahead_days: float
     ) -> Float64:
@@ -107,19 +121,6 @@ class BuyTillYouDie:
                 break
         return total
 
-    def derived(self, features: Float64, *, names: Sequence[str], ahead_days: float) -> Float64:
-        """Return the columns ``DERIVED`` from customers' own features, float64[n, 2].
-
-        Args:
-            features: float64[n, k], NaN where missing.
-            names: The k names, ``INPUTS`` among them.
-            ahead_days: Days that purchases are expected over.
-        """
-        histories = history_of(features, names=names)
-        alive = self.p_alive(*histories.T)
-        ahead = self.purchases_if_alive(histories[:, 0], histories[:, 2], ahead_days)
-        return np.column_stack([alive, alive * ahead])
-
     def document(self) -> dict[str, float]:
         """Return the parameters, JSON-ready."""
         return asdict(self)
@@ -138,4 +139,6 @@ def history_of(features: Float64, *, names: Sequence[str]) -> Float64:
         names: The k names, ``INPUTS`` among them.
     """
     days, last, first = (features[:, list(names).index(name)] for name in INPUTS)
-    return np.column_stack([np.maximum(days - 1, 0) + 0 * first, first - last, first])
+    return np.column_stack(
+        [np.maximum(days - 1, 0) + 0 * first, np.maximum(first - last, 0), first]
+    )

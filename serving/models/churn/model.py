@@ -23,6 +23,7 @@ import numpy as np
 from features.artefact import Artefact, open_artefact
 from features.calendar import Bool, Float64
 from features.errors import DamagedArtefactError, InputError
+from serving.models.churn.derived import DERIVED, Derived
 from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import ReasonBook, Reasons
 from serving.models.churn.stages import Standing, exceeds
@@ -30,7 +31,7 @@ from serving.models.churn.trees import TreeTables
 from serving.models.churn.value import ValueModel
 
 CHURN_BUNDLE_KIND = "churn-bundle"
-CHURN_BUNDLE_SCHEMA = 2
+CHURN_BUNDLE_SCHEMA = 3
 SCORING_FILE = "scoring.json"
 LINEAR_FILE = "linear.json"
 REASONS_FILE = "reasons.json"
@@ -41,11 +42,15 @@ GOLDEN_FILE = "golden.npz"
 
 TIERS = ("critical", "high", "medium", "low")
 STATES = ("scored", "lapsed", "never_bought")
-STATE_WARNINGS = (
-    None,
-    "not scored: no purchase in the last {active_days} days",
-    "not scored: no purchase yet",
-)
+STATE_WARNINGS = {
+    "purchase": (
+        None,
+        "not scored: no purchase in the last {active_days} days",
+        "not scored: no purchase yet",
+    ),
+    "contract": (None, "not scored: the contract has ended", "not scored: no contract yet"),
+}
+"""By definition of churn, what to say of a customer in each state."""
 
 TiersBy = Literal["capacity", "money"]
 
@@ -116,6 +121,8 @@ class Scoring:
         tier_from: Least probability, or with tiers by money least value at risk in minor units, of
             each tier but the last, from the highest risk down.
         tiers_by: What tiers are cut by.
+        definition: Whom the model may judge: who bought of late, or whose contract runs.
+        term_feature: Contracts: days until the paid term ends; missing where there is none.
     """
 
     linear_weight: float
@@ -125,6 +132,8 @@ class Scoring:
     active_days: float
     tier_from: tuple[float, ...]
     tiers_by: TiersBy = "capacity"
+    definition: Literal["purchase", "contract"] = "purchase"
+    term_feature: str | None = None
 
 
 class ChurnModel:
@@ -139,6 +148,7 @@ class ChurnModel:
         book: Reasons in words.
         standing: Cut points of stages and segments.
         value: What customers are worth; None where nothing was known to learn it from.
+        derived: What the learners see beside the features; None where that is nothing.
     """
 
     def __init__(
@@ -152,6 +162,7 @@ class ChurnModel:
         book: ReasonBook,
         standing: Standing,
         value: ValueModel | None,
+        derived: Derived | None = None,
     ) -> None:
         self.artefact = artefact
         self.feature_names = tuple(feature_names)
@@ -159,10 +170,14 @@ class ChurnModel:
         self.book = book
         self.standing = standing
         self.value = value
+        self._derived = derived
         self._linear = linear
         self._trees = trees
-        self._groups = book.indicator(self.feature_names)
-        self._recency = self.feature_names.index(scoring.recency_feature)
+        seen = self.feature_names if derived is None else (*self.feature_names, *DERIVED)
+        self._groups = book.indicator(seen)
+        self._by_term = scoring.definition == "contract"
+        judged = scoring.term_feature if self._by_term else scoring.recency_feature
+        self._judged = self.feature_names.index(str(judged))
 
     @property
     def card(self) -> dict[str, Any]:
@@ -223,8 +238,11 @@ class ChurnModel:
         """
         self._check(features)
         share, slope = self.scoring.linear_weight, self.scoring.slope
-        by_tree, raw = self._trees.of(np.ascontiguousarray(features.T))
-        by_line = self._linear.grouped(features, groups=self._groups)
+        known = features
+        if self._derived is not None:
+            known = self._derived.joined(features, names=self.feature_names)
+        by_tree, raw = self._trees.of(np.ascontiguousarray(known.T))
+        by_line = self._linear.grouped(known, groups=self._groups)
         groups = slope * (share * by_line + (1 - share) * by_tree)
         log_odds = self.scoring.level + slope * (share * by_line.sum(axis=1) + (1 - share) * raw)
         return groups, log_odds
@@ -233,7 +251,7 @@ class ChurnModel:
         """Return what a reader should know of each customer."""
         said = [
             () if text is None else (text.format(active_days=f"{self.active_days:g}"),)
-            for text in STATE_WARNINGS
+            for text in STATE_WARNINGS[self.scoring.definition]
         ]
         return [said[state] for state in scores.state.tolist()]
 
@@ -268,10 +286,11 @@ class ChurnModel:
             )
 
     def _population(self, features: Float64) -> tuple[Any, Bool]:
-        recency = features[:, self._recency]
+        judged = features[:, self._judged]
         state = np.zeros(len(features), dtype=np.int8)
-        state[exceeds(recency, self.scoring.active_days)] = STATES.index("lapsed")
-        state[np.isnan(recency)] = STATES.index("never_bought")
+        over = ~exceeds(judged, 0.0) if self._by_term else exceeds(judged, self.scoring.active_days)
+        state[over] = STATES.index("lapsed")
+        state[np.isnan(judged)] = STATES.index("never_bought")
         return state, state == 0
 
     def _score(self, features: Float64) -> ChurnScores:
@@ -341,6 +360,7 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
         scoring = artefact.json(SCORING_FILE)
         records = artefact.json(RECORDS_FILE)
         value = records["value"]
+        derived = scoring.pop("derived", None)
         with np.load(artefact.file(TREES_FILE), allow_pickle=False) as stored:
             trees = TreeTables.from_arrays(stored)
         return ChurnModel(
@@ -352,6 +372,7 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
             book=ReasonBook.from_document(artefact.json(REASONS_FILE)),
             standing=Standing(**records["standing"]),
             value=None if value is None else ValueModel.from_document(value),
+            derived=None if derived is None else Derived.from_document(derived),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedArtefactError(

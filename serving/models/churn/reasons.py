@@ -41,7 +41,6 @@ REASON_GROUPS = (
     "asked_not_bought",
     "contacts",
     "contract",
-    "still_buying",
 )
 """What a reason can be about, as one word for machines; a model knows those it has features for."""
 
