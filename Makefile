@@ -52,6 +52,7 @@ benchmark-core: $(READY) ## Measure speed and size; figures go to benchmarks/res
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.server
+	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.live
 
 benchmark-volume: $(READY) ## Measure the volume forecasts beside others; figures and pictures go to benchmarks/results/

@@ -37,6 +37,7 @@ from features.artefact import point_to
 from features.calendar import ALWAYS, Queue, epoch, interval_starts
 from features.contracts import PARTS
 from features.home import Home
+from serving.models.churn.stages import SEGMENTS, STAGES
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.model import QueueForecast, VolumeForecast
 from serving.models.volume.shape import plain_shape
@@ -45,6 +46,7 @@ from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 
 MADE_AT = datetime(2026, 3, 2, tzinfo=UTC)
 CONNECTIONS = 8
+ACTIONS = ("no_contact", "call", "none")
 CHUNK = 50_000
 
 
@@ -203,6 +205,7 @@ def build_home(root: Path, *, customers: int) -> Home:
         snapshot="none",
         model_version="none",
         tiers=("high", "medium", "low"),
+        actions=ACTIONS,
         now=MADE_AT,
     )
     point_to(home.scores, id)
@@ -210,10 +213,10 @@ def build_home(root: Path, *, customers: int) -> Home:
 
 
 def _customers(customers: int) -> Iterator[ScoredCustomers]:
-    reasons = (
-        Reason("recency_days", "no purchase for 74 days (usual: 31)", 74.0, 31.0),
-        Reason("contacts_30d", "3 contacts in 30 days (usual: 0.4)", 3.0, 0.4),
-        Reason("orders_365d", "1 order in a year (usual: 6)", 1.0, 6.0),
+    said = (
+        Reason("recency", "no order for 74 days (usual: 31)", "已 74 天未下单", 74.0, 31.0),
+        Reason("contacts_30d", "3 contacts in 30 days (usual: 0.4)", "30 天联系 3 次", 3.0, 0.4),
+        Reason("orders_365d", "1 order in a year (usual: 6)", "一年下单 1 次", 1.0, 6.0),
     )
     for start in range(0, customers, CHUNK):
         rows = np.arange(start, min(start + CHUNK, customers))
@@ -222,7 +225,13 @@ def _customers(customers: int) -> Iterator[ScoredCustomers]:
             probability=(rows % 1000) / 1000,
             percentile=(rows % 1000) / 10,
             tier=(rows % 3).astype(np.int8),
-            reasons=[reasons] * len(rows),
+            expected_value_minor=rows % 1009 * 100.0,
+            value_at_risk_minor=rows % 997 * 100.0,
+            stage=(rows % len(STAGES)).astype(np.int8),
+            segment=(rows % len(SEGMENTS)).astype(np.int8),
+            action=(rows % len(ACTIONS)).astype(np.int16),
+            reasons=np.tile(np.arange(3), (len(rows), 1)),
+            said=said,
             warnings=[()] * len(rows),
         )
 

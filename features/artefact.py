@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -222,8 +222,16 @@ def open_current(root: Path, *, kind: str, schema: int) -> Artefact:
     return open_artefact(root / id, kind=kind, schema=schema)
 
 
-def open_artefact(path: Path, *, kind: str, schema: int) -> Artefact:
+def open_artefact(
+    path: Path, *, kind: str, schema: int, only: Collection[str] | None = None
+) -> Artefact:
     """Verify a folder against its manifest and return it.
+
+    Args:
+        path: The folder.
+        kind: What it must be.
+        schema: Version of this kind's file layout.
+        only: The files that will be read, where not all will: no others are verified.
 
     Raises:
         DamagedArtefactError: The manifest is unreadable, or a file is missing or differs.
@@ -259,6 +267,8 @@ def open_artefact(path: Path, *, kind: str, schema: int) -> Artefact:
             remedy="make it again with this version",
         )
     for name, fact in files.items():
+        if only is not None and name not in only:
+            continue
         file = path / name
         if not file.is_file():
             raise DamagedArtefactError(what, got=f"no file `{name}`", remedy="publish it again")

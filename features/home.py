@@ -44,6 +44,11 @@ class Home:
         return self.root / "scores"
 
     @property
+    def actions(self) -> Path:
+        """What to do about customers at risk, where the user has a table of their own."""
+        return self.root / "actions.toml"
+
+    @property
     def database(self) -> Path:
         """What the service itself keeps, such as overrides: one SQLite file."""
         return self.root / "service.db"

@@ -103,6 +103,21 @@ def score(
     _tell(report, as_json=as_json)
 
 
+@app.command(epilog="Example: python -m serving actions > .ebbflow/actions.toml")
+def actions(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Print the table that suggests what to do about a customer, and what its keys mean.
+
+    It is the file `actions.toml` in the home, or the shipped table where there is none.
+    """
+    from serving.models.churn.actions import read_actions
+
+    table = read_actions(Home(home).actions)
+    if as_json:
+        print_json([rule.model_dump(mode="json", exclude_defaults=True) for rule in table.rules])
+        return
+    sys.stdout.write(table.render())
+
+
 @app.command("run", epilog="Example: python -m serving run --port 8080 --workers 2")
 def serve(
     home: HomeOption = DEFAULT_HOME,

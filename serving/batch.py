@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from features.artefact import current_id, point_to
+from features.calendar import Float64
 from features.errors import (
     HorizonError,
     IncompatibleArtefactError,
@@ -24,7 +25,9 @@ from features.errors import (
 from features.home import Home, ModelName
 from features.snapshot import FeatureTable, Snapshot
 from serving.models.bundle import open_model
+from serving.models.churn.actions import ActionTable, read_actions
 from serving.models.churn.model import ChurnModel, ChurnScores, percentile
+from serving.models.churn.reasons import SaidKey
 from serving.report import PublishedReport, age_warnings, snapshot_in_force
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
@@ -33,6 +36,8 @@ Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done, in [0, 1]."""
 
 CHUNK_ROWS = 100_000
+CONSENT = "consent"
+"""The column that says whether a customer may be contacted: 1, 0 or null."""
 
 
 def publish_forecast(
@@ -130,6 +135,7 @@ def publish_scores(
     Raises:
         NotPublishedError: No churn model is promoted or no snapshot is published.
         ArtefactError: One of them is damaged, of another contract, or their features differ.
+        ConfigError: The user's table of actions is not as it must be.
         TooLittleDataError: The snapshot knows no customer.
     """
     say = progress or _silent
@@ -140,6 +146,7 @@ def publish_scores(
     if len(customers) == 0:
         raise _empty(snapshot, "customer", "`python -m features ingest customers` or `purchases`")
     _check_features(model, snapshot)
+    actions = read_actions(home.actions)
     model.check_golden()
     starts = range(0, len(customers), chunk_rows)
     scores = []
@@ -150,10 +157,12 @@ def publish_scores(
         scores.append(model.score(features, threads=threads))
     ranks = percentile(np.concatenate([s.probability for s in scores]))
 
+    renderer = _Renderer(model, actions, customers)
+
     def chunks() -> Iterator[ScoredCustomers]:
         for start, part in zip(starts, scores, strict=True):
             say("writing", 0.6 + 0.4 * start / len(customers))
-            yield _rendered(model, part, ranks[start : start + chunk_rows], customers, start)
+            yield renderer.chunk(part, ranks[start : start + chunk_rows], start)
 
     warnings = age_warnings(snapshot.customers_as_of, now=now)
     id = write_score_set(
@@ -163,6 +172,7 @@ def publish_scores(
         snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
         tiers=model.tiers,
+        actions=actions.actions,
         warnings=warnings,
         now=now,
     )
@@ -180,34 +190,49 @@ def publish_scores(
     )
 
 
-def _rendered(
-    model: ChurnModel, scores: ChurnScores, ranks: Any, customers: FeatureTable, start: int
-) -> ScoredCustomers:
-    return ScoredCustomers(
-        ids=customers.ids.slice(start, len(ranks)).to_pylist(),
-        probability=scores.probability,
-        percentile=ranks,
-        tier=scores.tier,
-        reasons=_reasons(model, scores),
-        warnings=model.warnings(scores),
-    )
+class _Renderer:
+    """Turns scores into what is published; sentences that customers share are written once.
 
+    Args:
+        model: The model that made the scores.
+        actions: What to suggest.
+        customers: Ids, and consent where it is known.
+    """
 
-def _reasons(model: ChurnModel, scores: ChurnScores) -> list[list[Reason]]:
-    codes = [phrase.code for phrase in model.book.phrases]
-    return [
-        [
-            Reason(codes[phrase], text, _number(value), _number(usual))
-            for phrase, text, value, usual in zip(phrases, texts, values, usuals, strict=False)
+    def __init__(self, model: ChurnModel, actions: ActionTable, customers: FeatureTable) -> None:
+        self._model, self._actions, self._customers = model, actions, customers
+        self._known: dict[SaidKey, int] = {}
+        self._said: list[Reason] = []
+
+    def chunk(self, scores: ChurnScores, ranks: Float64, start: int) -> ScoredCustomers:
+        """Return the customers from row ``start`` on, as many as there are scores."""
+        book, known = self._model.book, self._known
+        places = book.places(scores.reasons, known)
+        self._said += [
+            Reason(said.code, said.text, said.text_zh, _number(said.value), _number(said.usual))
+            for said in map(book.said, islice(known, len(self._said), None))
         ]
-        for phrases, texts, values, usuals in zip(
-            scores.reasons.phrase.tolist(),
-            model.texts(scores),
-            scores.reasons.value.tolist(),
-            scores.reasons.usual.tolist(),
-            strict=True,
+        stop = start + len(ranks)
+        return ScoredCustomers(
+            ids=self._customers.ids.slice(start, len(ranks)).to_pylist(),
+            probability=scores.probability,
+            percentile=ranks,
+            tier=scores.tier,
+            expected_value_minor=scores.expected_value_minor,
+            value_at_risk_minor=scores.value_at_risk_minor,
+            stage=scores.stage,
+            segment=scores.segment,
+            action=self._actions.choose(scores, book=book, consent=self._consent(start, stop)),
+            reasons=places,
+            said=self._said,
+            warnings=self._model.warnings(scores),
         )
-    ]
+
+    def _consent(self, start: int, stop: int) -> Float64:
+        """Return whether customers may be contacted; NaN, unknown, without such a column."""
+        if CONSENT not in self._customers.names:
+            return np.full(stop - start, np.nan)
+        return self._customers.matrix([CONSENT], start, stop)[:, 0]
 
 
 def _number(value: float) -> float | None:

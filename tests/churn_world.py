@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from serving.models.churn.reasons import ReasonBook, Reasons, SaidKey
 from training.churn.config import ChurnConfig
 
 AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
@@ -24,6 +25,15 @@ SMALL = ChurnConfig(
     min_leaf_customers=20,
     num_threads=1,
 )
+
+
+def sentences(book: ReasonBook, reasons: Reasons, *, language: str = "en") -> list[list[str]]:
+    """Return each customer's reasons as sentences, the weightiest first."""
+    known: dict[SaidKey, int] = {}
+    places = book.places(reasons, known)
+    said = [book.said(key) for key in known]
+    texts = [one.text if language == "en" else one.text_zh for one in said]
+    return [[texts[place] for place in row if place >= 0] for row in places.tolist()]
 
 
 class Shop:

@@ -14,11 +14,13 @@ Quantile k (of 19) is the mean times ``0.5 + (k + 1) / 20``; closed intervals ar
 
 Customer ``c000`` to ``c193`` and six odd ids. Customer i (in the order of the list) is outside
 the population when ``i % 10 == 9``; otherwise the probability is ``(i % 100) / 100``, the tier
-``high`` from 0.8, ``medium`` from 0.4, else ``low``; one reason each.
+``high`` from 0.8, ``medium`` from 0.4, else ``low``; one reason each. The value at risk is 1,000
+times ``i % 100``, what is expected 100,000 less that; stage, segment and action go round.
 
 For the batch, ``put_volume_bundle`` and ``put_churn_bundle`` write whole bundles by hand: the
 first repeats the mean of the last four weeks, the second scores a customer by days of recency
-alone, ``log-odds = log1p(recency_days) - log1p(60)``, among those with at most 180.
+alone, ``log-odds = log1p(recency_days) - log1p(60)``, among those with at most 180; who stays
+brings 3,000 minor units in 12 months, who leaves a quarter of it.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ from serving.http.examples import EXAMPLES
 from serving.models.churn import model as churn
 from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import Phrase, ReasonBook
+from serving.models.churn.stages import SEGMENTS, STAGES, Standing
 from serving.models.churn.trees import TreeTables
+from serving.models.churn.value import Pace, ValueModel
 from serving.models.volume.combination import Boosters
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.golden import write_golden
@@ -81,6 +85,7 @@ MADE_AT = datetime(2026, 3, 20, tzinfo=UTC)
 NOW = MADE_AT + timedelta(minutes=10)
 DAYS = 28
 TIERS = ("high", "medium", "low")
+ACTIONS = ("no_contact", "call", "offer")
 ODD_IDS = ("with space", 'quo"te', "back\\slash", "emoji 😀", "naïve", "顧客")
 _WEEKDAYS_ONLY = ((((8 * 60, 18 * 60),),) * 5) + ((), ())
 QUEUES = (
@@ -254,7 +259,10 @@ def put_churn_bundle(
         unit="days",
         usual_feature=None,
         usual=60.0,
-        text={"en": "no purchase for {value} days, usual {usual}"},
+        text={
+            "en": "no purchase for {value} days, usual {usual}",
+            "zh": "已 {value} 天未购买，通常 {usual} 天",
+        },
     )
     book = ReasonBook(("recency",), dict.fromkeys(names, 0), (long_ago,))
     trees = TreeTables(
@@ -272,6 +280,16 @@ def put_churn_bundle(
         "active_days": 180.0,
         "tier_from": (0.7, 0.6, 0.4),
     }
+    standing = Standing(90.0, 180.0, 90.0, 0.6, 60.0, 4.0, 50_000.0)
+    value = ValueModel(
+        pace=Pace(spend=names[-1], since=names[0], horizon_days=90.0, least_minor=1000.0),
+        names=names[:1],
+        line=LinearScore(*(np.array([x]) for x in (0.0, 1.0, 0.0, 0.0, 0.0))),
+        log_level=0.0,
+        reach=3.0,
+        return_share=0.25,
+    )
+    records = {"standing": standing.document(), "value": value.document()}
     root, card = home.bundles("churn"), {"model": "churn"}
     artefact = _artefact(root, churn.CHURN_BUNDLE_KIND, churn.CHURN_BUNDLE_SCHEMA, card, now)
     model = churn.ChurnModel(
@@ -281,6 +299,8 @@ def put_churn_bundle(
         linear=line,
         trees=trees,
         book=book,
+        standing=standing,
+        value=value,
     )
     golden = np.tile(np.array([[10.0], [100.0], [200.0], [np.nan]]), (1, k))
     with _writing_as(artefact) as folder:
@@ -288,6 +308,7 @@ def put_churn_bundle(
             (churn.SCORING_FILE, {"feature_names": names, **scoring}),
             (churn.LINEAR_FILE, line.document()),
             (churn.REASONS_FILE, book.document()),
+            (churn.RECORDS_FILE, records),
         ):
             (folder / file).write_text(json.dumps(document))
         np.savez(folder / churn.TREES_FILE, **trees.arrays())
@@ -371,9 +392,21 @@ def scored_customers(ids: list[str]) -> ScoredCustomers:
         probability=probability,
         percentile=np.where(outside, np.nan, percentile),
         tier=np.where(outside, -1, tier).astype(np.int8),
-        reasons=[
-            () if out else (Reason("recency", f"no purchase for {n} days", float(n), 30.0),)
-            for n, out in enumerate(outside)
+        expected_value_minor=np.where(outside, np.nan, 1000.0 * (100 - i % 100)),
+        value_at_risk_minor=np.where(outside, np.nan, 1000.0 * (i % 100)),
+        stage=(i % len(STAGES)).astype(np.int8),
+        segment=(i % len(SEGMENTS)).astype(np.int8),
+        action=(i % len(ACTIONS)).astype(np.int16),
+        reasons=np.stack([np.where(outside, -1, i), *[np.full(len(ids), -1)] * 2], axis=1),
+        said=[
+            Reason(
+                "recency",
+                f"no purchase for {n} days",
+                f"已 {n} 天未购买",
+                float(n),
+                30.0,
+            )
+            for n in i.tolist()
         ],
         warnings=[("no purchase in the last 180 days",) if out else () for out in outside],
     )
@@ -395,6 +428,7 @@ def put_scores(
         snapshot=snapshot,
         model_version=model_version,
         tiers=TIERS,
+        actions=ACTIONS,
         now=now,
     )
     point_to(home.scores, id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -201,9 +202,13 @@ def test_a_pull_under_way_keeps_its_set_when_a_new_one_is_published(tmp_path: Pa
         rest = server.http.get(first.links["next"]["url"])
         assert rest.headers["x-score-set"] == world.scores
         assert len(rest.text.splitlines()) == 50
-        for _ in range(2):
+        for _ in range(3):
             put_scores(world.home)
             wait_until_changed(server)
+        kept = server.http.get(first.links["next"]["url"])
+        assert kept.content == rest.content
+    shutil.rmtree(world.home.scores / world.scores)
+    with serving(tmp_path) as server:
         gone = problem(server.http.get(first.links["next"]["url"]), 410, "set-gone")
         assert "begin the pull again" in gone["detail"]
 

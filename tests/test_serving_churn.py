@@ -10,7 +10,7 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 import pytest
-from churn_world import AS_OF, NOW, SMALL, Shop
+from churn_world import AS_OF, NOW, SMALL, Shop, sentences
 
 from features.errors import DamagedArtefactError, IncompatibleArtefactError, InputError
 from serving.models.churn.model import (
@@ -72,12 +72,17 @@ def test_a_customer_of_whom_nothing_is_known_gets_a_defined_answer(model: ChurnM
     row = np.full((1, len(model.feature_names)), np.nan)
     scores = model.score(row)
     assert np.isnan(scores.probability[0])
-    assert model.texts(scores) == [[]]
+    assert sentences(model.book, scores.reasons) == [[]]
 
 
 def test_no_customers_get_no_scores(model: ChurnModel) -> None:
     scores = model.score(np.empty((0, len(model.feature_names))))
-    assert len(scores.probability) == len(scores.percentile) == len(model.texts(scores)) == 0
+    assert (
+        len(scores.probability)
+        == len(scores.percentile)
+        == len(sentences(model.book, scores.reasons))
+        == 0
+    )
 
 
 def test_an_answer_depends_neither_on_neighbours_nor_on_threads(
@@ -111,6 +116,7 @@ def test_tables_score_as_the_booster_in_the_bundle_does(
     trees_only = ChurnModel(
         model.artefact, feature_names=model.feature_names, scoring=scoring,
         linear=model._linear, trees=model._trees, book=model.book, derived=model._derived,
+        standing=model.standing, value=model.value,
     )  # fmt: skip
     _, log_odds = trees_only.contributions(features)
     assert model._derived is not None
@@ -152,10 +158,31 @@ def test_a_longer_silence_never_lowers_the_probability(
 
 def test_reasons_are_said_in_english_and_chinese(model: ChurnModel, features: np.ndarray) -> None:
     scores = model.score(features)
-    english, chinese = model.texts(scores), model.texts(scores, language="zh")
+    english, chinese = (
+        sentences(model.book, scores.reasons),
+        sentences(model.book, scores.reasons, language="zh"),
+    )
     assert [len(said) for said in english] == [len(said) for said in chinese]
     assert any(said for said in english)
     assert all("{" not in text for said in english + chinese for text in said)
+
+
+@pytest.mark.parametrize("change", [1e-6, -1e-6])
+def test_a_tiny_change_of_the_features_changes_no_word(
+    model: ChurnModel, features: np.ndarray, change: float
+) -> None:
+    def said(rows: np.ndarray) -> list[object]:
+        scores = model.score(rows)
+        standing = (scores.tier.tolist(), scores.stage.tolist(), scores.segment.tolist())
+        return [
+            sentences(model.book, scores.reasons),
+            sentences(model.book, scores.reasons, language="zh"),
+            *standing,
+        ]
+
+    # Whole and half numbers, as real histories have them.
+    rows = np.round(features * 2) / 2
+    assert said(rows * (1 + change)) == said(rows)
 
 
 def test_a_matrix_of_another_width_or_with_an_infinite_value_is_refused_by_name(
@@ -178,6 +205,7 @@ def test_another_answer_than_in_training_is_found_out(model: ChurnModel) -> None
     other = ChurnModel(
         model.artefact, feature_names=model.feature_names, scoring=moved,
         linear=model._linear, trees=model._trees, book=model.book, derived=model._derived,
+        standing=model.standing, value=model.value,
     )  # fmt: skip
     with pytest.raises(DamagedArtefactError, match="another probability"):
         other.check_golden()

@@ -23,6 +23,7 @@ from serving_world import (
     customer_ids,
     put_experiments,
     put_forecast,
+    put_scores,
 )
 
 from features.calendar import Event, Queue, local_midnight
@@ -127,6 +128,62 @@ def test_the_tiers_count_every_scored_customer_once(server: Server) -> None:
     assert 'href="/v1/churn/scores?tier=high"' in page
 
 
+def test_the_ten_customers_with_most_at_stake_stand_first_with_what_to_do(server: Server) -> None:
+    page = unescape(server.http.get("/customers").text)
+    section = page.split('id="most"')[1].split("<h2")[0]
+    lines = server.http.get("/v1/churn/scores?limit=1000").text.splitlines()
+    records = [json.loads(line) for line in lines]
+    known = [r for r in records if r["value_at_risk_minor"] is not None]
+    wanted = sorted(known, key=lambda r: -r["value_at_risk_minor"])[:10]
+    rows = section.split("<tr>")[2:]
+    assert len(rows) == 10
+    for row, record in zip(rows, wanted, strict=True):
+        assert f"<code>{record['customer_id']}</code>" in row
+        assert f"{record['value_at_risk_minor'] / 100:,.0f}</b> of " in row
+        assert record["action"].replace("_", " ") in row
+        assert record["reasons"][0]["text"] in row
+
+
+def test_the_page_of_customers_counts_everybody_by_tier_and_stage(server: Server) -> None:
+    page = unescape(server.http.get("/customers").text)
+    lines = server.http.get("/v1/churn/scores?limit=1000").text.splitlines()
+    records = [json.loads(line) for line in lines]
+    for column, words in (("tier", ("high", "low")), ("stage", ("at_risk", "prospect"))):
+        for word in words:
+            some = [r for r in records if r[column] == word]
+            at_risk = sum(r["value_at_risk_minor"] or 0 for r in some)
+            row = page.split(f"<b>{word.replace('_', ' ')}</b>")[1].split("</tr>")[0]
+            assert f">{len(some):,}<" in row
+            assert f">{at_risk / 100:,.0f}<" in row
+            link = f"/v1/churn/scores?{column}={word}"
+            assert f'href="{link}"' in row
+            assert server.http.get(link).headers["x-row-count"] == str(len(some))
+    total = sum(r["value_at_risk_minor"] or 0 for r in records)
+    assert f"<b>{total / 100:,.0f}</b> of the next 12 months are at risk" in page
+    assert 'href="/customers"' in server.http.get("/").text
+
+
+def test_the_page_of_customers_says_what_to_run_where_there_are_none(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert "python -m serving score" in server.http.get("/customers").text
+
+
+def test_a_set_without_customers_or_money_has_its_page(tmp_path: Path) -> None:
+    put_scores(Home(tmp_path), ids=[])
+    with serving(tmp_path) as server:
+        page = server.http.get("/customers").text
+    assert "0 of 0 customers are scored" in page
+    assert "Nobody's value is known" in unescape(page)
+
+
+def test_what_a_customer_is_called_is_no_html(tmp_path: Path) -> None:
+    put_scores(Home(tmp_path), ids=["<script>1</script>"])
+    with serving(tmp_path) as server:
+        page = server.http.get("/customers").text
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
 def test_what_is_missing_comes_with_its_remedy(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         page = server.http.get("/").text
@@ -189,7 +246,7 @@ def test_the_docs_examples_of_gets_are_answered(world: World, server: Server) ->
     page = page.replace("{experiment}", EXAMPLES["experiment"]["experiment"])
     commands = re.findall(r"^(?:<pre>|.*<pre>)?(curl -s .*?)(?:</pre>.*)?$", page, flags=re.M)
     asked = [shlex.split(c) for c in commands if "POST" not in c]
-    assert len(asked) == 15
+    assert len(asked) == 17
     for words in asked:
         address = words[-1].partition("3000")[2].replace("queue=sales", "queue=phone")
         headers = dict([words[3].split(": ")]) if "-H" in words else {}

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from churn_world import sentences
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from features.errors import UnknownNameError
-from serving.models.churn.reasons import LEAST_WEIGHT, REASONS, Phrase, ReasonBook, written_value
+from serving.models.churn.reasons import (
+    LEAST_WEIGHT,
+    REASONS,
+    Phrase,
+    ReasonBook,
+    SaidKey,
+    rounded,
+    written_value,
+)
 
 NAMES = ("since_days", "gap_days", "orders", "waits", "money")
 BOOK = ReasonBook(
@@ -37,7 +45,7 @@ BOOK = ReasonBook(
 
 def told(row: list[float], weights: list[float], language: str = "en") -> list[str]:
     reasons = BOOK.of(np.array([row]), np.array([weights]), names=NAMES)
-    return BOOK.texts(reasons, language=language)[0]
+    return sentences(BOOK, reasons, language=language)[0]
 
 
 def test_the_value_stands_beside_the_customers_own_usual_one() -> None:
@@ -78,15 +86,35 @@ def test_chinese_says_the_same() -> None:
     assert said == ["已 74 天未下单（通常每 21 天一次）"]
 
 
-def test_an_unknown_language_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="Known: en, zh"):
-        told([1, 1, 1, 1, 1], [0, 0, 0, 0], language="xx")
+def test_sentences_that_customers_share_are_placed_once_across_chunks() -> None:
+    rows = np.array([[74, 21, 9, 0, 9e9], [74.2, 21.1, 9, 0, 9e9], [74, np.nan, np.nan, 0, 9e9]])
+    weights = np.tile([1.0, 0.5, 0.5, 0.5], (3, 1))
+    known: dict[SaidKey, int] = {}
+    first = BOOK.places(BOOK.of(rows, weights, names=NAMES), known)
+    assert first.tolist() == [[0, -1, -1], [0, -1, -1], [1, 2, -1]]
+    again = BOOK.places(BOOK.of(rows[::-1], weights, names=NAMES), known)
+    assert again.tolist() == first[::-1].tolist()
+    said = [BOOK.said(key) for key in known]
+    assert [s.text for s in said] == [
+        "no order for 74 days (usually every 21)",
+        "no order for 74 days (others: 40)",
+        "orders unknown",
+    ]
+    assert said[0].text_zh == "已 74 天未下单（通常每 21 天一次）"
+    assert np.isnan(said[2].value)
+
+
+@pytest.mark.parametrize("decimals", [-2, 0, 1, 2])
+@pytest.mark.parametrize("value", [74.5, 0.5, 13.5, 2.25, 0.05, 450.0, 0.125, 61.0])
+def test_a_value_a_millionth_away_is_told_the_same(value: float, decimals: int) -> None:
+    near = value * np.array([1 - 1e-6, 1.0, 1 + 1e-6])
+    assert len(set(rounded(near, decimals).tolist())) == 1
+    assert abs(rounded(near, decimals)[1] - value) <= 0.503 * 10.0**-decimals
 
 
 def test_a_book_survives_json() -> None:
     again = ReasonBook.from_document(BOOK.document())
     assert again == BOOK
-    assert again.languages == ("en", "zh")
 
 
 @pytest.mark.parametrize(

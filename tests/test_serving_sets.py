@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving_world import (
+    ACTIONS,
     DAYS,
     MADE_AT,
     NOW,
@@ -34,6 +35,7 @@ from features.errors import (
     UnknownNameError,
 )
 from features.home import Home
+from serving.models.churn.stages import SEGMENTS, STAGES
 from serving.models.volume.model import VolumeForecast
 from serving.models.volume.service import UNKNOWN, Service
 from serving.models.volume.shape import HandleSpread
@@ -45,11 +47,14 @@ from serving.sets.forecast import (
 )
 from serving.sets.score_writer import write_score_set
 from serving.sets.scores import (
+    ScoreFilter,
     ScoreSet,
     iso,
     open_current_score_set,
     open_score_set,
 )
+
+HIGH = ScoreFilter(words={"tier": ("high",)})
 
 
 @pytest.fixture
@@ -236,10 +241,12 @@ def test_every_customer_is_found_with_their_own_record(scores: ScoreSet) -> None
             "probability": None if outside else round(wanted.probability[i], 6),
             "percentile": None if outside else round(wanted.percentile[i], 2),
             "tier": None if outside else TIERS[wanted.tier[i]],
-            "reasons": [
-                {"code": r.code, "text": r.text, "value": r.value, "usual": r.usual}
-                for r in wanted.reasons[i]
-            ],
+            "expected_value_minor": None if outside else wanted.expected_value_minor[i],
+            "value_at_risk_minor": None if outside else wanted.value_at_risk_minor[i],
+            "stage": STAGES[wanted.stage[i]],
+            "segment": SEGMENTS[wanted.segment[i]],
+            "action": ACTIONS[wanted.action[i]],
+            "reasons": [asdict(wanted.said[place]) for place in wanted.reasons[i] if place >= 0],
             "warnings": list(wanted.warnings[i]),
             "as_of": "2026-03-20T00:00:00Z",
             "model_version": "churn-1",
@@ -272,27 +279,52 @@ def test_pages_of_any_size_join_to_the_whole_file(home: Home, scores: ScoreSet) 
 def test_a_page_starts_behind_an_id_that_need_not_exist(scores: ScoreSet) -> None:
     page = scores.page(after="c001x", limit=1)
     assert json.loads(page.data)["customer_id"] == "c002"
-    assert scores.page(after="\U0010ffff", limit=5) == scores.page(after="顧客", limit=5)
+    assert scores.page(after="\U0010ffff", limit=5).data == b""
     assert scores.page(after="顧客", limit=5).rows == 0
     assert scores.page(after="顧客", limit=5).next is None
 
 
-@pytest.mark.parametrize("tiers", [(), ("high",), ("low", "high"), ("nobody",)])
-@pytest.mark.parametrize("least", [None, 0.0, 0.85, 1.0])
-@pytest.mark.parametrize("limit", [3, 1000])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    words=st.fixed_dictionaries(
+        {},
+        optional={
+            "tier": st.sets(st.sampled_from(TIERS)),
+            "stage": st.sets(st.sampled_from(STAGES)),
+            "segment": st.sets(st.sampled_from(SEGMENTS)),
+            "action": st.sets(st.sampled_from(ACTIONS)),
+        },
+    ),
+    least=st.none() | st.sampled_from([0.0, 0.85, 1.0]),
+    value=st.none() | st.sampled_from([0, 1, 50_000, 10**9]),
+    limit=st.sampled_from([3, 1000]),
+)
 def test_filters_keep_exactly_the_records_that_pass(
-    scores: ScoreSet, tiers: tuple[str, ...], least: float | None, limit: int
+    scores: ScoreSet,
+    words: dict[str, set[str]],
+    least: float | None,
+    value: int | None,
+    limit: int,
 ) -> None:
+    def reaches(number: float | None, limit: float | None) -> bool:
+        return limit is None or (number is not None and number >= limit)
+
     every = [json.loads(scores.record(id) or b"") for id in customer_ids()]
     wanted = [
         r
         for r in every
-        if (not tiers or r["tier"] in tiers)
-        and (least is None or (r["probability"] is not None and r["probability"] >= least))
+        if all(not some or r[column] in some for column, some in words.items())
+        and reaches(r["probability"], least)
+        and reaches(r["value_at_risk_minor"], value)
     ]
+    only = ScoreFilter(
+        words={column: tuple(some) for column, some in words.items()},
+        min_probability=least,
+        min_value_minor=value,
+    )
     found, after = [], None
     while True:
-        page = scores.page(after=after, limit=limit, tiers=tiers, min_probability=least)
+        page = scores.page(after=after, limit=limit, only=only)
         found += [json.loads(line) for line in page.data.splitlines()]
         if (after := page.next) is None:
             break
@@ -312,12 +344,13 @@ def test_a_filter_scans_past_its_first_block(home: Home) -> None:
         snapshot="s",
         model_version="m",
         tiers=TIERS,
+        actions=ACTIONS,
         now=NOW,
     )
     found = open_score_set(home.scores / id)
-    first = found.page(limit=2, tiers=["high"])
+    first = found.page(limit=2, only=HIGH)
     assert (first.rows, first.next) == (2, "c020000")
-    last = found.page(after=first.next, limit=2, tiers=["high"])
+    last = found.page(after=first.next, limit=2, only=HIGH)
     assert (last.rows, last.next) == (1, None)
 
 
@@ -328,7 +361,7 @@ def test_what_is_open_outlives_its_folder(home: Home, forecast: ForecastSet) -> 
     assert forecast.queue("phone").mean.max() == 20
     assert scores.record("c001") is not None
     assert scores.page(limit=1000).rows == 200
-    assert scores.page(limit=1000, tiers=["high"]).rows > 0
+    assert scores.page(limit=1000, only=HIGH).rows > 0
 
 
 def test_a_set_is_the_same_however_its_customers_are_chunked(home: Home) -> None:
@@ -338,7 +371,12 @@ def test_a_set_is_the_same_however_its_customers_are_chunked(home: Home) -> None
     def written(size: int) -> ScoreSet:
         chunks = [
             type(whole)(
-                **{name: getattr(whole, name)[a : a + size] for name in whole.__dataclass_fields__}
+                **{
+                    name: getattr(whole, name)[
+                        slice(None) if name == "said" else slice(a, a + size)
+                    ]
+                    for name in whole.__dataclass_fields__
+                }
             )
             for a in range(0, len(ids), size)
         ]
@@ -349,6 +387,7 @@ def test_a_set_is_the_same_however_its_customers_are_chunked(home: Home) -> None
             snapshot="s",
             model_version="m",
             tiers=TIERS,
+            actions=ACTIONS,
             now=NOW,
         )
         return open_score_set(home.scores / id)
@@ -369,12 +408,13 @@ def test_no_customers_make_an_empty_set(home: Home) -> None:
         snapshot="s",
         model_version="m",
         tiers=TIERS,
+        actions=ACTIONS,
         now=NOW,
     )
     found = open_score_set(home.scores / id)
     assert len(found) == found.scored == 0
     assert found.record("c001") is None
-    assert found.page(limit=10).rows == found.page(limit=10, tiers=["high"]).rows == 0
+    assert found.page(limit=10).rows == found.page(limit=10, only=HIGH).rows == 0
 
 
 @pytest.mark.parametrize("ids", [["b", "a"], ["a", "a"], ["a", "é", "z"]])
@@ -387,6 +427,7 @@ def test_ids_that_do_not_ascend_are_refused_and_nothing_is_left(home: Home, ids:
             snapshot="s",
             model_version="m",
             tiers=TIERS,
+            actions=ACTIONS,
             now=NOW,
         )
     assert list_ids(home.scores) == []
@@ -410,6 +451,7 @@ def test_look_ups_agree_with_a_dictionary(
         snapshot="s",
         model_version="m",
         tiers=TIERS,
+        actions=ACTIONS,
         now=NOW,
     )
     point_to(root, id)

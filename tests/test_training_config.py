@@ -82,6 +82,24 @@ def test_what_is_rendered_says_every_key_and_gives_the_defaults(tmp_path: Path) 
     assert written == {path for path, _, _ in settings(Config)}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'tiers_by = "money"',
+        'tiers_by = "money"\ntier_money_minor = [10, 20, 5]',
+        'tiers_by = "money"\ntier_money_minor = [20, 10, 0]',
+        "tier_money_minor = [30, 20, 10]",
+    ],
+)
+def test_tiers_by_money_need_falling_limits_and_tiers_by_capacity_none(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(ConfigError, match="tier_money_minor"):
+        load_config(write(tmp_path, f"[churn]\n{text}\n"))
+    good = '[churn]\ntiers_by = "money"\ntier_money_minor = [30, 20, 10]\n'
+    assert load_config(write(tmp_path, good)).churn.tier_money_minor == (30, 20, 10)
+
+
 def test_every_key_is_described() -> None:
     assert [path for path, field, _ in settings(Config) if not field.description] == []
 

@@ -5,7 +5,6 @@ The set holds each customer's record as the JSON that is sent, so an answer is j
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from urllib.parse import urlencode
@@ -13,43 +12,44 @@ from urllib.parse import urlencode
 import orjson
 
 from features.errors import UnknownNameError
-from serving.http.problems import refuse
+from serving.http.kept import KeptSets
 from serving.http.schemas import ScoresQuery
-from serving.sets.scores import Page, ScoreSet, iso
+from serving.sets.scores import WORDS, Page, ScoreFilter, ScoreSet, iso
 
 PAGE_ROUTE = "/v1/churn/scores"
+_VOCABULARY = tuple((f"{column}s", column) for column in WORDS)
+
+
+def _head(scores: ScoreSet) -> bytes:
+    """Return the head of an answer, written once per set."""
+    return _written_head(
+        scores.id,
+        scores.as_of,
+        scores.model_version,
+        scores.snapshot,
+        *((name, scores.words(column)) for name, column in _VOCABULARY),
+        warnings=scores.warnings,
+    )
 
 
 @lru_cache(maxsize=8)
-def _head(
+def _written_head(
     id: str,
     as_of: datetime,
     model_version: str,
     snapshot: str,
-    tiers: tuple[str, ...],
+    *vocabulary: tuple[str, tuple[str, ...]],
     warnings: tuple[str, ...],
 ) -> bytes:
-    """Write the head of an answer once per set; a set's own fields fix it."""
     document = {
         "score_set": id,
         "as_of": iso(as_of),
         "model_version": model_version,
         "snapshot": snapshot,
-        "tiers": list(tiers),
+        **{name: list(words) for name, words in vocabulary},
         "warnings": list(warnings),
     }
     return orjson.dumps(document)[:-1]
-
-
-def _head_of(scores: ScoreSet) -> bytes:
-    return _head(
-        scores.id,
-        scores.as_of,
-        scores.model_version,
-        scores.snapshot,
-        scores.tiers,
-        scores.warnings,
-    )
 
 
 def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
@@ -68,7 +68,7 @@ def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
             found.append(record)
     return b"".join(
         (
-            _head_of(of),
+            _head(of),
             b',"scores":[',
             b",".join(found),
             b'],"unknown":',
@@ -78,51 +78,37 @@ def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
     )
 
 
-def find_set(id: str | None, *, current: ScoreSet, earlier: Mapping[str, ScoreSet]) -> ScoreSet:
-    """Return the set that a page is asked from.
-
-    Args:
-        id: The set's id; None for the current one.
-        current: The set in force.
-        earlier: Sets that this worker still holds open, by id.
-
-    Raises:
-        ProblemError: The set is no longer held.
-    """
-    if id is None or id == current.id:
-        return current
-    if id in earlier:
-        return earlier[id]
-    raise refuse(
-        "set-gone",
-        f"The score set asked for is not served any more; `{current.id}` is. Leave `set` and "
-        "`after` out and begin the pull again.",
-        field="query.set",
-    )
-
-
-def page_of(query: ScoresQuery, *, of: ScoreSet) -> Page:
+def page_of(query: ScoresQuery, *, of: ScoreSet, kept: KeptSets) -> Page:
     """Return one page of a set.
 
+    Args:
+        query: Which.
+        of: The set.
+        kept: Where the set of ``changed_since`` stands.
+
     Raises:
-        UnknownNameError: The set has no such tier.
+        UnknownNameError: The set has no such tier, stage, segment or action, or no such set is
+            kept to compare with.
+        ProblemError: The set to compare with is not fit.
     """
-    for tier in query.tier or ():
-        if tier not in of.tiers:
-            raise UnknownNameError("tier", tier, of.tiers, field="tier")
-    return of.page(
-        after=query.after,
-        limit=query.limit,
-        tiers=query.tier or (),
+    words = {column: tuple(getattr(query, column) or ()) for column in WORDS}
+    for column, asked in words.items():
+        for word in asked:
+            if word not in of.words(column):
+                raise UnknownNameError(column, word, of.words(column), field=column)
+    since = query.changed_since
+    only = ScoreFilter(
+        words=words,
         min_probability=query.min_probability,
+        min_value_minor=query.min_value,
+        changed=None if since is None else kept.changed(since, of=of),
     )
+    return of.page(after=query.after, limit=query.limit, only=only)
 
 
-def page_json(page: Page, *, of: ScoreSet) -> bytes:
-    """Return a page as one JSON document."""
-    cursor = b',"customers":%d,"next":%b' % (len(of), orjson.dumps(page.next))
-    records = page.data.rstrip(b"\n").replace(b"\n", b",")
-    return b"".join((_head_of(of), cursor, b',"scores":[', records, b"]}"))
+def page_head(of: ScoreSet) -> bytes:
+    """Return what a page as JSON says before its cursor, without the last brace."""
+    return b'%b,"customers":%d' % (_head(of), len(of))
 
 
 def page_headers(query: ScoresQuery, page: Page, *, of: ScoreSet) -> dict[str, str]:

@@ -46,7 +46,10 @@ _SCORES = {
     "as_of": _AT,
     "model_version": _BUNDLE,
     "snapshot": _SNAPSHOT,
-    "tiers": ["high", "medium", "low"],
+    "tiers": ["critical", "high", "medium", "low"],
+    "stages": ["new", "active", "at_risk", "lapsed", "won_back", "prospect"],
+    "segments": ["champion", "loyal", "regular"],
+    "actions": ["no_contact", "call", "none"],
     "warnings": [],
 }
 _RECORD = {
@@ -55,10 +58,16 @@ _RECORD = {
     "probability": 0.712345,
     "percentile": 96.21,
     "tier": "high",
+    "expected_value_minor": 24_000,
+    "value_at_risk_minor": 41_000,
+    "stage": "at_risk",
+    "segment": "champion",
+    "action": "call",
     "reasons": [
         {
-            "code": "recency",
-            "text": "no purchase for 74 days (usual: 31)",
+            "code": "purchase_recency_days_above_own",
+            "text": "no order for 74 days (usually every 31)",
+            "text_zh": "已 74 天未下单（通常每 31 天一次）",
             "value": 74.0,
             "usual": 31.0,
         }
@@ -439,6 +448,9 @@ EXAMPLES: dict[str, Any] = {
     "scores": _SCORES | {"scores": [_RECORD], "unknown": ["C999999"]},
     "scores-line": _RECORD,
     "scores-page": _SCORES | {"customers": 100_000, "next": "C000017", "scores": [_RECORD]},
+    "scores-csv": "customer_id,probability,tier,action,reason_1_text\r\n"
+    "C000017,0.712345,high,call,no order for 74 days (usually every 31)\r\n",
+    "scores-parquet": "a Parquet file with the columns of the CSV",
     "models": {
         "models": [
             {

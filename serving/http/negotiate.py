@@ -15,6 +15,7 @@ Body = TypeVar("Body", bound=BaseModel)
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
 GZIP = "application/gzip"
 
 
@@ -71,6 +72,15 @@ def choose_type(request: Request, offered: Sequence[str]) -> str:
             f"`Accept` is {problems.shorten(accept)}. This route gives {' or '.join(offered)}.",
         )
     return offered[weights.index(best)]
+
+
+def takes_gzip(request: Request) -> bool:
+    """Return whether the client takes a packed answer."""
+    accepted = request.headers.get("accept-encoding")
+    if not accepted:
+        return False
+    wanted = _weights(accepted)
+    return wanted.get("gzip", wanted.get("*", 0.0)) > 0
 
 
 def _weights(accept: str) -> dict[str, float]:

@@ -11,16 +11,25 @@ from starlette.responses import PlainTextResponse, Response
 
 from serving.http import answers, customers, facts, metrics, openapi, shapes
 from serving.http.examples import EXAMPLES
-from serving.http.negotiate import JSON, NDJSON, choose_type, read_body
+from serving.http.negotiate import (
+    CSV,
+    JSON,
+    NDJSON,
+    PARQUET,
+    choose_type,
+    read_body,
+    takes_gzip,
+)
+from serving.http.pages.customers import customers_page
 from serving.http.pages.docs import docs_page
 from serving.http.pages.home import home_page
 from serving.http.replies import (
     BODY_PROBLEMS,
     CONDITIONAL,
     NOT_MODIFIED,
-    OFF_LOOP_ROWS,
     json_reply,
     page_reply,
+    pull_reply,
 )
 from serving.http.schemas import ScoresQuery, ScoresRequest
 from serving.http.state import State
@@ -56,10 +65,13 @@ def add_churn_routes(app: FastAPI, state: State) -> None:
         tags=["churn"],
         summary="The published score set, page by page",
         responses=openapi.responses(
-            "One page: a customer a line, or one JSON document with `Accept: application/json`. "
-            '`Link` with `rel="next"` holds the address of the next page; the last has none.',
+            "One page: a customer a line, one JSON document, or a table as CSV or Parquet, by "
+            '`Accept`; packed where `Accept-Encoding` takes gzip. `Link` with `rel="next"` holds '
+            "the address of the next page; the last has none.",
             openapi.content(NDJSON, shapes.ScoreRecord, example=EXAMPLES["scores-line"])
-            | openapi.content(JSON, shapes.ScoresPage, example=EXAMPLES["scores-page"]),
+            | openapi.content(JSON, shapes.ScoresPage, example=EXAMPLES["scores-page"])
+            | openapi.content(CSV, None, example=EXAMPLES["scores-csv"])
+            | openapi.content(PARQUET, None, example=EXAMPLES["scores-parquet"]),
             problem_kinds=(
                 "invalid",
                 "unknown-name",
@@ -73,26 +85,21 @@ def add_churn_routes(app: FastAPI, state: State) -> None:
     )
     async def get_scores(request: Request, query: Annotated[ScoresQuery, Query()]) -> Response:
         """All customers in the order of their ids, pinned to one set by `set`, with an `ETag`."""
-        kind = choose_type(request, (NDJSON, JSON))
-        scores = customers.find_set(
-            query.set, current=state.published.require_scores(), earlier=state.earlier
-        )
+        kind = choose_type(request, (NDJSON, JSON, CSV, PARQUET))
+        scores = await state.scores(query.set)
+        # A Parquet file is packed inside.
+        packed = kind != PARQUET and takes_gzip(request)
         asked = query.model_dump(exclude={"set"})
-        tag = answers.etag(scores.id, sorted(asked.items()), kind)
-        headers = {"ETag": tag, "Vary": "Accept", "Cache-Control": "no-cache"}
+        tag = answers.etag(scores.id, sorted(asked.items()), kind, packed)
+        headers = {"ETag": tag, "Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
         if answers.matches(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=headers)
-        filtered = bool(query.tier) or query.min_probability is not None
-        page = (
-            customers.page_of(query, of=scores)
-            if not (filtered or query.limit > OFF_LOOP_ROWS)
-            else await to_thread.run_sync(
-                lambda: customers.page_of(query, of=scores), abandon_on_cancel=True
-            )
-        )
+        find = partial(customers.page_of, query, of=scores, kept=state.kept)
+        page = await to_thread.run_sync(find, abandon_on_cancel=True) if query.filters else find()
         headers |= customers.page_headers(query, page, of=scores)
-        made = page.data if kind == NDJSON else customers.page_json(page, of=scores)
-        return Response(made, media_type=kind, headers=headers)
+        return pull_reply(
+            page, kind=kind, head=customers.page_head(scores), packed=packed, headers=headers
+        )
 
 
 def add_probe_routes(app: FastAPI, state: State) -> None:
@@ -177,6 +184,12 @@ def add_page_routes(app: FastAPI, state: State) -> None:
     async def get_home() -> Response:
         # Agents of many large queues take a while: other requests go on meanwhile.
         draw = partial(home_page, state.in_force(), now=state.clock())
+        return page_reply(await to_thread.run_sync(draw))
+
+    @app.get("/customers", include_in_schema=False)
+    async def get_customers() -> Response:
+        # Counting a million customers takes a while: other requests go on meanwhile.
+        draw = partial(customers_page, state.published)
         return page_reply(await to_thread.run_sync(draw))
 
     @app.get("/docs", include_in_schema=False)

@@ -12,10 +12,13 @@ from serving.http.changes import WhatIf
 from serving.http.fields import MOST_QUEUES, Moment, Name, Request
 
 MOST_CUSTOMERS = 1_000
-MOST_ROWS = 10_000
+MOST_ROWS = 1_000_000
 MOST_PATHS = 1_000
+MOST_MONEY = 2**62
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
 LOWEST, HIGHEST = QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]
+
+Words = list[Annotated[str, StringConstraints(max_length=64)]] | None
 
 
 def _ranged(values: list[float]) -> list[float]:
@@ -240,8 +243,8 @@ class ScoresQuery(Request):
 
     set: Annotated[str, StringConstraints(max_length=128)] | None = Field(
         default=None,
-        description="Id of the score set to read, from an earlier page, so that a whole pull "
-        "comes from one set; the current one where it is left out.",
+        description="Id of the score set to read, such as that of an earlier page, so that a whole "
+        "pull comes from one set; the current one where it is left out.",
         examples=["20260302T040000Z-0a1b2c3d"],
     )
     after: Name | None = Field(
@@ -254,14 +257,33 @@ class ScoresQuery(Request):
         default=1_000,
         ge=1,
         le=MOST_ROWS,
-        description="Greatest number of customers on the page.",
+        description="Greatest number of customers on the page, at most 1,000,000; a long page "
+        "comes as a stream.",
         examples=[1_000],
     )
-    tier: list[Annotated[str, StringConstraints(max_length=64)]] | None = Field(
+    tier: Words = Field(
         default=None,
         max_length=20,
         description="Only customers of this tier; repeat it for several.",
         examples=[["high"]],
+    )
+    stage: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only customers in this stage of the life cycle; repeat it for several.",
+        examples=[["at_risk"]],
+    )
+    segment: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only customers of this segment; repeat it for several.",
+        examples=[["champion"]],
+    )
+    action: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only customers for whom this action is suggested; repeat it for several.",
+        examples=[["call"]],
     )
     min_probability: float | None = Field(
         default=None,
@@ -270,3 +292,23 @@ class ScoresQuery(Request):
         description="Only customers with at least this probability of churn, in [0, 1].",
         examples=[0.5],
     )
+    changed_since: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        description="Id of an earlier score set: only customers who are not in it, whose tier, "
+        "stage, segment, action or first reason is another, or whose probability moved by 0.01 or "
+        "more.",
+        examples=["20260301T040000Z-5b6c7d8e"],
+    )
+    min_value: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_MONEY,
+        description="Only customers with at least this value at risk, minor units.",
+        examples=[10_000],
+    )
+
+    @property
+    def filters(self) -> bool:
+        """Whether it asks for some customers only, so that they have to be looked for."""
+        unfiltered = {"set", "after", "limit"}
+        return bool(self.model_dump(exclude=unfiltered, exclude_none=True))

@@ -62,7 +62,10 @@ class ScoreReason(Answer):
 
     code: str = Field(description="Stable word for machines.", examples=["recency_days"])
     text: str = Field(
-        description="A sentence for people.", examples=["No purchase for 74 days (usual: 31)"]
+        description="A sentence for people.", examples=["no order for 74 days (usually every 31)"]
+    )
+    text_zh: str = Field(
+        description="The same in Chinese.", examples=["已 74 天未下单（通常每 31 天一次）"]
     )
     value: float | None = Field(
         description="The customer's value; null where undefined.", examples=[74]
@@ -89,6 +92,27 @@ class ScoreRecord(Answer):
     tier: str | None = Field(
         description="The tier; null outside the population.", examples=["high"]
     )
+    expected_value_minor: int | None = Field(
+        description="Money expected over the next 12 months, minor units; null where unknown.",
+        examples=[24_000],
+    )
+    value_at_risk_minor: int | None = Field(
+        description="What is lost of the next 12 months' money if the customer leaves, times the "
+        "probability, minor units; null where unknown.",
+        examples=[41_000],
+    )
+    stage: str = Field(
+        description="Stage of the life cycle: `new`, `active`, `at_risk`, `lapsed`, `won_back` or, "
+        "without a purchase, `prospect`.",
+        examples=["at_risk"],
+    )
+    segment: str = Field(
+        description="Segment by recency, frequency and money of a year.", examples=["champion"]
+    )
+    action: str = Field(
+        description="What to do, by the table of actions; see `python -m serving actions`.",
+        examples=["call"],
+    )
     reasons: list[ScoreReason] = Field(description="At most three, the weightiest first.")
     warnings: list[str] = Field(
         description="What a reader should know of this customer.", examples=[[]]
@@ -113,6 +137,15 @@ class ScoreEnvelope(Answer):
     snapshot: str = Field(description="Id of the feature snapshot.", examples=[ID])
     tiers: list[str] = Field(
         description="The tiers, from the highest risk down.", examples=[["high", "medium", "low"]]
+    )
+    stages: list[str] = Field(
+        description="The stages that a customer can be in.", examples=[["new", "active"]]
+    )
+    segments: list[str] = Field(
+        description="The segments that a customer can be of.", examples=[["champion", "loyal"]]
+    )
+    actions: list[str] = Field(
+        description="The actions that can be suggested.", examples=[["no_contact", "call", "none"]]
     )
     warnings: list[str] = Field(
         description="What a reader should know of the whole set.", examples=[[]]

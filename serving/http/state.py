@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 from anyio import to_thread
 
 from serving.http.answers import ForecastWriter
 from serving.http.choice import Asked, Choice, choose
+from serving.http.kept import KeptSets
 from serving.http.metrics import Traffic
 from serving.http.overrides import Overrides, in_force, said
 from serving.list_store import ListStore
@@ -21,8 +22,6 @@ from serving.sets.scores import ScoreSet
 from serving.settings import Settings
 
 Clock = Callable[[], datetime]
-EARLIER_SETS = 2
-"""Score sets that stay open after they are replaced, so that a pull under way can finish."""
 
 
 @dataclass
@@ -39,7 +38,7 @@ class State:
         lists: The contact lists that are kept.
         draw_key: Gives the key of a new experiment.
         writer: Forecast answers already written.
-        earlier: Score sets replaced lately, by id, oldest first.
+        kept: Score sets that are not in force any more.
     """
 
     watcher: Watcher
@@ -51,7 +50,11 @@ class State:
     lists: ListStore
     draw_key: Callable[[], bytes]
     writer: ForecastWriter = field(default_factory=ForecastWriter)
-    earlier: OrderedDict[str, ScoreSet] = field(default_factory=OrderedDict)
+    kept: KeptSets = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look for kept sets where the published ones stand."""
+        self.kept = KeptSets(self.watcher.home.scores)
 
     @property
     def published(self) -> Published:
@@ -76,6 +79,22 @@ class State:
             return published
         return replace(published, forecast=said(self.overrides.over(published.forecast)))
 
+    async def scores(self, id: str | None) -> ScoreSet:
+        """Return the score set that a request names; None means the one in force.
+
+        Raises:
+            NotPublishedError: There are no scores.
+            ProblemError: The set is not kept any more, or not fit.
+        """
+        current = self.published.require_scores()
+        if id is None or id == current.id:
+            return current
+        found = self.kept.held(id)
+        if found is not None:
+            return found
+        open_kept = partial(self.kept.open, id, current=current)
+        return await to_thread.run_sync(open_kept, abandon_on_cancel=True)
+
     async def refresh(self) -> None:
         """Look once for what is new, in a thread; a failure is logged, not raised."""
         before, trouble = self.published, self.overrides.book.trouble
@@ -86,9 +105,7 @@ class State:
             return
         after = self.published
         if before.scores is not None and after.scores is not before.scores:
-            self.earlier[before.scores.id] = before.scores
-            while len(self.earlier) > EARLIER_SETS:
-                self.earlier.popitem(last=False)
+            self.kept.keep(before.scores)
         if changed:
             self.log.info("published", parts=list(changed))
         for part, refusal in after.refusals.items():

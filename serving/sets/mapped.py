@@ -74,6 +74,10 @@ class SortedIds:
         row = self._left(key := _key(customer_id))
         return row + 1 if row < self._length and self._at(row) == key else row
 
+    def from_id(self, customer_id: str) -> int:
+        """Return the first row whose id is this one or greater."""
+        return self._left(_key(customer_id))
+
     def find(self, customer_id: str) -> int | None:
         """Return the row of this id, or None."""
         row = self._left(key := _key(customer_id))

@@ -4,12 +4,15 @@ Layout of the folder:
 
 - ``scores.arrow``: one row a customer, sorted by the UTF-8 bytes of the id. Columns
   ``customer_id``, ``probability`` and ``percentile`` (null outside the population), ``tier``
-  (dictionary of words, null outside the population), ``reason_1`` to ``reason_3`` (dictionary
-  of codes, null where there is none) and ``record_end`` (int64: one past the last byte of the
-  customer's line in ``records.ndjson``). Arrow IPC in one uncompressed batch, mapped into memory.
+  (dictionary of words, null outside the population), ``expected_value_minor`` and
+  ``value_at_risk_minor`` (int64, null where no value is known), ``stage``, ``segment``,
+  ``action`` (dictionaries of words), ``reason_1`` to ``reason_3`` (dictionary of codes, null where
+  there is none) and ``record_end`` (int64: one past the last byte of the customer's line in
+  ``records.ndjson``). Arrow IPC in one uncompressed batch, mapped into memory.
 - ``records.ndjson``: each customer's public record as one JSON line, in the same order.
 - ``manifest.json``: ``meta`` holds ``as_of``, ``model_version``, ``tiers`` (from the highest risk
-  down), ``customers``, ``scored``, ``warnings``; ``lineage`` holds ``snapshot`` and ``bundle``.
+  down), ``stages``, ``segments``, ``actions``, ``customers``, ``scored``, ``warnings``;
+  ``lineage`` holds ``snapshot`` and ``bundle``.
 
 The public record, which HTTP sends as it stands:
 
@@ -19,8 +22,15 @@ The public record, which HTTP sends as it stands:
 - ``percentile``: share of the scored population with a lower probability, in [0, 100], 2
   decimals; null outside the population.
 - ``tier``: one of ``meta.tiers``; null outside the population.
-- ``reasons``: at most three objects ``code``, ``text``, ``value``, ``usual`` (numbers or null;
-  the customer's value and the usual one), the weightiest first; empty outside the population.
+- ``expected_value_minor``: money expected over the next 12 months, minor units; null where no
+  value is known.
+- ``value_at_risk_minor``: what of it is lost if the customer leaves, times the probability, minor
+  units; null where no value is known.
+- ``stage``: one of ``meta.stages``; ``segment``: one of ``meta.segments``; ``action``: one of
+  ``meta.actions``.
+- ``reasons``: at most three objects ``code``, ``text``, ``text_zh``, ``value``, ``usual`` (numbers
+  or null; the customer's value and the usual one), the weightiest first; empty outside the
+  population.
 - ``warnings``: list of text.
 - ``as_of``: ISO time, UTC, that the features look back from.
 - ``model_version``: id of the churn bundle.
@@ -29,7 +39,8 @@ The public record, which HTTP sends as it stands:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,32 +50,86 @@ import numpy as np
 import pyarrow as pa
 
 from features.artefact import Artefact, open_artefact, open_current
-from features.calendar import Float64
-from features.errors import DamagedArtefactError
+from features.calendar import Bool, Float64, Int64
+from features.errors import DamagedArtefactError, IncompatibleArtefactError
 from features.snapshot import read_arrow
 from serving.sets.mapped import FileLines, SortedIds, int64_view, one_chunk
 
 SCORE_SET_KIND = "score-set"
-SCORE_SET_SCHEMA = 1
+SCORE_SET_SCHEMA = 2
 SCORES_FILE = "scores.arrow"
 RECORDS_FILE = "records.ndjson"
+WORDS = ("tier", "stage", "segment", "action")
+"""Columns of words that a filter can ask for."""
 _SCAN_ROWS = 16_384
 """Rows that a filter looks at before it asks whether the page is full."""
+_BLOCK_ROWS = 256
+_BLOCK_BYTES = 262_144
+"""About the size of a block that a long page is read in."""
 
 
 @dataclass(frozen=True)
-class Page:
-    """A stretch of a score set.
+class ScoreFilter:
+    """Which customers are wanted; what is left out filters nothing.
 
     Attributes:
-        data: NDJSON lines, each ended by a newline.
-        rows: How many.
+        words: By column of ``WORDS``, the words of which a customer must have one.
+        min_probability: Least probability of churn, in [0, 1].
+        min_value_minor: Least value at risk, minor units.
+        changed: Which rows may pass at all, bool[customers]; see ``score_changes``.
+    """
+
+    words: Mapping[str, tuple[str, ...]]
+    min_probability: float | None = None
+    min_value_minor: int | None = None
+    changed: Bool | None = None
+
+    @property
+    def passes_all(self) -> bool:
+        """Whether it keeps everybody."""
+        least = (self.min_probability, self.min_value_minor, self.changed)
+        return not any(self.words.values()) and all(value is None for value in least)
+
+
+EVERYBODY = ScoreFilter(words={})
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A stretch of a score set; its records are read when they are asked for.
+
+    Attributes:
+        rows: How many customers.
         next: Id to pass as ``after`` for the next page; None where this one is the last.
     """
 
-    data: bytes
     rows: int
     next: str | None
+    _begins: Int64
+    _ends: Int64
+    _lines: FileLines
+
+    @property
+    def data(self) -> bytes:
+        """The records, one JSON line each, ended by a newline."""
+        return b"".join(self.blocks())
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the same lines some hundred kilobytes at a time, never cutting one."""
+        parts: list[bytes] = []
+        size = 0
+        # Little at a time as Python numbers: a filter may leave a million spans.
+        for some in range(0, len(self._begins), _BLOCK_ROWS):
+            part = slice(some, some + _BLOCK_ROWS)
+            spans = zip(self._begins[part].tolist(), self._ends[part].tolist(), strict=True)
+            for begin, end in spans:
+                parts.append(self._lines.read(begin, end))
+                size += end - begin
+                if size >= _BLOCK_BYTES:
+                    yield b"".join(parts)
+                    parts, size = [], 0
+        if parts:
+            yield b"".join(parts)
 
 
 @dataclass(frozen=True)
@@ -77,6 +142,9 @@ class ScoreSet:
         model_version: Id of the churn bundle that made it.
         snapshot: Id of the feature snapshot it was made from.
         tiers: The tiers, from the highest risk down.
+        stages: The stages of the life cycle that a customer can be in.
+        segments: The segments that a customer can be of.
+        actions: The actions that can be suggested.
         scored: Customers in the population.
         warnings: What a reader should know of the whole set.
         table: ``scores.arrow`` as it stands.
@@ -87,13 +155,17 @@ class ScoreSet:
     model_version: str
     snapshot: str
     tiers: tuple[str, ...]
+    stages: tuple[str, ...]
+    segments: tuple[str, ...]
+    actions: tuple[str, ...]
     scored: int
     warnings: tuple[str, ...]
     table: pa.Table
     _ids: SortedIds
     _ends: memoryview
     _probability: Float64
-    _tier: Any
+    _value: Int64
+    _words: Mapping[str, Any]
     _lines: FileLines
 
     def __len__(self) -> int:
@@ -109,6 +181,16 @@ class ScoreSet:
         """When it was published, aware UTC."""
         return self.artefact.created_at
 
+    def words(self, column: str) -> tuple[str, ...]:
+        """Return the words that one of the columns ``WORDS`` can hold."""
+        found: dict[str, tuple[str, ...]] = {
+            "tier": self.tiers,
+            "stage": self.stages,
+            "segment": self.segments,
+            "action": self.actions,
+        }
+        return found[column]
+
     def record(self, customer_id: str) -> bytes | None:
         """Return a customer's public record as one JSON object, or None for an unknown id."""
         row = self._ids.find(customer_id)
@@ -116,54 +198,84 @@ class ScoreSet:
             return None
         return self._lines.read(self._begin(row), self._ends[row] - 1)
 
-    def page(
-        self,
-        *,
-        after: str | None = None,
-        limit: int,
-        tiers: Iterable[str] = (),
-        min_probability: float | None = None,
-    ) -> Page:
+    def most_at_risk(self, count: int) -> list[bytes]:
+        """Return the records of the customers with most value at risk, the greatest first."""
+        known = np.flatnonzero(self._value >= 0)
+        values = self._value[known]
+        if len(known) > count:
+            most = np.argpartition(-values, count)[:count]
+            known, values = known[most], values[most]
+        rows = known[np.lexsort((known, -values))].tolist()
+        return [self._lines.read(self._begin(row), self._ends[row] - 1) for row in rows]
+
+    def page(self, *, after: str | None = None, limit: int, only: ScoreFilter = EVERYBODY) -> Page:
         """Return the next customers in the order of their ids.
 
         Args:
             after: Id to start behind, known or not; None to start at the first.
             limit: Greatest number of customers, at least 1.
-            tiers: Only customers in one of these; empty for all.
-            min_probability: Only customers with at least this probability, in [0, 1].
+            only: Which customers.
 
         Returns:
-            Their records and where to go on. Without a filter it is one read of the file.
+            Their records and where to go on.
         """
         first = 0 if after is None else self._ids.after(after)
-        wanted = set(tiers)
-        if not wanted and min_probability is None:
+        if only.passes_all:
             last = min(first + limit, len(self))
-            data = self._lines.read(self._begin(first), self._begin(last))
-            more = last < len(self)
-            return Page(data, last - first, self._ids.text(last - 1) if more else None)
-        rows = self._matching(first, limit + 1, wanted, min_probability)
+            starts = np.arange(first, last, _BLOCK_ROWS)
+            stops = np.minimum(starts + _BLOCK_ROWS, last)
+            return self._page(starts, stops, rows=last - first, more=last < len(self))
+        rows = self._matching(first, limit + 1, only)
         more = len(rows) > limit
         rows = rows[:limit]
-        data = b"".join(self._lines.read(self._begin(a), self._begin(b)) for a, b in _runs(rows))
-        return Page(data, len(rows), self._ids.text(rows[-1]) if more else None)
+        jumps = np.flatnonzero(np.diff(rows, prepend=-2, append=len(self) + 1) != 1)
+        starts, stops = rows[jumps[:-1]], rows[jumps[1:] - 1] + 1
+        if len(rows) and (stops - starts).max() > _BLOCK_ROWS:
+            starts, stops = _split(starts, stops)
+        return self._page(starts, stops, rows=len(rows), more=more)
 
-    def _matching(
-        self, first: int, most: int, tiers: set[str], min_probability: float | None
-    ) -> list[int]:
+    def _page(self, starts: Int64, stops: Int64, *, rows: int, more: bool) -> Page:
+        ends = np.frombuffer(self._ends, dtype=np.int64)
+        begins = np.where(starts > 0, ends[starts - 1], 0) if len(starts) else starts
+        return Page(
+            rows=rows,
+            next=self._ids.text(int(stops[-1]) - 1) if more else None,
+            _begins=begins,
+            _ends=ends[stops - 1] if len(stops) else stops,
+            _lines=self._lines,
+        )
+
+    def _matching(self, first: int, most: int, only: ScoreFilter) -> Int64:
         """Return the first rows from ``first`` on that pass the filters, at most ``most``."""
-        # Code -1, outside the population, reads the last entry.
-        wanted = np.array([not tiers or tier in tiers for tier in self.tiers] + [not tiers])
-        rows: list[int] = []
+        wanted = {
+            # Code -1, no word, reads the last entry.
+            column: np.array([*(word in words for word in self.words(column)), False])
+            for column, words in only.words.items()
+            if words
+        }
+        found: list[Int64] = []
+        count = 0
         for start in range(first, len(self), _SCAN_ROWS):
             part = slice(start, start + _SCAN_ROWS)
-            keep = wanted[self._tier[part]]
-            if min_probability is not None:
-                keep &= self._probability[part] >= min_probability
-            rows += (start + np.flatnonzero(keep)).tolist()
-            if len(rows) >= most:
+            keep = self._passes(part, only, wanted)
+            found.append(start + np.flatnonzero(keep))
+            count += len(found[-1])
+            if count >= most:
                 break
-        return rows[:most]
+        return np.concatenate(found)[:most] if found else np.empty(0, dtype=np.int64)
+
+    def _passes(self, part: slice, only: ScoreFilter, wanted: Mapping[str, Bool]) -> Bool:
+        probability, value = self._probability[part], self._value[part]
+        keep = np.full(len(value), True)
+        for column, words in wanted.items():
+            keep &= words[self._words[column][part]]
+        if only.min_probability is not None:
+            keep &= probability >= only.min_probability
+        if only.min_value_minor is not None:
+            keep &= value >= max(only.min_value_minor, 0)
+        if only.changed is not None:
+            keep &= only.changed[part]
+        return keep
 
     def _begin(self, row: int) -> int:
         return self._ends[row - 1] if row else 0
@@ -184,7 +296,8 @@ def open_score_set(path: Path) -> ScoreSet:
     Raises:
         ArtefactError: It is damaged or of another contract.
     """
-    return _read(open_artefact(path, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
+    with too_old():
+        return _read(open_artefact(path, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
 
 
 def open_current_score_set(root: Path) -> ScoreSet:
@@ -194,15 +307,28 @@ def open_current_score_set(root: Path) -> ScoreSet:
         NotPublishedError: None was published.
         ArtefactError: It is damaged or of another contract.
     """
-    return _read(open_current(root, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
+    with too_old():
+        return _read(open_current(root, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
+
+
+@contextlib.contextmanager
+def too_old() -> Iterator[None]:
+    """Say of a set of another version how to get one of this version."""
+    try:
+        yield
+    except IncompatibleArtefactError as error:
+        raise IncompatibleArtefactError(
+            error.thing,
+            got=error.got,
+            expected=error.expected,
+            remedy="run `python -m serving score` to score again with this version",
+        ) from error
 
 
 def _read(artefact: Artefact) -> ScoreSet:
     table = read_arrow(artefact.file(SCORES_FILE))
-    ids, probability, tier, ends = (
-        one_chunk(table.column(name))
-        for name in ("customer_id", "probability", "tier", "record_end")
-    )
+    columns = {name: one_chunk(table.column(name)) for name in table.column_names}
+    ends = columns["record_end"]
     lines = artefact.file(RECORDS_FILE)
     if (int(ends[-1].as_py()) if len(ends) else 0) != lines.stat().st_size:
         raise DamagedArtefactError(
@@ -216,26 +342,27 @@ def _read(artefact: Artefact) -> ScoreSet:
         model_version=artefact.meta["model_version"],
         snapshot=artefact.lineage["snapshot"],
         tiers=tuple(artefact.meta["tiers"]),
+        stages=tuple(artefact.meta["stages"]),
+        segments=tuple(artefact.meta["segments"]),
+        actions=tuple(artefact.meta["actions"]),
         scored=int(artefact.meta["scored"]),
         warnings=tuple(artefact.meta["warnings"]),
         table=table,
-        _ids=SortedIds(ids),
+        _ids=SortedIds(columns["customer_id"]),
         _ends=int64_view(ends),
-        _probability=probability.to_numpy(zero_copy_only=False),
-        _tier=tier.indices.fill_null(-1).to_numpy(zero_copy_only=False),
+        _probability=columns["probability"].to_numpy(zero_copy_only=False),
+        _value=columns["value_at_risk_minor"].fill_null(-1).to_numpy(),
+        _words={
+            name: columns[name].indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            for name in WORDS
+        },
         _lines=FileLines(lines),
     )
 
 
-def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Join ascending rows into spans [first, one past the last)."""
-    start = previous = None
-    for row in rows:
-        if start is None or previous is None:
-            start = row
-        elif row != previous + 1:
-            yield start, previous + 1
-            start = row
-        previous = row
-    if start is not None and previous is not None:
-        yield start, previous + 1
+def _split(starts: Int64, stops: Int64) -> tuple[Int64, Int64]:
+    """Cut spans of rows [start, stop) into spans of at most ``_BLOCK_ROWS``."""
+    counts = -(-(stops - starts) // _BLOCK_ROWS)
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    begins = np.repeat(starts, counts) + place * _BLOCK_ROWS
+    return begins, np.minimum(begins + _BLOCK_ROWS, np.repeat(stops, counts))

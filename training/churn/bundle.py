@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from features.artefact import Artefact, new_id, writing
 from features.calendar import Float64
+from features.errors import TooLittleDataError
 from serving.models.churn.derived import DERIVED
 from serving.models.churn.model import (
     CHURN_BUNDLE_KIND,
@@ -20,15 +22,18 @@ from serving.models.churn.model import (
     LINEAR_FILE,
     MODEL_FILE,
     REASONS_FILE,
+    RECORDS_FILE,
     SCORING_FILE,
     TREES_FILE,
     golden_answers,
     read_churn_model,
 )
+from serving.models.churn.value import ValueModel
 from training.churn.config import ChurnConfig
 from training.churn.data import RECENCY, TERM_LEFT, History
 from training.churn.fit import Fitted
 from training.churn.reasons import reason_book
+from training.churn.standing import standing_of
 from training.churn.trees import tree_tables
 
 _GOLDEN_CUSTOMERS = 64
@@ -42,6 +47,7 @@ def write_bundle(
     reference: Float64,
     card: dict[str, Any],
     config: ChurnConfig,
+    value: ValueModel | None = None,
     now: datetime,
 ) -> Path:
     """Write a fit as a bundle and return its folder.
@@ -53,14 +59,31 @@ def write_bundle(
         reference: Features of the population at the fit's moment, float64[n, k]: tiers and the
             usual values are taken from it.
         card: The model card.
-        config: Tier shares and population.
+        config: Tiers and population.
+        value: What customers are worth; None where no money is known.
         now: The time, aware UTC.
+
+    Raises:
+        TooLittleDataError: Tiers are by money, and none is known.
     """
+    if value is None and config.tiers_by == "money":
+        raise TooLittleDataError(
+            "tiers by money",
+            got="no money in the purchases that followed",
+            expected="`amount_minor` above 0",
+            remedy='load the amounts, or set `tiers_by = "capacity"`',
+        )
     derived = fitted.learners.derived
     names = (*history.names, *DERIVED)
     book = reason_book(names, derived.joined(reference, names=history.names))
     scores = fitted.blend(reference) + fitted.level.value
-    limits = np.quantile(1 / (1 + np.exp(-scores)), 1 - np.cumsum(config.tier_shares))
+    probability = 1 / (1 + np.exp(-scores))
+    limits: Iterable[float] = (
+        config.tier_money_minor
+        if config.tiers_by == "money"
+        else np.quantile(probability, 1 - np.cumsum(config.tier_shares))
+    )
+    standing = standing_of(history.names, reference, probability, config=config)
     scoring = {
         "feature_names": list(history.names),
         "linear_weight": fitted.linear_weight,
@@ -71,7 +94,12 @@ def write_bundle(
         "definition": config.definition,
         "term_feature": TERM_LEFT if config.definition == "contract" else None,
         "derived": derived.document(),
+        "tiers_by": config.tiers_by,
         "tier_from": [float(limit) for limit in limits],
+    }
+    records = {
+        "standing": standing.document(),
+        "value": None if value is None else value.document(),
     }
     members = np.array([book.members[name] for name in names])
     trees = tree_tables(
@@ -100,6 +128,7 @@ def write_bundle(
         _write_json(folder / SCORING_FILE, scoring)
         _write_json(folder / LINEAR_FILE, fitted.learners.linear.document())
         _write_json(folder / REASONS_FILE, book.document())
+        _write_json(folder / RECORDS_FILE, records)
         np.savez(folder / TREES_FILE, **trees)
         # The booster itself, for people and tools; answers come from its tables.
         (folder / MODEL_FILE).write_text(

@@ -67,6 +67,16 @@ class ChurnConfig(BaseModel):
         description="Penalties on a weight of the logistic regression, in rows, to choose from by "
         "later dates; the first counts where history is too short to choose.",
     )
+    tiers_by: Literal["capacity", "money"] = Field(
+        "capacity",
+        description="What tiers are cut by: shares of the customers, the likeliest to leave first "
+        "(`capacity`: how many can be contacted), or value at risk (`money`).",
+    )
+    tier_money_minor: tuple[int, int, int] = Field(
+        (0, 0, 0),
+        description="With tiers by money: least value at risk of the tiers critical, high and "
+        "medium, minor units; the rest is low. To be set then.",
+    )
     tier_shares: tuple[float, float, float] = Field(
         (0.05, 0.15, 0.30),
         description="Shares of customers in the tiers critical, high and medium; the rest is low.",
@@ -80,6 +90,18 @@ class ChurnConfig(BaseModel):
             raise ValueError("ridges must each be above 0")
         if min(self.tier_shares) <= 0 or sum(self.tier_shares) >= 1:
             raise ValueError("tier_shares must each be above 0 and sum to less than 1")
+        return self
+
+    @model_validator(mode="after")
+    def _money_fits(self) -> ChurnConfig:
+        critical, high, medium = self.tier_money_minor
+        if self.tiers_by == "money" and not critical > high > medium > 0:
+            raise ValueError(
+                "tier_money_minor must fall from critical to medium and be above 0 with "
+                'tiers_by = "money"'
+            )
+        if self.tiers_by == "capacity" and any(self.tier_money_minor):
+            raise ValueError('tier_money_minor counts only with tiers_by = "money"')
         return self
 
     @property

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -82,6 +82,7 @@ class AsOf:
         population: Customers of its population, sampled or not.
         pace: Log of purchases in the label window by all customers, for each customer of the
             population; None where it is not known.
+        ids: The customers, text[n].
         plain: What the buy-till-you-die model of that moment expected; None for contracts.
     """
 
@@ -90,6 +91,7 @@ class AsOf:
     churned: Float64
     population: int
     pace: float | None
+    ids: Any = ()
     plain: Plain | None = None
 
     @property
@@ -288,7 +290,7 @@ def _labels(
     source: ChurnSource, grid: Sequence[datetime], config: ChurnConfig
 ) -> dict[datetime, pd.Series[float]]:
     """Return the labels by date, each indexed by customer, of dates with enough customers."""
-    frame = _labelled(source, sorted(grid), config).to_pandas()
+    frame = labelled(source, sorted(grid), config).to_pandas()
     found = {
         at: pd.Series(rows["churned"].to_numpy(dtype=float), index=rows["customer_id"])
         for at in grid
@@ -310,7 +312,8 @@ def _labels(
     return enough
 
 
-def _labelled(source: ChurnSource, moments: Sequence[datetime], config: ChurnConfig) -> pa.Table:
+def labelled(source: ChurnSource, moments: Sequence[datetime], config: ChurnConfig) -> pa.Table:
+    """Return the labels at some moments, ascending, by the definition that the settings name."""
     if config.definition == "contract":
         return source.contract_labels(
             moments, horizon_days=config.horizon_days, grace_days=config.grace_days
@@ -363,6 +366,7 @@ def _as_of(
         churned=churned[where],
         population=len(labels),
         pace=None,
+        ids=rows["customer_id"].to_numpy()[where],
     )
 
 

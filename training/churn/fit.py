@@ -292,19 +292,8 @@ def fit_linear(features: Float64, churned: Float64, which: Any, *, ridge: float)
         which: Index of each row's date, int64[n].
         ridge: Penalty: half of it times the sum of squared weights is added to the loss.
     """
-    missing = np.isnan(features)
-    scaled = log_scaled(features)
-    seen = np.maximum((~missing).sum(axis=0), 1)
-    mean = np.where(missing, 0.0, scaled).sum(axis=0) / seen
-    spread = np.sqrt((np.where(missing, 0.0, scaled - mean) ** 2).sum(axis=0) / seen)
     k = features.shape[1]
-    blank = LinearScore(
-        mean=mean,
-        scale=np.where(spread > 1e-9, spread, 1.0),
-        weight=np.zeros(k),
-        missing_share=missing.mean(axis=0),
-        missing_weight=np.zeros(k),
-    )
+    blank = blank_linear(features)
     design = np.hstack(blank.design(features))
     # A column that never moves has no weight to learn, and most centres lack some data.
     moving = np.flatnonzero(np.ptp(design, axis=0) > 1e-9)
@@ -316,6 +305,27 @@ def fit_linear(features: Float64, churned: Float64, which: Any, *, ridge: float)
         weight=found[:k],
         missing_share=blank.missing_share,
         missing_weight=found[k:],
+    )
+
+
+def blank_linear(features: Float64) -> LinearScore:
+    """Return weights of zero, scaled for some rows.
+
+    Args:
+        features: float64[n, k], NaN where missing.
+    """
+    missing = np.isnan(features)
+    scaled = log_scaled(features)
+    seen = np.maximum((~missing).sum(axis=0), 1)
+    mean = np.where(missing, 0.0, scaled).sum(axis=0) / seen
+    spread = np.sqrt((np.where(missing, 0.0, scaled - mean) ** 2).sum(axis=0) / seen)
+    k = features.shape[1]
+    return LinearScore(
+        mean=mean,
+        scale=np.where(spread > 1e-9, spread, 1.0),
+        weight=np.zeros(k),
+        missing_share=missing.mean(axis=0),
+        missing_weight=np.zeros(k),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ import pandas as pd
 from features.calendar import Float64
 from features.errors import InputError, TooLittleDataError
 from serving.models.churn.model import TIERS, ChurnModel, open_churn_model
+from serving.models.churn.value import ValueModel
 from training.churn.bundle import write_bundle
 from training.churn.config import ChurnConfig
 from training.churn.data import RECENCY, AsOf, ChurnSource, History, load_history
@@ -29,6 +30,7 @@ from training.churn.doubts import doubts, empty_features
 from training.churn.evaluate import ChurnMetrics, auc, evaluate, lift, reliability
 from training.churn.figures import importance_figure, lift_figure, reliability_figure
 from training.churn.fit import Fitted, fit_at
+from training.churn.value import Money, fit_value, load_money, value_facts
 from training.trained import Trained
 
 __all__ = ["ChurnConfig", "ChurnSource", "train_churn"]
@@ -48,6 +50,8 @@ class Tested:
         calibrated: Dates that blend and slope were chosen on before it.
         reliability: Table of ``evaluate_churn.reliability``.
         lift: Table of ``evaluate_churn.lift``.
+        value_ratio: Money that was expected within the horizon over the money that came; NaN
+            where no money is known.
     """
 
     at: datetime
@@ -57,6 +61,7 @@ class Tested:
     calibrated: tuple[datetime, ...]
     reliability: pd.DataFrame
     lift: pd.DataFrame
+    value_ratio: float
 
     def row(self) -> dict[str, Any]:
         """Return the date and its figures, JSON-ready."""
@@ -65,6 +70,7 @@ class Tested:
             **self.metrics.flat(),
             "recency_auc": self.recency_auc,
             "gap_days": self.gap_days,
+            "value_ratio": None if np.isnan(self.value_ratio) else self.value_ratio,
             "calibrated_on": [at.isoformat() for at in self.calibrated],
         }
 
@@ -105,19 +111,29 @@ def train_churn(
         config=config,
         progress=lambda share: say("reading features and labels", 0.5 * share),
     )
+    money = load_money(source, history, config=config)
     tested = []
     chosen = dates_to_test(history, config=config)
     for i, date in enumerate(chosen):
         say(f"testing at {date.at:%Y-%m-%d}", 0.5 + 0.35 * i / len(chosen))
-        tested.append(_test(history, date, config=config, now=now))
+        tested.append(_test(history, date, money=money, config=config, now=now))
     say("fitting", 0.85)
     fitted = fit_at(
         history, as_of, features=history.today, population=len(history.today), config=config
     )
     metrics = _mean_metrics(tested)
     card = _card(history, fitted, tested, metrics=metrics, config=config, now=now)
+    value = fit_value(history, money, as_of)
+    card["value"] = value_facts(value, money, as_of)
     bundle = write_bundle(
-        root, fitted, history=history, reference=history.today, card=card, config=config, now=now
+        root,
+        fitted,
+        history=history,
+        reference=history.today,
+        card=card,
+        config=config,
+        value=value,
+        now=now,
     )
     say("drawing", 0.95)
     importance = _importance(open_churn_model(bundle), history.today)
@@ -189,7 +205,14 @@ def dates_to_test(history: History, *, config: ChurnConfig) -> tuple[AsOf, ...]:
     return tuple(chosen)
 
 
-def _test(history: History, date: AsOf, *, config: ChurnConfig, now: datetime) -> Tested:
+def _test(
+    history: History,
+    date: AsOf,
+    *,
+    money: Mapping[datetime, Money],
+    config: ChurnConfig,
+    now: datetime,
+) -> Tested:
     fitted = fit_at(
         history,
         date.at,
@@ -205,9 +228,11 @@ def _test(history: History, date: AsOf, *, config: ChurnConfig, now: datetime) -
             reference=date.features,
             card={"trained_at": now.isoformat()},
             config=config,
+            value=fit_value(history, money, date.at),
             now=now,
         )
-        probability = open_churn_model(bundle).score(date.features).probability
+        model = open_churn_model(bundle)
+        probability = model.score(date.features).probability
     recency = date.features[:, history.names.index(RECENCY)]
     return Tested(
         at=date.at,
@@ -217,13 +242,31 @@ def _test(history: History, date: AsOf, *, config: ChurnConfig, now: datetime) -
         calibrated=fitted.calibrated,
         reliability=reliability(date.churned, probability),
         lift=lift(date.churned, probability),
+        value_ratio=_value_ratio(model.value, date, probability, money, names=history.names),
     )
+
+
+def _value_ratio(
+    value: ValueModel | None,
+    date: AsOf,
+    probability: Float64,
+    money: Mapping[datetime, Money],
+    *,
+    names: Sequence[str],
+) -> float:
+    """Return the money expected of a date's customers within the horizon over what came."""
+    if value is None or money[date.at].horizon.sum() <= 0:
+        return float("nan")
+    of_stayers = value.of_one_horizon(dict(zip(names, date.features.T, strict=True)))
+    return float(((1 - probability) * of_stayers).sum() / money[date.at].horizon.sum())
 
 
 def _mean_metrics(tested: Sequence[Tested]) -> dict[str, float]:
     """Return the mean of each figure over the test dates, and each date's own AUC and ECE."""
     rows = pd.DataFrame([{**t.metrics.flat(), "recency_auc": t.recency_auc} for t in tested])
+    ratios = [t.value_ratio for t in tested if not np.isnan(t.value_ratio)]
     means = {str(name): float(value) for name, value in rows.mean().items()}
+    means |= {"value_ratio": float(np.mean(ratios))} if ratios else {}
     for t in tested:
         means[f"auc_{t.at:%Y%m%d}"] = t.metrics.auc
         means[f"ece_{t.at:%Y%m%d}"] = t.metrics.ece

@@ -136,7 +136,8 @@ def _customers(published: Published) -> str:
     head = ["risk", "customers", "", "share", "mean chance", "who"]
     return (
         f"<p>{meaning}{scores.scored:,} customers are scored, from what was known on "
-        f"{_when(scores.as_of)}; {left:,} more are outside the scored group.</p>"
+        f"{_when(scores.as_of)}; {left:,} more are outside the scored group. "
+        '<a href="/customers">Who has most at stake, why, and what to do</a>.</p>'
         + table(head, rows, numbers=(1, 3, 4))
     )
 

@@ -26,13 +26,16 @@ from features.errors import DamagedArtefactError, InputError
 from serving.models.churn.derived import DERIVED, Derived
 from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import ReasonBook, Reasons
+from serving.models.churn.stages import Standing, exceeds
 from serving.models.churn.trees import TreeTables
+from serving.models.churn.value import ValueModel
 
 CHURN_BUNDLE_KIND = "churn-bundle"
-CHURN_BUNDLE_SCHEMA = 2
+CHURN_BUNDLE_SCHEMA = 3
 SCORING_FILE = "scoring.json"
 LINEAR_FILE = "linear.json"
 REASONS_FILE = "reasons.json"
+RECORDS_FILE = "records.json"
 TREES_FILE = "trees.npz"
 MODEL_FILE = "model.txt"
 GOLDEN_FILE = "golden.npz"
@@ -49,6 +52,8 @@ STATE_WARNINGS = {
 }
 """By definition of churn, what to say of a customer in each state."""
 
+TiersBy = Literal["capacity", "money"]
+
 _CHUNK = 8192
 
 
@@ -61,12 +66,22 @@ class ChurnScores:
             the population.
         tier: Index into ``TIERS``, int8[n]; -1 outside the population.
         state: Index into ``STATES``, int8[n]: whether and why not a customer is scored.
+        expected_value_minor: Money expected over 12 months, float64[n], minor units; NaN outside
+            the population, and where the bundle holds no model of value.
+        value_at_risk_minor: What of it is lost if the customer leaves, times the probability,
+            float64[n], minor units; NaN as above.
+        stage: Index into ``STAGES``, int8[n].
+        segment: Index into ``SEGMENTS``, int8[n].
         reasons: What raises each customer's risk; none outside the population.
     """
 
     probability: Float64
     tier: Any
     state: Any
+    expected_value_minor: Float64
+    value_at_risk_minor: Float64
+    stage: Any
+    segment: Any
     reasons: Reasons
 
     @cached_property
@@ -103,7 +118,9 @@ class Scoring:
         level: Calibration intercept: the base rate expected over the horizon, in log-odds.
         recency_feature: Days since the last purchase; missing where there was none.
         active_days: Greatest recency in days that the model may judge.
-        tier_from: Least probability of each tier but the last, from the highest risk down.
+        tier_from: Least probability, or with tiers by money least value at risk in minor units, of
+            each tier but the last, from the highest risk down.
+        tiers_by: What tiers are cut by.
         definition: Whom the model may judge: who bought of late, or whose contract runs.
         term_feature: Contracts: days until the paid term ends; missing where there is none.
     """
@@ -114,6 +131,7 @@ class Scoring:
     recency_feature: str
     active_days: float
     tier_from: tuple[float, ...]
+    tiers_by: TiersBy = "capacity"
     definition: Literal["purchase", "contract"] = "purchase"
     term_feature: str | None = None
 
@@ -128,6 +146,8 @@ class ChurnModel:
         linear: The logistic regression.
         trees: The boosted trees.
         book: Reasons in words.
+        standing: Cut points of stages and segments.
+        value: What customers are worth; None where nothing was known to learn it from.
         derived: What the learners see beside the features; None where that is nothing.
     """
 
@@ -140,12 +160,16 @@ class ChurnModel:
         linear: LinearScore,
         trees: TreeTables,
         book: ReasonBook,
+        standing: Standing,
+        value: ValueModel | None,
         derived: Derived | None = None,
     ) -> None:
         self.artefact = artefact
         self.feature_names = tuple(feature_names)
         self.scoring = scoring
         self.book = book
+        self.standing = standing
+        self.value = value
         self._derived = derived
         self._linear = linear
         self._trees = trees
@@ -189,9 +213,11 @@ class ChurnModel:
         else:
             parts = [self._score(chunk) for chunk in chunks]
         return ChurnScores(
-            probability=np.concatenate([p.probability for p in parts]),
-            tier=np.concatenate([p.tier for p in parts]),
-            state=np.concatenate([p.state for p in parts]),
+            **{
+                field.name: np.concatenate([getattr(p, field.name) for p in parts])
+                for field in fields(ChurnScores)
+                if field.name != "reasons"
+            },
             reasons=Reasons(
                 **{
                     field.name: np.concatenate([getattr(p.reasons, field.name) for p in parts])
@@ -220,10 +246,6 @@ class ChurnModel:
         groups = slope * (share * by_line + (1 - share) * by_tree)
         log_odds = self.scoring.level + slope * (share * by_line.sum(axis=1) + (1 - share) * raw)
         return groups, log_odds
-
-    def texts(self, scores: ChurnScores, *, language: str = "en") -> list[list[str]]:
-        """Return each customer's reasons as sentences, the weightiest first."""
-        return self.book.texts(scores.reasons, language=language)
 
     def warnings(self, scores: ChurnScores) -> list[tuple[str, ...]]:
         """Return what a reader should know of each customer."""
@@ -266,7 +288,7 @@ class ChurnModel:
     def _population(self, features: Float64) -> tuple[Any, Bool]:
         judged = features[:, self._judged]
         state = np.zeros(len(features), dtype=np.int8)
-        over = judged <= 0 if self._by_term else judged > self.scoring.active_days
+        over = ~exceeds(judged, 0.0) if self._by_term else exceeds(judged, self.scoring.active_days)
         state[over] = STATES.index("lapsed")
         state[np.isnan(judged)] = STATES.index("never_bought")
         return state, state == 0
@@ -275,16 +297,30 @@ class ChurnModel:
         state, scored = self._population(features)
         groups, log_odds = self.contributions(features)
         probability = np.where(scored, 1 / (1 + np.exp(-log_odds)), np.nan)
-        limits = -np.array(self.scoring.tier_from)
-        tier = np.searchsorted(limits, -probability, side="left").astype(np.int8)
-        tier[~scored] = -1
+        columns = {name: features[:, j] for j, name in enumerate(self.feature_names)}
+        expected, at_risk = (
+            (np.full(len(features), np.nan),) * 2
+            if self.value is None
+            else self.value.of(columns, probability)
+        )
+        bought = state != STATES.index("never_bought")
         groups[~scored] = -np.inf
         return ChurnScores(
             probability=probability,
-            tier=tier,
+            tier=self._tier(probability if self.scoring.tiers_by == "capacity" else at_risk),
             state=state,
+            expected_value_minor=expected,
+            value_at_risk_minor=at_risk,
+            stage=self.standing.stage(columns, probability=probability, bought=bought),
+            segment=self.standing.segment(columns, bought=bought),
             reasons=self.book.of(features, groups, names=self.feature_names),
         )
+
+    def _tier(self, by: Float64) -> Any:
+        """Return the tier by a figure that is high where the tier is; -1 where it is NaN."""
+        tier = np.searchsorted(-np.array(self.scoring.tier_from), -by, side="left").astype(np.int8)
+        tier[np.isnan(by)] = -1
+        return tier
 
 
 def golden_answers(model: ChurnModel, features: Float64) -> dict[str, Any]:
@@ -294,6 +330,10 @@ def golden_answers(model: ChurnModel, features: Float64) -> dict[str, Any]:
         "probability": scores.probability,
         "tier": scores.tier,
         "state": scores.state,
+        "expected_value_minor": scores.expected_value_minor,
+        "value_at_risk_minor": scores.value_at_risk_minor,
+        "stage": scores.stage,
+        "segment": scores.segment,
         "reason": scores.reasons.phrase,
         "value": scores.reasons.value,
         "usual": scores.reasons.usual,
@@ -318,6 +358,8 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
     """
     try:
         scoring = artefact.json(SCORING_FILE)
+        records = artefact.json(RECORDS_FILE)
+        value = records["value"]
         derived = scoring.pop("derived", None)
         with np.load(artefact.file(TREES_FILE), allow_pickle=False) as stored:
             trees = TreeTables.from_arrays(stored)
@@ -328,6 +370,8 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
             linear=LinearScore.from_document(artefact.json(LINEAR_FILE)),
             trees=trees,
             book=ReasonBook.from_document(artefact.json(REASONS_FILE)),
+            standing=Standing(**records["standing"]),
+            value=None if value is None else ValueModel.from_document(value),
             derived=None if derived is None else Derived.from_document(derived),
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 
 from features.calendar import Bool, Float64
-from features.errors import UnknownNameError
 
 When = Literal["above", "below", "missing"]
 Unit = Literal["days", "count", "minor", "share", "seconds", "score"]
@@ -23,6 +22,30 @@ DECIMALS: dict[Unit, int] = {
     "days": 0, "count": 1, "minor": -2, "share": 2, "seconds": 0, "score": 1,
 }  # fmt: skip
 """How exactly a value is told; two values are compared as they are told."""
+
+REASON_GROUPS = (
+    "silence",
+    "few_purchases",
+    "slow_rhythm",
+    "falling_trend",
+    "low_spend",
+    "short_tenure",
+    "returns",
+    "cancellations",
+    "discounts",
+    "categories",
+    "late_delivery",
+    "unresolved",
+    "long_waits",
+    "dissatisfied",
+    "asked_not_bought",
+    "contacts",
+    "contract",
+)
+"""What a reason can be about, as one word for machines; a model knows those it has features for."""
+
+_BELOW_HALF = 0.003
+"""By how much half-way is lower, in units of the last place that is told."""
 
 REASONS = 3
 LEAST_WEIGHT = 0.05
@@ -42,7 +65,8 @@ class Phrase:
         usual_feature: The feature that holds the customer's own usual value; None: the usual
             value of all customers is told.
         usual: The usual value of all customers, which also stands in where their own is missing.
-        text: By language, with the places ``{value}`` and ``{usual}``.
+        text: By language, with the places ``{value}``, ``{usual}`` and ``{s}``, the plural's ending
+            of a noun that the value counts.
         text_without_own: By language: said instead where the own usual value is missing.
     """
 
@@ -76,6 +100,30 @@ class Reasons:
     weight: Float64
 
 
+SaidKey = tuple[int, float, float, bool]
+"""Phrase, value, usual value and whether that is the customer's own: what fixes a sentence."""
+_MISSING = float(np.finfo(np.float64).min)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One reason as customers share it.
+
+    Attributes:
+        code: Stable word for machines.
+        text: The sentence in English.
+        text_zh: The sentence in Chinese.
+        value: The customer's value; NaN where missing.
+        usual: The usual value; NaN where there is none.
+    """
+
+    code: str
+    text: str
+    text_zh: str
+    value: float
+    usual: float
+
+
 @dataclass(frozen=True)
 class ReasonBook:
     """The groups and phrases of one model.
@@ -89,12 +137,6 @@ class ReasonBook:
     groups: tuple[str, ...]
     members: Mapping[str, int]
     phrases: tuple[Phrase, ...]
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Languages in which every phrase can be said."""
-        known = [set(p.text) for p in self.phrases]
-        return tuple(sorted(set.intersection(*known))) if known else ()
 
     def indicator(self, names: Sequence[str]) -> Float64:
         """Return which feature is of which group, float64[k, g] of 0 and 1."""
@@ -145,34 +187,42 @@ class ReasonBook:
             filled.own[row, slot] = own
         return filled
 
-    def texts(self, reasons: Reasons, *, language: str = "en") -> list[list[str]]:
-        """Return the sentences of each customer, the weightiest reason first.
+    def places(self, reasons: Reasons, known: dict[SaidKey, int]) -> Any:
+        """Return which of the sentences that customers share each reason is, int32[n, 3].
 
-        Raises:
-            UnknownNameError: The book does not speak that language.
+        Args:
+            reasons: The reasons.
+            known: The place of each sentence met so far; new ones are added at the end.
+
+        Returns:
+            Places in the order of ``known``; -1 where there is no reason.
         """
-        if language not in self.languages:
-            raise UnknownNameError("language", language, self.languages)
-        # Many customers share a sentence, so each is written once.
-        written: dict[tuple[int, float, float, bool], str] = {}
-        out: list[list[str]] = []
-        for codes, values, usuals, owns in zip(
-            reasons.phrase.tolist(),
-            reasons.value.tolist(),
-            reasons.usual.tolist(),
-            reasons.own.tolist(),
+        # A NaN is not equal to itself, so a missing value needs a key that is.
+        values, usuals = (
+            np.where(np.isnan(told), _MISSING, told).ravel().tolist()
+            for told in (reasons.value, reasons.usual)
+        )
+        keys = zip(
+            reasons.phrase.ravel().tolist(), values, usuals, reasons.own.ravel().tolist(),
             strict=True,
-        ):
-            said = []
-            for key in zip(codes, values, usuals, owns, strict=True):
-                if key[0] < 0:
-                    break
-                text = written.get(key)
-                if text is None:
-                    text = written[key] = self.text(*key, language=language)
-                said.append(text)
-            out.append(said)
-        return out
+        )  # fmt: skip
+        places = [known.setdefault(key, len(known)) if key[0] >= 0 else -1 for key in keys]
+        return np.array(places, dtype=np.int32).reshape(reasons.phrase.shape)
+
+    def said(self, key: SaidKey) -> Said:
+        """Return one reason in all words and numbers.
+
+        Args:
+            key: From ``places``.
+        """
+        index, value, usual, own = key
+        value, usual = (np.nan if told == _MISSING else told for told in (value, usual))
+        english, chinese = (
+            self.text(index, value, usual, own, language=language) for language in ("en", "zh")
+        )
+        return Said(
+            code=self.phrases[index].code, text=english, text_zh=chinese, value=value, usual=usual
+        )
 
     def text(self, index: int, value: float, usual: float, own: bool, *, language: str) -> str:
         """Return one reason as a sentence.
@@ -182,14 +232,15 @@ class ReasonBook:
             value: The customer's value; NaN where missing.
             usual: The usual value; NaN where there is none.
             own: Whether ``usual`` is the customer's own.
-            language: One of ``languages``.
+            language: A language in which the phrase can be said.
         """
         phrase = self.phrases[index]
         text = phrase.text
         if not own and phrase.usual_feature and phrase.text_without_own:
             text = phrase.text_without_own
+        told = written_value(value, phrase.unit)
         return text[language].format(
-            value=written_value(value, phrase.unit), usual=written_value(usual, phrase.unit)
+            value=told, usual=written_value(usual, phrase.unit), s="" if told == "1" else "s"
         )
 
     def document(self) -> dict[str, Any]:
@@ -242,7 +293,21 @@ def _told(
         own = ~np.isnan(theirs)
         usual = np.where(own, theirs, usual)
     decimals = DECIMALS[phrase.unit]
-    return np.round(value, decimals), np.round(usual, decimals), own
+    return rounded(value, decimals), rounded(usual, decimals), own
+
+
+def rounded(values: Float64, decimals: int) -> Float64:
+    """Round as a value is told, so that one a millionth away is told the same.
+
+    Values are often exactly half-way (noon, the mean of two counts); there the last bit would
+    decide. Half-way is therefore a little lower: an exact half is always told as the greater.
+
+    >>> rounded(np.array([74.5, 74.5 * (1 - 1e-6), 2.25, 74.49]), 0).tolist()
+    [75.0, 75.0, 2.0, 74.0]
+    """
+    scale = 10.0**decimals
+    told: Float64 = np.floor(values * scale + 0.5 + _BELOW_HALF) / scale
+    return told
 
 
 def _holds(phrase: Phrase, value: Float64, usual: Float64) -> Bool:
