@@ -212,7 +212,7 @@ class _Renderer:
             Reason(said.code, said.text, said.text_zh, _number(said.value), _number(said.usual))
             for said in map(book.said, islice(known, len(self._said), None))
         ]
-        stop = start + len(ranks)
+        consent = self._consent(start, start + len(ranks))
         return ScoredCustomers(
             ids=self._customers.ids.slice(start, len(ranks)).to_pylist(),
             probability=scores.probability,
@@ -222,7 +222,8 @@ class _Renderer:
             value_at_risk_minor=scores.value_at_risk_minor,
             stage=scores.stage,
             segment=scores.segment,
-            action=self._actions.choose(scores, book=book, consent=self._consent(start, stop)),
+            action=self._actions.choose(scores, book=book, consent=consent),
+            consent=consent,
             reasons=places,
             said=self._said,
             warnings=self._model.warnings(scores),

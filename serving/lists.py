@@ -46,7 +46,7 @@ class Candidate:
     Attributes:
         customer_id: Who.
         probability: Of churn, in [0, 1]; None where it is not known.
-        value_minor: What the customer is ranked by, where that is money; else None.
+        value_minor: Value at risk, minor units; None where it is not known.
     """
 
     customer_id: str

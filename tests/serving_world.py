@@ -379,8 +379,14 @@ def put_forecast(
     return id
 
 
-def scored_customers(ids: list[str]) -> ScoredCustomers:
-    """Return the scores of the module's rules for these ids, in this order."""
+def scored_customers(ids: list[str], *, refuse: bool = False) -> ScoredCustomers:
+    """Return the scores of the module's rules for these ids, in this order.
+
+    Args:
+        ids: The ids.
+        refuse: Whether customer i must not be contacted where ``i % 7 == 3``, and every other one
+            of ``i % 7 != 4`` may be; by default nothing is known.
+    """
     i = np.arange(len(ids))
     outside = i % 10 == 9
     probability = np.where(outside, np.nan, i % 100 / 100)
@@ -397,6 +403,9 @@ def scored_customers(ids: list[str]) -> ScoredCustomers:
         stage=(i % len(STAGES)).astype(np.int8),
         segment=(i % len(SEGMENTS)).astype(np.int8),
         action=(i % len(ACTIONS)).astype(np.int16),
+        consent=np.where(i % 7 == 3, 0.0, np.where(i % 7 == 4, np.nan, 1.0))
+        if refuse
+        else np.full(len(ids), np.nan),
         reasons=np.stack([np.where(outside, -1, i), *[np.full(len(ids), -1)] * 2], axis=1),
         said=[
             Reason(
@@ -419,11 +428,12 @@ def put_scores(
     model_version: str = "churn-1",
     now: datetime = NOW,
     ids: list[str] | None = None,
+    refuse: bool = False,
 ) -> str:
     """Publish the scores of the module's rules, for all customers or for these ids (sorted)."""
     id = write_score_set(
         home.scores,
-        chunks=[scored_customers(customer_ids() if ids is None else ids)],
+        chunks=[scored_customers(customer_ids() if ids is None else ids, refuse=refuse)],
         as_of=MADE_AT,
         snapshot=snapshot,
         model_version=model_version,

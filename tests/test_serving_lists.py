@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,13 +112,31 @@ def test_filters_narrow_a_list(server: Server) -> None:
     assert found["warnings"][0].endswith("of 200 to contact: the filters leave no more")
 
 
-def test_a_set_without_values_cannot_rank_by_them(server: Server) -> None:
-    if "value_at_risk_minor" in server.watcher.published.require_scores().table.column_names:
-        found = make(server, rank_by="value_at_risk")
-        values = [one["value_at_risk_minor"] for one in found["contact"]]
-        assert values == sorted(values, reverse=True)
-        return
-    assert "python -m serving score" in refused(server, "rank_by", rank_by="value_at_risk")
+def test_a_list_by_value_takes_the_most_at_risk_first(server: Server) -> None:
+    found = make(server, rank_by="value_at_risk", filters={"min_value": 50_000})
+    values = [one["value_at_risk_minor"] for one in found["contact"]]
+    assert values == sorted(values, reverse=True)
+    assert min(values) >= 50_000
+
+
+@pytest.mark.parametrize("column", ["stage", "segment", "action"])
+def test_words_of_the_records_narrow_a_list(server: Server, column: str) -> None:
+    scores = server.watcher.published.require_scores()
+    word = scores.words(column)[1]
+    found = make(server, capacity=100, filters={column: [word]})
+    records = [json.loads(scores.record(id) or b"") for id in everybody(found)]
+    assert {record[column] for record in records} == {word}
+    assert found["counts"]["candidates"] == len(records)
+
+
+def test_who_must_not_be_contacted_is_on_no_list_in_no_arm(tmp_path: Path) -> None:
+    put_scores(Home(tmp_path), refuse=True)
+    with serving(tmp_path) as server:
+        found = make(server, capacity=200)
+    refused = {id for i, id in enumerate(customer_ids()) if i % 7 == 3}
+    population = {id for i, id in enumerate(customer_ids()) if i % 10 != 9}
+    assert set(everybody(found)) == population - refused
+    assert found["counts"]["without_consent"] == len(population & refused)
 
 
 # The hold-out

@@ -5,6 +5,7 @@ The set holds each customer's record as the JSON that is sent, so an answer is j
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ import orjson
 
 from features.errors import UnknownNameError
 from serving.http.kept import KeptSets
+from serving.http.list_schemas import ListFilters
 from serving.http.schemas import ScoresQuery
 from serving.sets.scores import WORDS, Page, ScoreFilter, ScoreSet, iso
 
@@ -91,19 +93,33 @@ def page_of(query: ScoresQuery, *, of: ScoreSet, kept: KeptSets) -> Page:
             kept to compare with.
         ProblemError: The set to compare with is not fit.
     """
-    words = {column: tuple(getattr(query, column) or ()) for column in WORDS}
-    for column, asked in words.items():
-        for word in asked:
-            if word not in of.words(column):
-                raise UnknownNameError(column, word, of.words(column), field=column)
-    since = query.changed_since
-    only = ScoreFilter(
-        words=words,
-        min_probability=query.min_probability,
-        min_value_minor=query.min_value,
-        changed=None if since is None else kept.changed(since, of=of),
-    )
+    only = score_filter(query, of=of)
+    if query.changed_since is not None:
+        only = replace(only, changed=kept.changed(query.changed_since, of=of))
     return of.page(after=query.after, limit=query.limit, only=only)
+
+
+def score_filter(
+    asked: ScoresQuery | ListFilters, *, of: ScoreSet, prefix: str = ""
+) -> ScoreFilter:
+    """Return the filters that a request asks for, of those that need the set alone.
+
+    Args:
+        asked: The request's filters.
+        of: The set.
+        prefix: Where the fields stand in the request.
+
+    Raises:
+        UnknownNameError: The set has no such tier, stage, segment or action.
+    """
+    words = {column: tuple(getattr(asked, column) or ()) for column in WORDS}
+    for column, wanted in words.items():
+        for word in wanted:
+            if word not in of.words(column):
+                raise UnknownNameError(column, word, of.words(column), field=f"{prefix}{column}")
+    return ScoreFilter(
+        words=words, min_probability=asked.min_probability, min_value_minor=asked.min_value
+    )
 
 
 def page_head(of: ScoreSet) -> bytes:

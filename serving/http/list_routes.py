@@ -10,9 +10,8 @@ from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import Response
 
 from features.calendar import epoch
-from features.errors import UnknownNameError
 from serving.answer_store import Answered
-from serving.http import openapi
+from serving.http import customers, openapi
 from serving.http.examples import EXAMPLES
 from serving.http.idempotency import KEY_HEADER, Sent, digest, idempotency_key
 from serving.http.list_answers import list_csv, list_json
@@ -110,18 +109,9 @@ def _make(state: State, sent: Sent, asked: ListRequest) -> ContactList:
 
 
 def _keep(state: State, sent: Sent, asked: ListRequest, scores: ScoreSet) -> Answered:
-    _check_words(asked, scores)
-    filters = asked.filters.model_dump(exclude_defaults=True)
-    order = ranked(
-        scores,
-        by=asked.rank_by,
-        words={"tier": asked.filters.tier},
-        least={
-            name: bound
-            for name, bound in (("probability", asked.filters.min_probability),)
-            if bound is not None
-        },
-    )
+    filters = asked.filters
+    only = customers.score_filter(filters, of=scores, prefix="filters.")
+    order = ranked(scores, by=asked.rank_by, only=only)
     return state.lists.make(
         order.candidates(),
         experiment=Experiment(
@@ -134,7 +124,7 @@ def _keep(state: State, sent: Sent, asked: ListRequest, scores: ScoreSet) -> Ans
         asked=Asked(
             capacity=asked.capacity,
             rank_by=asked.rank_by,
-            filters=orjson.dumps(filters).decode(),
+            filters=orjson.dumps(filters.model_dump(exclude_none=True)).decode(),
             again=asked.again,
             by=asked.made_by,
             reason=asked.reason,
@@ -150,9 +140,3 @@ def _keep(state: State, sent: Sent, asked: ListRequest, scores: ScoreSet) -> Ans
         key=sent.key,
         digest=sent.digest,
     )
-
-
-def _check_words(asked: ListRequest, scores: ScoreSet) -> None:
-    for i, tier in enumerate(asked.filters.tier):
-        if tier not in scores.tiers:
-            raise UnknownNameError("tier", tier, scores.tiers, field=f"filters.tier.{i}")

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from serving.http.fields import Request
 from serving.http.override_schemas import Who, Why
+from serving.http.schemas import MOST_MONEY, Words
 from serving.http.shapes import ID, Answer
 from serving.list_store import DEFAULT_HOLD_OUT
 
@@ -16,7 +17,6 @@ MOST_CONTACTED = 20_000
 MOST_HELD_OUT = 0.5
 LIST_ID = "20260302T090000Z-00000001"
 
-Word = Annotated[str, StringConstraints(max_length=64)]
 ExperimentName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
@@ -26,8 +26,23 @@ ExperimentName = Annotated[
 class ListFilters(Request):
     """Which customers of the score set may be on a list; all where a filter is left out."""
 
-    tier: list[Word] = Field(
-        default=[], max_length=20, description="Only these tiers.", examples=[["high"]]
+    tier: Words = Field(
+        default=None, max_length=20, description="Only these tiers.", examples=[["high"]]
+    )
+    stage: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only these stages of the life cycle.",
+        examples=[["at_risk"]],
+    )
+    segment: Words = Field(
+        default=None, max_length=20, description="Only these segments.", examples=[["champion"]]
+    )
+    action: Words = Field(
+        default=None,
+        max_length=20,
+        description="Only customers for whom one of these actions is suggested.",
+        examples=[["call"]],
     )
     min_probability: float | None = Field(
         default=None,
@@ -35,6 +50,13 @@ class ListFilters(Request):
         le=1,
         description="Only customers with at least this probability of churn, in [0, 1].",
         examples=[0.3],
+    )
+    min_value: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_MONEY,
+        description="Only customers with at least this value at risk, minor units.",
+        examples=[10_000],
     )
 
 
@@ -121,7 +143,7 @@ class Listed(Answer):
         description="Probability of churn when the list was made.", examples=[0.712345]
     )
     value_at_risk_minor: int | None = Field(
-        description="What the list was ranked by, minor units; null where it was not money.",
+        description="Value at risk then, minor units; null where it was not known.",
         examples=[18240],
     )
 

@@ -64,6 +64,7 @@ class ScoredCustomers:
         stage: Index into ``STAGES``, int8[n].
         segment: Index into ``SEGMENTS``, int8[n].
         action: Index into the set's actions, int16[n].
+        consent: 1 where the customer may be contacted, 0 where not, float64[n]; NaN where unknown.
         reasons: Places in ``said``, the weightiest first, int[n, 3]; -1 where there is none.
         said: The reasons that customers share; a later chunk may hold more of them.
         warnings: The warnings of each customer.
@@ -78,6 +79,7 @@ class ScoredCustomers:
     stage: Any
     segment: Any
     action: Any
+    consent: Float64
     reasons: Any
     said: Sequence[Reason]
     warnings: Sequence[Sequence[str]]
@@ -236,6 +238,7 @@ _NOBODY = ScoredCustomers(
     stage=np.empty(0, np.int8),
     segment=np.empty(0, np.int8),
     action=np.empty(0, np.int16),
+    consent=np.empty(0),
     reasons=np.empty((0, REASONS), np.int32),
     said=(),
     warnings=(),
@@ -290,6 +293,7 @@ def _to_table(
                 for name in ("expected_value_minor", "value_at_risk_minor")
             },
             **{name: _word_column(getattr(chunk, name), words[name]) for name in WORDS},
+            "consent": pa.array(chunk.consent > 0, mask=np.isnan(chunk.consent)),
             **reasons,
             "record_end": pa.array(ends),
         }

@@ -6,9 +6,10 @@ Layout of the folder:
   ``customer_id``, ``probability`` and ``percentile`` (null outside the population), ``tier``
   (dictionary of words, null outside the population), ``expected_value_minor`` and
   ``value_at_risk_minor`` (int64, null where no value is known), ``stage``, ``segment``,
-  ``action`` (dictionaries of words), ``reason_1`` to ``reason_3`` (dictionary of codes, null where
-  there is none) and ``record_end`` (int64: one past the last byte of the customer's line in
-  ``records.ndjson``). Arrow IPC in one uncompressed batch, mapped into memory.
+  ``action`` (dictionaries of words), ``consent`` (boolean, null where unknown), ``reason_1`` to
+  ``reason_3`` (dictionary of codes, null where there is none) and ``record_end`` (int64: one past
+  the last byte of the customer's line in ``records.ndjson``). Arrow IPC in one uncompressed batch,
+  mapped into memory.
 - ``records.ndjson``: each customer's public record as one JSON line, in the same order.
 - ``manifest.json``: ``meta`` holds ``as_of``, ``model_version``, ``tiers`` (from the highest risk
   down), ``stages``, ``segments``, ``actions``, ``customers``, ``scored``, ``warnings``;
@@ -233,6 +234,12 @@ class ScoreSet:
         if len(rows) and (stops - starts).max() > _BLOCK_ROWS:
             starts, stops = _split(starts, stops)
         return self._page(starts, stops, rows=len(rows), more=more)
+
+    def matches(self, only: ScoreFilter) -> Bool:
+        """Return which customers pass the filters, bool[n]."""
+        keep = np.zeros(len(self), dtype=bool)
+        keep[self._matching(0, len(self), only)] = True
+        return keep
 
     def _page(self, starts: Int64, stops: Int64, *, rows: int, more: bool) -> Page:
         ends = np.frombuffer(self._ends, dtype=np.int64)
