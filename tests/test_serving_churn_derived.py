@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from serving.models.churn.btyd import BuyTillYouDie
 from serving.models.churn.derived import DERIVED, Derived
@@ -34,7 +35,7 @@ def derived(rows: np.ndarray = ROWS, names: tuple[str, ...] = NAMES) -> dict[str
 def test_each_column_is_what_it_says() -> None:
     found = derived()
     # One purchase 10 days ago: odds 1 : 2 of life, and a pace of (1 + 0) / (10 + 0) a day.
-    assert found["btyd_alive"][0] == 1 / 3
+    assert found["btyd_alive"][0] == pytest.approx(1 / 3)
     assert found["silence_days"].tolist() == [10.0, 15.0, 5.0]
     assert found["silence_purchases"][0] == 1.0
     assert found["silence_purchases"][1] == 15.0 * 3 / 60
