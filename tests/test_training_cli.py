@@ -223,7 +223,7 @@ def test_the_command_keeps_standard_output_and_error_clean(place: Path, tmp_path
 def test_every_verb_has_an_example_in_its_help(command: Command) -> None:
     shown = command("--help").out
     verbs = [info.name or info.callback.__name__ for info in app.registered_commands]  # type: ignore[union-attr]
-    expected = "accuracy bad-days config fit ledger models promote rollback service"
+    expected = "accuracy bad-days config fit ledger models promote propose rollback service"
     assert sorted(verbs) == expected.split()
     for verb in verbs:
         assert verb in shown
@@ -235,3 +235,18 @@ def test_every_verb_has_an_example_in_its_help(command: Command) -> None:
 def test_a_damaged_bundle_is_an_artefact_error() -> None:
     with pytest.raises(ArtefactError):
         open_model("volume", ROOT / "features")
+
+
+def test_a_proposed_definition_is_a_configuration_and_says_why(
+    place: Path, command: Command, tmp_path: Path
+) -> None:
+    words = ("propose", "churn", "--home", place / "home", "--as-of", AS_OF.isoformat())
+    ended = command(*words)
+    assert ended.code == 0, ended.err
+    (tmp_path / "training.toml").write_text(ended.out, encoding="utf-8")
+    churn = load_config(tmp_path / "training.toml").churn
+    assert churn.horizon_days <= churn.active_days
+    assert "gaps between purchases" in ended.err
+    document = json.loads(command(*words, "--json").out)
+    assert document["horizon_days"] == churn.horizon_days
+    assert 0 < document["returning"] <= 1

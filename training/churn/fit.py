@@ -22,8 +22,9 @@ from serving.models.churn.derived import DERIVED, Derived
 from serving.models.churn.linear import LinearScore, log_scaled
 from training.churn.btyd import fit_btyd
 from training.churn.config import ChurnConfig
-from training.churn.data import PURCHASES, RECENCY, AsOf, History, log_odds, plain_outlook
+from training.churn.data import PURCHASES, RECENCY, AsOf, History
 from training.churn.level import Level, carried, level_ahead, level_carried, level_of
+from training.churn.plain import log_odds, plain_outlook
 
 SLOPE_RANGE = (0.5, 1.5)
 _NEWTON_STEPS = 30

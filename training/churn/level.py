@@ -15,7 +15,8 @@ from datetime import datetime
 import numpy as np
 
 from features.calendar import Float64
-from training.churn.data import AsOf, Plain, log_odds
+from training.churn.data import AsOf
+from training.churn.plain import Plain, log_odds
 
 PACE_PRIOR = -1.0
 """Log-odds of churn for each unit of log pace. It is -1.4 where all buy at one rate and half of

@@ -116,9 +116,11 @@ class BuyTillYouDie:
         total = np.array(term)
         for n in range(1, _MOST_TERMS):
             term = term * ((top + n) * (self.a + n - 1) / (n + 1)) * share / (whole + n)
-            total += term
-            if not (np.abs(term) > _LEAST_TERM * np.abs(total)).any():
+            # A row that is done adds nothing more, so no row depends on the others.
+            term = np.where(np.abs(term) > _LEAST_TERM * np.abs(total), term, 0.0)
+            if not term.any():
                 break
+            total += term
         return total
 
     def document(self) -> dict[str, float]:
