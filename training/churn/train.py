@@ -341,7 +341,7 @@ def _card(
         "grace_days": config.grace_days if config.definition == "contract" else None,
         "feature_names": list(history.names),
         "config": config.model_dump(mode="json"),
-        "warnings": [*_warnings(history, fitted, tested, config=config), *doubts(history)],
+        "warnings": [*_warnings(fitted, tested, config=config), *doubts(history)],
         "empty_features": empty_features(history),
         "versions": {
             name: importlib.metadata.version(name) for name in ("lightgbm", "numpy", "pandas")
@@ -349,14 +349,8 @@ def _card(
     }
 
 
-def _warnings(
-    history: History, fitted: Fitted, tested: Sequence[Tested], *, config: ChurnConfig
-) -> list[str]:
+def _warnings(fitted: Fitted, tested: Sequence[Tested], *, config: ChurnConfig) -> list[str]:
     said = []
-    missing = np.all([np.isnan(date.features).all(axis=0) for date in history.dates], axis=0)
-    if missing.any():
-        names = ", ".join(f"`{n}`" for n, gone in zip(history.names, missing, strict=True) if gone)
-        said.append(f"features that no customer has, which were not learnt from: {names}")
     if len(tested) < config.test_dates:
         said.append(f"history allows {len(tested)} of {config.test_dates} test dates")
     if not fitted.calibrated:

@@ -239,7 +239,7 @@ def _stable(history: _History) -> Verdict:
 
 def _replay_dates(history: _History, as_of: datetime, config: ChurnConfig) -> list[datetime]:
     if history.found is None:
-        return [as_of - timedelta(days=config.horizon_days)]
+        return [as_of - timedelta(days=config.known_days)]
     dates = [date.at for date in history.found.dates]
     return sorted({dates[0], dates[len(dates) // 2]})
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from training.churn.config import ChurnConfig
 from training.leakage.splits import Fit, Part, audit_splits
 from training.leakage.verdict import Verdict, leak, passed, unjudged
 
@@ -20,7 +21,7 @@ def judge_card(card: Mapping[str, Any]) -> Verdict:
     """
     if "config" not in card or "backtest" not in card or "calibration" not in card:
         return unjudged(CHECK, "its card tells of no dates")
-    horizon = timedelta(days=card["config"]["horizon_days"])
+    horizon = _horizon(card)
     as_of = datetime.fromisoformat(card["as_of"])
     faults = [
         verdict
@@ -39,7 +40,7 @@ def judge_card(card: Mapping[str, Any]) -> Verdict:
 
 def card_plan(card: Mapping[str, Any]) -> tuple[Fit, ...]:
     """Return the fits that a card tells of: one a test date, and the published one."""
-    horizon = timedelta(days=card["config"]["horizon_days"])
+    horizon = _horizon(card)
     fits = []
     for row in card["backtest"]:
         at = datetime.fromisoformat(row["as_of"])
@@ -56,6 +57,10 @@ def card_plan(card: Mapping[str, Any]) -> tuple[Fit, ...]:
         held_out=_parts(calibration["learnt_on"]),
     )
     return (*fits, published)
+
+
+def _horizon(card: Mapping[str, Any]) -> timedelta:
+    return timedelta(days=ChurnConfig.model_validate(card["config"]).known_days)
 
 
 def _parts(dates: Sequence[str]) -> tuple[Part, ...]:

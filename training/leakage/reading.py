@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.calendar import Float64
 from training.churn.config import ChurnConfig
-from training.churn.data import KEYS, AsOf, ChurnSource
+from training.churn.data import KEYS, AsOf, ChurnSource, labelled
 from training.leakage.strength import ORDER, Probe
 from training.leakage.verdict import Verdict, leak, passed
 
@@ -29,9 +29,7 @@ def read_date(
         config: Horizon, population and the most rows of a date.
     """
     rows = source.customers([at]).to_pandas()
-    labels = source.labels(
-        [at], horizon_days=config.horizon_days, active_days=config.active_days
-    ).to_pandas()
+    labels = labelled(source, [at], config).to_pandas()
     rows["row"] = np.arange(len(rows), dtype=float)
     labels["label_row"] = np.arange(len(labels), dtype=float)
     twice = int(rows[KEYS[0]].duplicated().sum() + labels[KEYS[0]].duplicated().sum())

@@ -65,7 +65,7 @@ class ValueModel:
         names: The features that correct it, in the order of the weights.
         line: Weights on the log-scaled features.
         log_level: Log of what one horizon brings of the pace, at the training mean.
-    reach: Money of 12 months over that of one horizon, of who stays; at least 1.
+        reach: Money of 12 months over that of one horizon, of who stays; at least 1.
         return_share: Money of 12 months of one who leaves, over that had they stayed, in [0, 1].
     """
 
