@@ -63,7 +63,7 @@ benchmark-staffing: $(READY) ## Measure staffing from the distribution, its spee
 	$(BIN)/python -m benchmarks.staffing
 	$(BIN)/python -m benchmarks.service
 
-benchmark-experiments: $(READY)
+benchmark-experiments: $(READY) ## Measure on simulated truth whether intervals hold and ranking by effect pays
 	$(BIN)/python -m benchmarks.experiments
 
 benchmark-churn: $(READY) ## Measure the churn scores beside simpler models; figures and pictures go to benchmarks/results/

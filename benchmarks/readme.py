@@ -14,7 +14,10 @@ ORDER = (
     "ingest",
     "simulate",
     "server",
+    "scoring",
+    "live",
     "churn",
+    "experiments",
     "volume",
     "volume_scale",
     "staffing",
@@ -80,7 +83,8 @@ def _goals(found: dict[str, Any]) -> list[str]:
         "",
         f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
         f"{', '.join(runs)}. Raw figures and versions: `benchmarks/results/`; to measure again: "
-        "`make benchmark-core`, `make benchmark-volume` and `make benchmark-staffing`.",
+        "`make benchmark-core`, `make benchmark-volume`, `make benchmark-staffing`, "
+        "`make benchmark-churn` and `make benchmark-experiments`.",
     ]
     return lines
 
