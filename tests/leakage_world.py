@@ -28,7 +28,12 @@ END = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = END + timedelta(days=2)
 """When the history is loaded."""
 CONFIG = ChurnConfig(
-    horizon_days=60, active_days=120, grid_dates=6, test_dates=2, min_customers=50, num_threads=1
+    horizon_days=60,
+    active_days=120,
+    grid_dates=12,
+    test_dates=2,
+    min_customers=50,
+    num_threads=1,
 )
 DAY = np.timedelta64(86_400, "s")
 

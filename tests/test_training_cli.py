@@ -223,7 +223,10 @@ def test_the_command_keeps_standard_output_and_error_clean(place: Path, tmp_path
 def test_every_verb_has_an_example_in_its_help(command: Command) -> None:
     shown = command("--help").out
     verbs = [info.name or info.callback.__name__ for info in app.registered_commands]  # type: ignore[union-attr]
-    expected = "accuracy bad-days config fit leakage ledger models promote propose rollback service"
+    expected = (
+        "accuracy bad-days config experiments fit leakage ledger models promote propose rollback "
+        "service"
+    )
     assert sorted(verbs) == expected.split()
     for verb in verbs:
         assert verb in shown

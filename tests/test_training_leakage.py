@@ -299,7 +299,7 @@ def _bought(first: int, last: int) -> Column:
         ("label", {"x": _label}, {echo.CHECK, strength.FEATURES}),
         ("copies of the label", {"x": _label, "y": _label}, {echo.CHECK, strength.FEATURES}),
         ("a tenth flipped", {"x": _flipped(0.1)}, {strength.FEATURES}),
-        ("a quarter flipped", {"x": _flipped(0.25)}, {strength.FEATURES}),
+        ("a fifth flipped", {"x": _flipped(0.2)}, {strength.FEATURES}),
         ("blurred", {"x": _blurred(0.8)}, {strength.FEATURES}),
         ("blurred twice", {"x": _blurred(0.8), "y": _flipped(0.2)}, {strength.FEATURES}),
         ("empty for all who leave", {"x": _empty(1.0, 0.0)}, {echo.CHECK, strength.MISSING}),

@@ -142,12 +142,14 @@ class Centre:
                 ago = (epoch(as_of) - at[at < epoch(as_of)]) / DAY
                 if len(ago):
                     counts = [float((ago <= days).sum()) for days in (30, 90)]
-                    rows.append((f"c{i:03d}", as_of, ago.min(), ago.max(), *counts))
+                    days = float(len(np.unique(at[at < epoch(as_of)] // DAY)))
+                    rows.append((f"c{i:03d}", as_of, ago.min(), ago.max(), days, *counts))
         names = (
             "customer_id",
             "as_of",
             RECENCY,
             TENURE,
+            "purchase_days_ever",
             f"{PURCHASES}_30d",
             f"{PURCHASES}_90d",
         )

@@ -175,7 +175,7 @@ def load_history(
         raise TooLittleDataError(
             f"churn training data as of {as_of.isoformat()}",
             got=f"`{TENURE}` missing for everyone: nobody had bought by then",
-            expected="purchases before it",
+            expected="at least one purchase known by then",
             remedy="load `purchases`, or choose a later as-of",
         )
     longest = now[TENURE].max()
