@@ -22,8 +22,9 @@ from features.errors import ContractError, InputError, TooLittleDataError
 from serving.models.churn.model import STATES, open_churn_model
 from training.churn.data import AsOf, History, load_history
 from training.churn.evaluate import auc
-from training.churn.fit import fit_at, newton, split
+from training.churn.fit import fit_at, split
 from training.churn.level import Level, level_ahead, level_of
+from training.churn.linear import newton
 from training.churn.plain import Plain
 from training.churn.train import ChurnConfig, train_churn
 from training.trained import Trained

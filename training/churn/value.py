@@ -29,7 +29,7 @@ from serving.models.churn.value import MOST_CORRECTION, YEAR_DAYS, Pace, ValueMo
 from training.churn.btyd import fit_btyd
 from training.churn.config import ChurnConfig
 from training.churn.data import YEAR, AsOf, ChurnSource, History, labelled
-from training.churn.fit import blank_linear
+from training.churn.linear import blank_linear
 
 SPEND = "spend_minor_365d"
 SINCE = "purchase_first_days"
