@@ -24,13 +24,24 @@ ORDER = (
     "service",
 )
 OURS, BASELINES = "Ebbflow", ("seasonal naive", "mean of 4 weeks")
+CHURN = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "top_decile_lift": "top-decile lift",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+    "maximum_profit": "maximum profit",
+    "value_captured": "leavers' money in the top tenth",
+    "seconds": "seconds",
+}
+"""Figures of the churn benchmark's rows, and what the README calls them."""
 _MET = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def markdown(results: Path = RESULTS) -> str:
-    """Return the accuracy of the volume model by set, then every goal with what was measured."""
+    """Return the accuracy of both models by set, then every goal with what was measured."""
     found = {name: json.loads((results / f"{name}.json").read_text()) for name in ORDER}
-    parts = (_volume(found["volume"]), _goals(found))
+    parts = (_volume(found["volume"]), _churn(found["churn"]), _goals(found))
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
@@ -71,10 +82,30 @@ def _best(rows: dict[tuple[str, str], dict[str, Any]], others: list[str], lead: 
     return f"{100 * rows[lead, best]['wape']:.1f} ({best})"
 
 
+def _churn(result: dict[str, Any]) -> list[str]:
+    """Return the churn figures by set and model, each the mean over the set's dates."""
+    lines = [
+        "Churn, means over the dates of each set, every model fitted on the past of each date alone"
+        " (`python -m benchmarks.churn`):",
+        "",
+        f"| set | model | {' | '.join(CHURN.values())} |",
+        f"|---|---|{'---|' * len(CHURN)}",
+    ]
+    by: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        by.setdefault((row["set"], row["who"]), []).append(row)
+    for (name, who), rows in by.items():
+        means = [sum(row[key] for row in rows) / len(rows) for key in CHURN]
+        lines.append(f"| {name} | {who} | {' | '.join(f'{mean:.3g}' for mean in means)} |")
+    return lines
+
+
 def _goals(found: dict[str, Any]) -> list[str]:
     lines = ["| what | goal | measured | met |", "|---|---|---|---|"]
     for result in found.values():
         for check in result["checks"]:
+            if check["goal"] == "-":
+                continue
             cells = (check["what"], check["goal"], check["value"], _MET[check["met"]])
             lines.append(f"| {' | '.join(cells)} |")
     runs = (f"{name} {result['date'][:10]}" for name, result in found.items())

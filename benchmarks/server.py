@@ -230,6 +230,7 @@ def _customers(customers: int) -> Iterator[ScoredCustomers]:
             stage=(rows % len(STAGES)).astype(np.int8),
             segment=(rows % len(SEGMENTS)).astype(np.int8),
             action=(rows % len(ACTIONS)).astype(np.int16),
+            consent=np.ones(len(rows)),
             reasons=np.tile(np.arange(3), (len(rows), 1)),
             said=said,
             warnings=[()] * len(rows),
