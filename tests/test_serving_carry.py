@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features.calendar import Float64, Int64
@@ -282,12 +282,13 @@ def test_quarters_of_an_hour_carry_as_hours_do() -> None:
     assert by_hour[2:4] == pytest.approx(hours.expected.service_level[2:4], abs=0.01)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     contacts=st.lists(st.floats(60.0, 260.0), min_size=2, max_size=6),
     agents=st.integers(5, 18),
     patience=st.none() | st.floats(30.0, 1_000.0),
 )
+@example(contacts=[60.0, 186.0], agents=13, patience=None)  # 16 are too few for a steady state
 def test_more_agents_leave_fewer_waiting(
     contacts: list[float], agents: int, patience: float | None
 ) -> None:

@@ -1,12 +1,13 @@
 """How a waiting line fares over a day: what an understaffed interval leaves to the next ones.
 
 The queue models of ``erlang.py`` take each interval in its steady state. That holds until more
-contacts come than the agents can answer: then the line grows from where it was, and the next
-intervals begin with it, which no steady state shows. So from such an interval on, until the line
-is again what the steady state of an interval makes it, the number of contacts present is followed
-through time: the same birth and death chain that Erlang's formulas are the steady state of, with
-the rates of each interval, its equations solved step by step. All other intervals keep Erlang's
-answer, to the digit.
+contacts come than the agents can answer, or so nearly as many that the steady state, with its long
+line, would take longer than the interval to come about: then the line grows from where it was, and
+the next intervals begin with it, which no steady state shows. So from such an interval on, until
+the line is again what the steady state of an interval makes it, the number of contacts present is
+followed through time: the same birth and death chain that Erlang's formulas are the steady state
+of, with the rates of each interval, its equations solved step by step. All other intervals keep
+Erlang's answer, to the digit.
 
 What is carried is contacts that wait beyond the steady state's own. A line that is emptied by
 closing loses those who still wait: they count as abandoned in the last interval before. An agent
@@ -99,7 +100,8 @@ def carried(
         return Carried(settled, waiting)
     day = _Day(rates, aht, agents, seconds, line, goal.seconds)
     own = _own_waiting(settled, rates, line)
-    overloaded = load > agents * line.concurrency
+    servers = agents * line.concurrency
+    overloaded = (load > servers) | (_settling(rates, aht, servers, line) > seconds)
     overloaded &= settled.service_level < goal.share
     overloaded |= np.isinf(own)
     closed = (contacts <= 0) & (agents <= 0)
@@ -305,6 +307,18 @@ def _trimmed(least: int, chances: Float64) -> _Crowd:
     first, last = int(kept[0]), int(kept[-1])
     inside = np.maximum(chances[first : last + 1], 0.0)
     return _Crowd(least + first, inside / inside.sum())
+
+
+def _settling(rates: Float64, aht: Float64, servers: Int64, line: Line) -> Float64:
+    """Return how long each interval takes to come near its steady state, seconds, float64[h].
+
+    One over (sqrt(n mu) - sqrt(lambda))^2, the relaxation time of one server who works as fast as
+    all (Morse, "Stochastic properties of waiting lines", Operations Research 3, 1955). Where
+    contacts hang up it is the patience at most.
+    """
+    with np.errstate(divide="ignore"):
+        slow: Float64 = 1 / (np.sqrt(servers / aht) - np.sqrt(rates)) ** 2
+    return slow if line.patience_seconds is None else np.minimum(slow, line.patience_seconds)
 
 
 def _own_waiting(settled: Performance, rates: Float64, line: Line) -> Float64:
