@@ -25,6 +25,8 @@ from features.errors import ConfigError, DatabaseError, UnknownNameError
 from features.home import Home
 from serving.database import METADATA, Database
 from serving.layers import Change, Expected, Layer, Piece
+from serving.list_store import ListStore
+from serving.lists import KEY_BYTES, Asked, Candidate, Experiment, Source
 from serving.override_store import NOTHING, OverrideStore
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -352,3 +354,32 @@ def test_making_one_touches_neither_disk_nor_network(tmp_path: Path) -> None:
     if find_spec("psycopg"):
         Database("postgresql+psycopg://u:p@no.such.host/d")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_contact_list_is_kept_once_and_read_back_as_it_was(url: str) -> None:
+    database = Database(url)
+    store = ListStore(database)
+    ranking = [Candidate(f"c{k:02d}", 0.9 - k / 100, 1_000 - k) for k in range(40)]
+    asked = Asked(10, "probability", '{"tier":["high"]}', False, "Ann", "why")
+    source = Source("set-1", 90, "model-1", candidates=40, without_consent=2)
+
+    def make(key: str) -> str:
+        return store.make(
+            ranking,
+            experiment=Experiment("winter", b"k" * KEY_BYTES, 0.25, "call"),
+            hold_out=None,
+            asked=asked,
+            source=source,
+            at=100,
+            key=key,
+        ).answer.decode()
+
+    first = store.find(make("one"))
+    assert make("one") == first.list_id
+    assert (first.asked, first.source, first.at) == (asked, source, 100)
+    assert [d.who for d in first.picked.decisions] == ranking[: len(first.picked.decisions)]
+    assert sum(d.arm == "treat" for d in first.picked.decisions) == 10
+    second = store.find(make("two"))
+    seen = {d.who.customer_id for d in first.picked.decisions}
+    assert seen.isdisjoint(d.who.customer_id for d in second.picked.decisions)
+    database.close()
