@@ -55,7 +55,7 @@ class ChurnConfig(BaseModel):
     rows_per_date: int = Field(
         10_000, ge=100, description="Customers to learn from at one date; more are sampled."
     )
-    trees: int = Field(240, ge=1, le=1000, description="Boosted trees.")
+    trees: int = Field(480, ge=1, le=1000, description="Boosted trees.")
     leaves: int = Field(
         8, ge=2, le=MAX_SPLITS + 1, description="Most leaves of a tree; few keep reasons fast."
     )
