@@ -22,7 +22,8 @@ MOST_CUSTOMERS = 10
 MOST_REASONS = 8
 _STYLE = """
 .bar{background:var(--tide);height:.8rem;min-width:1px;margin:.35rem 0;border-radius:2px}
-td:nth-child(3){min-width:5rem}.people td{min-width:0}.people td:first-child{min-width:6rem}
+td:nth-child(3){min-width:5rem}.people td{min-width:0}
+.people code{display:inline-block;min-width:6.5rem}
 .people ul{margin:0;padding-left:1.1rem}
 .do{white-space:nowrap;font-weight:600;color:var(--tide)}
 @media (max-width:40rem){table:not(.stack) tr>:nth-child(3){display:none}}
