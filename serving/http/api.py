@@ -120,7 +120,10 @@ async def _ours(request: Request, error: Any) -> Response:
     if request.method == "GET":
         # The parameter is named for one queue, the body's field for several.
         renamed = [
-            replace(e, field=f"query.{e.field.replace('queues', 'queue')}") for e in problem.errors
+            replace(e, field=f"path.{e.field}")
+            if e.field in request.path_params
+            else replace(e, field=f"query.{e.field.replace('queues', 'queue')}")
+            for e in problem.errors
         ]
         problem = replace(problem, errors=renamed)
     return _respond(request, problem)

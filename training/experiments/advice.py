@@ -105,7 +105,8 @@ def advise(found: Effect, *, customers: int, least_effect: float = LEAST_EFFECT)
         why = f"less than the {100 * least_effect:g} that would be worth having"
     elif share < 1:
         missing = math.ceil(customers * (1 / share - 1))
-        why = f"about {missing:,} more customers would show {100 * least_effect:g} points"
+        unit = "point" if least_effect == LEAST_EFFECT else "points"
+        why = f"about {missing:,} more customers would show {100 * least_effect:g} {unit}"
     else:
         why = f"near {100 * least_effect:g} points: a little more will tell"
     return Advice(word, f"{told}, {why}", low, high, share)
