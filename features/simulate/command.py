@@ -12,9 +12,8 @@ import typer
 
 from features.console import JsonOption, print_json
 from features.errors import ConfigError
-from features.simulate.config import SimulationConfig
-from features.simulate.files import TRUTH, Written, write
-from features.simulate.mappings import SOURCES
+from features.simulate.centre import SimulationConfig
+from features.simulate.files import SOURCES, TRUTH, Written, write
 
 
 def simulate(

@@ -1,16 +1,20 @@
-"""Who the customers are: when they join, how fast they buy, how readily they leave and call."""
+"""Who the customers are, and how they behave: leave, order, get in touch, remember.
+
+Every rate is a customer's own, so a day's events are a superposition of Poisson processes: their
+number is drawn once and each is given to a customer with a chance in proportion to the rate.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from features.calendar import DAY_SECONDS, Bool, Float64, Int64
-from features.simulate.config import SimulationConfig
-
-Int8 = npt.NDArray[np.int8]
+from features.simulate.centre import REASONS, SimulationConfig
+from features.simulate.contacts import Contacts, Int8
+from features.simulate.events import Centre
 
 SEGMENTS = ("consumer", "business")
 SEGMENT_SHARES = (0.8, 0.2)
@@ -26,6 +30,26 @@ LEAVING_PER_DAY = 1 / 650
 """Mean of the gamma distribution of the hazard of leaving, while all goes well."""
 APPETITE_SHAPE = 2.5
 """Shape of the gamma distribution, of mean one, of how readily customers get in touch."""
+
+MOOD_HALF_LIFE_DAYS = 60.0
+MOOD_DECAY = 0.5 ** (1 / MOOD_HALF_LIFE_DAYS)
+MOOD_WEIGHT = 1.2
+MOOD_CAP = 3.0
+"""The hazard of leaving grows by exp(MOOD_WEIGHT x mood), at most by exp(MOOD_CAP)."""
+ORDER_HEAT_DAYS = 6.0
+REPEAT_HEAT_DAYS = 3.0
+LATE_SHIPMENT_SHARE = 0.08
+LATE_NOTICED_DAYS = 4
+"""Days after an order at which a late shipment is felt."""
+LATE_MOOD = 0.6
+LATE_HEAT = 3.0
+WOUNDED_MOOD = 0.25
+"""The campaign's action works on customers in this mood or worse …"""
+WOUNDED_HAZARD, WOUNDED_PACE = 0.4, 1.7
+"""… multiplying their hazard of leaving and their pace of ordering …"""
+ANNOYED_PACE = 0.92
+"""… and puts off the content who did not ask for news; on others it has no effect."""
+TREATMENT_DAYS = 90
 
 
 @dataclass(frozen=True)
@@ -64,18 +88,8 @@ def share_at_start(days: int) -> float:
     return 1 / (1 + days * LEAVING_PER_DAY)
 
 
-def steady_customers(config: SimulationConfig) -> float:
-    """Return how many customers are with the centre on an average day, about."""
-    return config.customers * share_at_start(config.days)
-
-
 def draw_population(config: SimulationConfig, *, rng: np.random.Generator) -> Population:
-    """Draw the customers.
-
-    Args:
-        config: What is asked for.
-        rng: Source of everything.
-    """
+    """Draw the customers."""
     n = config.customers
     there = rng.random(n) < share_at_start(config.days)
     day = np.where(there, -1, rng.integers(0, config.days, n))
@@ -96,3 +110,245 @@ def draw_population(config: SimulationConfig, *, rng: np.random.Generator) -> Po
         leaving_per_day=LEAVING_PER_DAY * rng.gamma(LEAVING_SHAPE, 1 / LEAVING_SHAPE, n),
         appetite=rng.gamma(APPETITE_SHAPE, 1 / APPETITE_SHAPE, n),
     )
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What the campaign's action does to customers while it lasts, arrays of n.
+
+    Attributes:
+        hazard: Multiplier of the hazard of leaving, float64[n].
+        pace: Multiplier of the pace of ordering, float64[n].
+    """
+
+    hazard: Float64
+    pace: Float64
+
+
+def treatment_effect(mood: Float64, newsletter: Bool) -> Treatment:
+    """Return what the campaign's action does, by mood and whether news were asked for.
+
+    >>> treatment_effect(np.array([1.0, 0.0, 0.0]), np.array([True, True, False])).pace.tolist()
+    [1.7, 1.0, 0.92]
+    """
+    wounded = mood >= WOUNDED_MOOD
+    content = np.where(newsletter, 1.0, ANNOYED_PACE)
+    return Treatment(
+        hazard=np.where(wounded, WOUNDED_HAZARD, 1.0),
+        pace=np.where(wounded, WOUNDED_PACE, content),
+    )
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Orders in the order of their numbers, arrays of n.
+
+    Attributes:
+        customer: Index of the customer, int64[n].
+        day: Day from the start, int64[n].
+        joining: Whether it is the order by which the customer joins, bool[n].
+        late: Whether it ships late, bool[n].
+    """
+
+    customer: Int64
+    day: Int64
+    joining: Bool
+    late: Bool
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """From whom contacts come, and why, arrays of n.
+
+    Attributes:
+        customer: Index of the customer, -1 for a stranger, int64[n].
+        reason: Index into ``REASONS``, int8[n]; meaningless for a stranger.
+        order: Number of the customer's last order, -1 where none, int64[n].
+    """
+
+    customer: Int64
+    reason: Int8
+    order: Int64
+
+
+class Exposure:
+    """What an observer can sum up who knows the customers' rates, but not who has left.
+
+    Running sums of the exposure of each process, and their values when the customer joined and
+    at the last sign of life (an order, or a contact about a general matter).
+    """
+
+    def __init__(self, n: int) -> None:
+        self.general = 0.0
+        self.ordered: Float64 = np.zeros(n)
+        self.hazard: Float64 = np.zeros(n)
+        self.ordered_first: Float64 = np.zeros(n)
+        self.hazard_first: Float64 = np.zeros(n)
+        self.ordered_seen: Float64 = np.zeros(n)
+        self.general_seen: Float64 = np.zeros(n)
+        self.hazard_seen: Float64 = np.zeros(n)
+
+    def begin(self, customer: Int64) -> None:
+        """Record that customers join now."""
+        self.ordered_first[customer] = self.ordered[customer]
+        self.hazard_first[customer] = self.hazard[customer]
+
+    def sign_of_life(self, customer: Int64) -> None:
+        """Record that customers are still with us now."""
+        self.ordered_seen[customer] = self.ordered[customer]
+        self.general_seen[customer] = self.general
+        self.hazard_seen[customer] = self.hazard[customer]
+
+
+class Customers:
+    """The state of all customers at the start of a day, arrays of n.
+
+    Attributes:
+        here: 1.0 while with us, 0.0 before joining and after leaving.
+        left_day: Day of leaving; -1 while not left.
+        mood: What bad service has left behind; falls by half in ``MOOD_HALF_LIFE_DAYS``.
+        treatment: What the campaign does to them at present.
+        last_order_day: Day of the last order; -10,000 before the first.
+        last_order: Number of the last order; -1 before the first.
+        order_count: Orders of all customers so far.
+        orders: Orders after the one by which the customer joined.
+        exposure: What an observer of the customers can sum up.
+    """
+
+    def __init__(self, centre: Centre, population: Population) -> None:
+        n = len(population)
+        self.centre, self.population = centre, population
+        self.here: Float64 = (population.joined_day < 0).astype(np.float64)
+        self.left_day: Int64 = np.full(n, -1, dtype=np.int64)
+        self.mood: Float64 = np.zeros(n)
+        self.treatment = Treatment(np.ones(n), np.ones(n))
+        self.last_order_day: Int64 = np.full(n, -10_000, dtype=np.int64)
+        self.last_order: Int64 = np.full(n, -1, dtype=np.int64)
+        self.order_count = 0
+        self.orders: Int64 = np.zeros(n, dtype=np.int64)
+        self.exposure = Exposure(n)
+        self._ordering: Float64 = population.orders_per_day * self.here
+        self._general: Float64 = population.appetite * self.here
+        self._order_heat: Float64 = np.zeros(n)
+        self._repeat_heat: Float64 = np.zeros(n)
+        self._late: deque[Int64] = deque([np.empty(0, dtype=np.int64)] * LATE_NOTICED_DAYS)
+        self._joiners: Int64 = np.argsort(population.joined_day, kind="stable")
+        self._joining_days: Int64 = population.joined_day[self._joiners]
+        self._reasons: Float64 = np.array([law.linked_per_day for law in centre.laws])
+
+    def hazard(self) -> Float64:
+        """Return each customer's hazard of leaving, as if still with us, per day, float64[n]."""
+        return self.population.leaving_per_day * self._hazard_multiplier()
+
+    def _hazard_multiplier(self) -> Float64:
+        mood = np.exp(np.minimum(MOOD_WEIGHT * self.mood, MOOD_CAP))
+        multiplier: Float64 = mood * self.treatment.hazard
+        return multiplier
+
+    def leave(self, day: int, rng: np.random.Generator) -> None:
+        """Let customers leave; they do not say so."""
+        multiplier = self._hazard_multiplier()
+        rates = self.population.leaving_per_day * multiplier * self.here
+        gone = _draw_customers(np.cumsum(rates), 1.0, rng)
+        self.exposure.hazard += multiplier
+        self.here[gone] = 0.0
+        self._ordering[gone] = 0.0
+        self._general[gone] = 0.0
+        self.left_day[gone] = day
+
+    def order(self, day: int, rng: np.random.Generator) -> Orders:
+        """Let customers order, those who join among them."""
+        lift = float(self.centre.order_lift[day])
+        again = _draw_customers(np.cumsum(self._ordering), lift, rng)
+        low, high = np.searchsorted(self._joining_days, [day, day + 1])
+        joined = self._joiners[low:high]
+        self.here[joined] = 1.0
+        self._ordering[joined] = (self.population.orders_per_day * self.treatment.pace)[joined]
+        self._general[joined] = self.population.appetite[joined]
+        self.exposure.ordered += lift * self.treatment.pace
+        self.exposure.begin(joined)
+        np.add.at(self.orders, again, 1)
+        customer = np.concatenate([joined, again])
+        n = len(customer)
+        self.last_order_day[customer] = day
+        self.last_order[customer] = self.order_count + np.arange(n)
+        self.order_count += n
+        self.exposure.sign_of_life(customer)
+        np.add.at(self._order_heat, customer, 1.0)
+        late = rng.random(n) < LATE_SHIPMENT_SHARE
+        felt = self._late.popleft()
+        self._late.append(customer[late])
+        np.add.at(self.mood, felt, LATE_MOOD)
+        np.add.at(self._order_heat, felt, LATE_HEAT)
+        return Orders(customer, np.full(n, day, dtype=np.int64), np.arange(n) < len(joined), late)
+
+    def contact(
+        self, contacts: Contacts, day: slice, linked: Float64, rng: np.random.Generator
+    ) -> Attribution:
+        """Give a day's contacts to customers, who remember how they went.
+
+        Args:
+            contacts: Contacts of a longer span.
+            day: Those of the day.
+            linked: Share of each queue's contacts that come from customers, float64[queues].
+            rng: Source of who and why.
+        """
+        queue = contacts.queue[day]
+        sums = [np.cumsum(w) for w in (self._general, self._order_heat, self._repeat_heat)]
+        weights = self._reasons * np.array([s[-1] for s in sums])
+        total = weights.sum(axis=1, keepdims=True)
+        known = (rng.random(len(queue)) < linked[queue]) & (total[queue, 0] > 0)
+        safe_total = np.where(total > 0, total, 1.0)
+        bounds = np.cumsum(weights / safe_total, axis=1)
+        draw = rng.random(len(queue))
+        reason = (draw[:, None] > bounds[queue, :-1]).sum(axis=1).astype(np.int8)
+        customer = np.full(len(queue), -1, dtype=np.int64)
+        place = rng.random(len(queue))
+        for index in range(len(REASONS)):
+            chosen = known & (reason == index)
+            customer[chosen] = _find_customers(sums[index], place[chosen])
+        self.exposure.general += float(
+            (linked * np.bincount(queue, minlength=len(linked)))
+            @ (self._reasons[:, 0] / safe_total[:, 0])
+        )
+        self.exposure.sign_of_life(customer[known & (reason == 0)])
+        self._remember(contacts, day, customer, known)
+        return Attribution(customer, reason, np.where(known, self.last_order[customer], -1))
+
+    def _remember(self, contacts: Contacts, day: slice, customer: Int64, known: Bool) -> None:
+        self.mood *= MOOD_DECAY
+        self._order_heat *= np.exp(-1 / ORDER_HEAT_DAYS)
+        self._repeat_heat *= np.exp(-1 / REPEAT_HEAT_DAYS)
+        np.add.at(self.mood, customer[known], contacts.badness[day][known])
+        settled = known & contacts.resolved[day]
+        self._repeat_heat[customer[settled]] = 0.0
+        self._repeat_heat[customer[known & ~contacts.resolved[day]]] = 1.0
+
+    def effect(self, chosen: Int64) -> Treatment:
+        """Return what the campaign's action would do to customers (indices, int64[m]) now."""
+        return treatment_effect(self.mood[chosen], self.population.newsletter[chosen])
+
+    def treat(self, chosen: Int64) -> None:
+        """Start the campaign's action on customers."""
+        effect = self.effect(chosen)
+        self.treatment.hazard[chosen] = effect.hazard
+        self.treatment.pace[chosen] = effect.pace
+        self._ordering[chosen] *= effect.pace
+
+    def end_treatment(self) -> None:
+        """End the campaign's action for everyone."""
+        self._ordering /= self.treatment.pace
+        self.treatment.hazard[:] = 1.0
+        self.treatment.pace[:] = 1.0
+
+
+def _draw_customers(summed: Float64, factor: float, rng: np.random.Generator) -> Int64:
+    """Draw the events of one day from the summed rates; returns indices, with repeats."""
+    count = rng.poisson(float(summed[-1]) * factor)
+    return _find_customers(summed, rng.random(count))
+
+
+def _find_customers(summed: Float64, place: Float64) -> Int64:
+    index: Int64 = np.searchsorted(summed, place * summed[-1], side="right")
+    # Rounding can put the last place one past the end.
+    return np.minimum(index, len(summed) - 1)

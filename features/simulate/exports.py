@@ -1,15 +1,28 @@
-"""Our rows in the words of the systems that would have recorded them."""
+"""Our rows as the systems that recorded them would export them, with faults.
+
+Each system has words, clocks and a file format of its own; the same rows give the same bytes.
+"""
 
 from __future__ import annotations
 
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
 
+from features.calendar import DAY_SECONDS, Int64, local_midnight, local_times, moment
 from features.contracts import WEEKDAYS
-from features.simulate.formats import epoch_seconds, iso_text, local_text
+from features.simulate.centre import SimulationConfig
+from features.simulate.tables import with_columns
 
 PHONE_CLOCK = "Europe/Berlin"
 PHONE_DATE = "%d/%m/%Y "
@@ -20,18 +33,19 @@ _SKILLS = {"sales": "SALES_DE", "support": "SUPPORT_24", "billing": "BILLING_NY"
 _DISPOSITIONS = {"answered": "AN", "abandoned": "AB", "transferred": "TR"}
 _INBOXES = {"chat": "web-chat", "email": "mail-us"}
 _MEDIA = {"chat": "chat", "email": "mail"}
+_STATES = {
+    "abandoned": "dropped",
+    "transferred": "escalated",
+    "resolved": "solved",
+    "open": "pending",
+}
 _KINDS = {"purchase": "order", "return": "refund"}
 _CLASSES = {"consumer": "B2C", "business": "B2B"}
 _GROUPS = {"treat": "called", "control": "held"}
 
 
 def calls(interactions: pa.Table, *, rng: np.random.Generator) -> pa.Table:
-    """Return the calls as the telephone system exports them, every field as text or whole number.
-
-    Args:
-        interactions: Rows of table ``interactions``.
-        rng: Source of how handle time splits into talk and after-work.
-    """
+    """Return the calls as the telephone system exports them."""
     rows = interactions.filter(pc.equal(interactions["channel"], "voice"))
     handle = pc.fill_null(rows["handle_seconds"], 0).cast(pa.int64()).to_numpy()
     wrap = (handle * rng.uniform(0.05, 0.25, len(rows))).astype(np.int64)
@@ -40,10 +54,10 @@ def calls(interactions: pa.Table, *, rng: np.random.Generator) -> pa.Table:
         {
             "CallId": rows["interaction_id"],
             "CallStart": local_text(epoch_seconds(rows["started_at"]), PHONE_CLOCK, PHONE_DATE),
-            "Skill": _in_words(rows["queue"], _SKILLS),
+            "Skill": _translated(rows["queue"], _SKILLS),
             "CustNo": rows["customer_id"],
             "Reason": rows["topic"],
-            "Disposition": _in_words(rows["outcome"], _DISPOSITIONS),
+            "Disposition": _translated(rows["outcome"], _DISPOSITIONS),
             "WaitSec": rows["wait_seconds"].cast(pa.int64()),
             "TalkSec": pa.array(handle - wrap, mask=gone),
             "WrapSec": pa.array(wrap, mask=gone),
@@ -58,29 +72,19 @@ def calls(interactions: pa.Table, *, rng: np.random.Generator) -> pa.Table:
 
 
 def tickets(interactions: pa.Table) -> pa.Table:
-    """Return chats and mails as the ticket system exports them.
-
-    Args:
-        interactions: Rows of table ``interactions``.
-    """
+    """Return chats and mails as the ticket system exports them."""
     rows = interactions.filter(pc.not_equal(interactions["channel"], "voice"))
-    status = {
-        "abandoned": "dropped",
-        "transferred": "escalated",
-        "resolved": "solved",
-        "open": "pending",
-    }
     unseen = pc.and_(pc.equal(rows["outcome"], "open"), pc.is_null(rows["wait_seconds"]))
     return pa.table(
         {
             "ticket": rows["interaction_id"],
             "created_at": iso_text(epoch_seconds(rows["started_at"]), TICKET_CLOCK),
             "updated_at": iso_text(epoch_seconds(rows["available_at"]), TICKET_CLOCK),
-            "inbox": _in_words(rows["queue"], _INBOXES),
-            "medium": _in_words(rows["channel"], _MEDIA),
+            "inbox": _translated(rows["queue"], _INBOXES),
+            "medium": _translated(rows["channel"], _MEDIA),
             "requester": rows["customer_id"],
             "subject": rows["topic"],
-            "status": pc.if_else(unseen, "new", _in_words(rows["outcome"], status)),
+            "status": pc.if_else(unseen, "new", _translated(rows["outcome"], _STATES)),
             "first_reply_ms": pc.multiply(rows["wait_seconds"].cast(pa.int64()), 1_000),
             "work_seconds": rows["handle_seconds"].cast(pa.int64()),
             "escalations": rows["transfers"],
@@ -94,11 +98,7 @@ def tickets(interactions: pa.Table) -> pa.Table:
 
 
 def orders(purchases: pa.Table) -> pa.Table:
-    """Return orders and refunds as the shop keeps them, money as decimals of the main unit.
-
-    Args:
-        purchases: Rows of table ``purchases``.
-    """
+    """Return orders and refunds as the shop keeps them, money as decimals of the main unit."""
     cents = purchases["amount_minor"].cast(pa.decimal128(19, 0))
     total = pc.multiply(cents, pa.scalar(Decimal("0.01")))
     return pa.table(
@@ -106,7 +106,7 @@ def orders(purchases: pa.Table) -> pa.Table:
             "order_no": purchases["purchase_id"],
             "buyer": purchases["customer_id"],
             "placed_at": purchases["purchased_at"],
-            "type": _in_words(purchases["kind"], _KINDS),
+            "type": _translated(purchases["kind"], _KINDS),
             "total": total.cast(pa.decimal128(12, 2)),
             "currency": purchases["currency"],
             "pieces": purchases["items"],
@@ -120,16 +120,12 @@ def orders(purchases: pa.Table) -> pa.Table:
 
 
 def crm(customers: pa.Table) -> pa.Table:
-    """Return customers as the CRM exports them.
-
-    Args:
-        customers: Rows of table ``customers``.
-    """
+    """Return customers as the CRM exports them."""
     return pa.table(
         {
             "CustomerNo": customers["customer_id"],
             "Since": local_text(epoch_seconds(customers["joined_at"]), PHONE_CLOCK, ISO_DATE),
-            "Class": _in_words(customers["segment"], _CLASSES),
+            "Class": _translated(customers["segment"], _CLASSES),
             "State": customers["region"],
             "Preferences": customers["attributes"],
         }
@@ -137,11 +133,7 @@ def crm(customers: pa.Table) -> pa.Table:
 
 
 def queue_list(queues: pa.Table) -> pa.Table:
-    """Return the centre's own list of its queues.
-
-    Args:
-        queues: Rows of table ``queues``.
-    """
+    """Return the centre's own list of its queues."""
     return pa.table(
         {
             "Queue": queues["queue"],
@@ -163,11 +155,7 @@ def queue_list(queues: pa.Table) -> pa.Table:
 
 
 def event_list(calendar: pa.Table) -> pa.Table:
-    """Return the planners' events.
-
-    Args:
-        calendar: Rows of table ``calendar``.
-    """
+    """Return the planners' events."""
     return pa.table(
         {
             "EventNo": calendar["event_id"],
@@ -182,17 +170,13 @@ def event_list(calendar: pa.Table) -> pa.Table:
 
 
 def decisions(outreach: pa.Table) -> pa.Table:
-    """Return the decisions of the win-back trial.
-
-    Args:
-        outreach: Rows of table ``outreach``.
-    """
+    """Return the decisions of the win-back trial."""
     return pa.table(
         {
             "DecisionNo": outreach["outreach_id"],
             "Customer": outreach["customer_id"],
             "Trial": outreach["experiment"],
-            "Group": _in_words(outreach["arm"], _GROUPS),
+            "Group": _translated(outreach["arm"], _GROUPS),
             "Action": outreach["action"],
             "DecidedUtc": _utc(outreach["decided_at"]),
             "StoredUtc": _utc(outreach["available_at"]),
@@ -204,10 +188,195 @@ def _utc(column: pa.ChunkedArray) -> pa.Array:
     return local_text(epoch_seconds(column), "UTC", ISO_DATE)
 
 
-def _in_words(column: pa.ChunkedArray, theirs: dict[str, str]) -> pa.Array:
-    """Return our words in theirs; a word they do not have is a mistake here, and fails."""
+def _translated(column: pa.ChunkedArray, theirs: Mapping[str, str]) -> pa.Array:
+    """Return our words in those of the export; one without a translation is a mistake here."""
     place = pc.index_in(column, value_set=pa.array(list(theirs), pa.string()))
     if place.null_count > column.null_count:
         missing = set(pc.unique(column).to_pylist()) - set(theirs)
         raise AssertionError(f"no word in the export for {sorted(map(str, missing))}")
     return pa.array(list(theirs.values()), pa.string()).take(place)
+
+
+Fault = Callable[[pa.Table], pa.Table]
+"""Returns good rows with one bad field."""
+
+
+@dataclass(frozen=True)
+class FaultyExport:
+    """An export with the faults that were planted in it.
+
+    Attributes:
+        table: The rows, the planted ones last.
+        duplicates: Rows that stand there a second time.
+        bad: Rows that no reader can accept, by what is wrong with them.
+    """
+
+    table: pa.Table
+    duplicates: int
+    bad: dict[str, int]
+
+
+def plant_faults(
+    clean: pa.Table,
+    faults: Mapping[str, Fault],
+    *,
+    config: SimulationConfig,
+    planted: Mapping[str, int],
+    rng: np.random.Generator,
+) -> FaultyExport:
+    """Plant repeated and bad rows in one file of an export.
+
+    A bad row is a copy of a good one, with an id of its own and one bad field.
+
+    Args:
+        clean: The export's rows, the id first.
+        faults: What can be wrong, and how to make it so.
+        config: Shares of repeated and bad rows.
+        planted: Bad rows of the export so far, by fault; of each fault there is at least one.
+        rng: Source of which rows.
+    """
+    n = len(clean)
+    repeated = np.flatnonzero(rng.random(n) < config.duplicate_share)
+    number = sum(planted.values())
+    parts, bad = [clean, clean.take(pa.array(repeated))], {}
+    for name, spoil in faults.items():
+        mean = n * config.bad_share / len(faults)
+        count = max(int(rng.poisson(mean)), int(config.bad_share > 0 and not planted.get(name)))
+        rows = clean.take(pa.array(rng.integers(0, n, count)))
+        fresh = pa.array([f"X{number + k:09d}" for k in range(count)], pa.string())
+        parts.append(spoil(with_columns(rows, {clean.column_names[0]: fresh})))
+        bad[name] = count
+        number += count
+    return FaultyExport(pa.concat_tables(parts), len(repeated), bad)
+
+
+def _always(column: str, value: object) -> Fault:
+    def spoil(rows: pa.Table) -> pa.Table:
+        kind = rows.schema.field(column).type
+        return with_columns(rows, {column: pa.array([value] * len(rows), kind)})
+
+    return spoil
+
+
+TICKET_FAULTS: Mapping[str, Fault] = {
+    "unknown_channel": _always("medium", "carrier pigeon"),
+    "unparsable_time": _always("created_at", "yesterday"),
+    "recommendation_out_of_range": _always("recommend", 37),
+}
+ORDER_FAULTS: Mapping[str, Fault] = {
+    "missing_customer": _always("buyer", None),
+    "missing_time": _always("placed_at", None),
+}
+
+
+def call_faults(first: int, last: int) -> dict[str, Fault]:
+    """Return what can be wrong with a call of the days that begin in [first, last).
+
+    Both are epoch seconds. The hour that a clock jumps over is a fault in its month alone.
+    """
+    faults = {
+        "negative_wait": _always("WaitSec", -7),
+        "unparsable_time": _always("CallStart", "n/a"),
+        "time_in_the_future": _always("CallStart", "24/12/2199 10:00:00"),
+        "unknown_disposition": _always("Disposition", "??"),
+        "missing_id": _always("CallId", None),
+    }
+    for day in range(first // DAY_SECONDS, last // DAY_SECONDS):
+        ends, begins = (local_midnight(d, PHONE_CLOCK) for d in (day + 1, day))
+        if ends - begins < DAY_SECONDS:
+            jumped = f"{moment(day * DAY_SECONDS):%d/%m/%Y} 02:30:00"
+            faults["hour_that_does_not_exist"] = _always("CallStart", jumped)
+    return faults
+
+
+def repeated_hour_rows(started_at: Int64) -> int:
+    """Return how many calls (epoch seconds, int64[n]) began in an hour that came twice."""
+    before, now, after = (
+        local_times(started_at + shift, PHONE_CLOCK).offset_seconds for shift in (-3_600, 0, 3_600)
+    )
+    return int(((before > now) | (after < now)).sum())
+
+
+def write_csv(table: pa.Table, path: Path, *, delimiter: str = ",") -> None:
+    """Write CSV with a header, gzipped where the name ends in ``.gz``."""
+    options = pyarrow.csv.WriteOptions(delimiter=delimiter, quoting_style="needed")
+    if path.suffix != ".gz":
+        pyarrow.csv.write_csv(table, path, write_options=options)
+        return
+    # No name and no time in the header: the same rows are the same bytes.
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
+        pyarrow.csv.write_csv(table, packed, write_options=options)
+
+
+def write_ndjson(table: pa.Table, path: Path) -> None:
+    """Write one JSON object a line, fields without a value left as ``null``."""
+    columns = [_json_values(column) for column in table.itercolumns()]
+    keys = [json.dumps(name) + ":" for name in table.column_names]
+    parts: list[object] = []
+    for place, (key, values) in enumerate(zip(keys, columns, strict=True)):
+        parts += ["{" + key if place == 0 else "," + key, values]
+    lines = pc.binary_join_element_wise(*parts, "}\n", "")
+    with path.open("wb") as file:
+        for chunk in lines.chunks:
+            file.write(_bytes(chunk))
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write Parquet, compressed with Zstandard."""
+    pq.write_table(table, path, compression="zstd")
+
+
+def local_text(seconds: Int64, zone: str, pattern: str) -> pa.Array:
+    """Return epoch seconds as text of a local wall clock, which does not say its zone.
+
+    ``pattern`` is that of the date, as for ``strftime``; hours, minutes and seconds follow.
+
+    >>> local_text(np.array([0]), "Europe/Berlin", "%d/%m/%Y ").to_pylist()
+    ['01/01/1970 01:00:00']
+    """
+    wall = local_times(seconds, zone)
+    # Arrow's own strftime takes some 10 microseconds a value: few days and 86,400 times do not.
+    days, place = np.unique(wall.day, return_inverse=True)
+    dates = [f"{moment(int(day) * DAY_SECONDS):{pattern}}" for day in days]
+    date_text = pa.array(dates, pa.string()).take(pa.array(place))
+    time_text = _times_of_day().take(pa.array(wall.seconds % DAY_SECONDS))
+    return pc.binary_join_element_wise(date_text, time_text, "")
+
+
+@lru_cache(maxsize=1)
+def _times_of_day() -> pa.Array:
+    return pa.array(
+        [f"{s // 3_600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(DAY_SECONDS)]
+    )
+
+
+def iso_text(seconds: Int64, zone: str) -> pa.Array:
+    """Return moments as ISO 8601 text of a local wall clock with its offset.
+
+    >>> iso_text(np.array([0]), "America/New_York").to_pylist()
+    ['1969-12-31T19:00:00-05:00']
+    """
+    offsets = local_times(seconds, zone).offset_seconds // 60
+    known, place = np.unique(offsets, return_inverse=True)
+    texts = [f"{'-' if m < 0 else '+'}{abs(m) // 60:02d}:{abs(m) % 60:02d}" for m in known]
+    ends = pa.array(texts, pa.string()).take(pa.array(place))
+    return pc.binary_join_element_wise(local_text(seconds, zone, "%Y-%m-%dT"), ends, "")
+
+
+def epoch_seconds(column: pa.ChunkedArray) -> Int64:
+    """Return a timestamp column without nulls as epoch seconds, int64[n]."""
+    micro: Int64 = column.cast(pa.int64()).to_numpy()
+    return micro // 1_000_000
+
+
+def _bytes(texts: pa.StringArray) -> memoryview:
+    """Return the bytes of texts without nulls, one after the other, without copying them."""
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset :]
+    return memoryview(texts.buffers()[2])[int(offsets[0]) : int(offsets[len(texts)])]
+
+
+def _json_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_string(column.type):
+        text = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
+        column = pc.binary_join_element_wise('"', text, '"', "")
+    return pc.fill_null(column.cast(pa.string()), "null")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,26 +14,53 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.calendar import epoch, moment
 from features.errors import InputError
 from features.simulate import exports
-from features.simulate.config import SimulationConfig
-from features.simulate.dirt import (
-    BAD_ORDERS,
-    BAD_TICKETS,
-    BadValue,
-    bad_calls,
-    repeated_hour_rows,
-    soil,
-)
-from features.simulate.formats import epoch_seconds, write_csv, write_ndjson, write_parquet
+from features.simulate.centre import SimulationConfig
 from features.simulate.history import History, Month
-from features.simulate.mappings import SOURCES
-from features.simulate.tables import calendar_table, customers_table, queues_table
-from features.simulate.truth import customers_truth, facts, volume_truth
+from features.simulate.simulation import customers_truth, law_facts, volume_truth
+from features.simulate.tables import (
+    ContactCounts,
+    calendar_table,
+    customers_table,
+    queues_table,
+)
 
 TRUTH = "truth"
 Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One export of the simulated centre, a folder of its own.
+
+    Attributes:
+        name: The folder's name.
+        table: Our table that it fills.
+        files: Glob of its data files, in the folder.
+    """
+
+    name: str
+    table: str
+    files: str
+
+    @property
+    def mapping(self) -> str:
+        """Text of the ``mapping.toml`` beside the files."""
+        path = Path(__file__).parent / "mappings" / f"{self.name}.toml"
+        return path.read_text(encoding="utf-8")
+
+
+SOURCES: tuple[Source, ...] = (
+    Source("queues", "queues", "queues.csv"),
+    Source("calendar", "calendar", "events.csv"),
+    Source("crm", "customers", "customers.csv"),
+    Source("telephony", "interactions", "calls-*.csv.gz"),
+    Source("tickets", "interactions", "tickets-*.ndjson"),
+    Source("shop", "purchases", "orders-*.parquet"),
+    Source("outreach", "outreach", "decisions.csv"),
+)
+"""The exports, in an order in which they can be ingested."""
 
 
 @dataclass
@@ -62,23 +89,6 @@ class SourceCounts:
     def bad_rows(self) -> int:
         """All bad rows together."""
         return sum(self.bad.values())
-
-
-@dataclass
-class ContactCounts:
-    """How contacts became known.
-
-    Attributes:
-        late: Contacts that became known hours or days late.
-        corrected: Calls of which a corrected version is there too.
-        withheld: Contacts that are so late that they are in no file.
-        unlinked: Contacts without a customer's id, of those that are in a file.
-    """
-
-    late: int = 0
-    corrected: int = 0
-    withheld: int = 0
-    unlinked: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,94 +155,81 @@ class _Writer:
         self.contacts = ContactCounts()
 
     def run(self, progress: Progress) -> None:
-        """Write everything."""
         for source in SOURCES:
             folder = self.root / source.name
             folder.mkdir(parents=True)
             (folder / "mapping.toml").write_text(source.mapping, encoding="utf-8")
         (self.root / TRUTH).mkdir()
-        self._known_ahead()
+        centre, customers = self.history.centre, customers_table(self.history.population)
+        self._write_list("queues", "queues.csv", exports.queue_list(queues_table(centre)))
+        self._write_list("calendar", "events.csv", exports.event_list(calendar_table(centre)))
+        self._write_list("crm", "customers.csv", exports.crm(customers))
         churn: pq.ParquetWriter | None = None
         for month in self.history.months():
-            self._month(month)
+            self._write_month(month)
             for table in month.churn:
                 if churn is None:
                     path = self.root / TRUTH / "churn.parquet"
                     churn = pq.ParquetWriter(path, table.schema, compression="zstd")
                 churn.write_table(table)
-            progress(month.label, month.done)
+            done = month.span[1] - self.config.start
+            progress(month.label, done / (self.config.end - self.config.start))
         if churn is not None:
             churn.close()
-        self._truth()
+        self._write_truth()
 
-    def _known_ahead(self) -> None:
-        world = self.history.world
-        queues = queues_table(world)
-        self._plain("queues", "queues.csv", exports.queue_list(queues))
-        known = [event for event in world.events if event.known_at <= self.config.end]
-        self._plain("calendar", "events.csv", exports.event_list(calendar_table(known)))
-        customers = customers_table(self.history.population)
-        self._plain("crm", "customers.csv", exports.crm(customers))
-
-    def _plain(self, source: str, name: str, table: pa.Table) -> None:
-        write_csv(table, self.root / source / name)
+    def _write_list(self, source: str, name: str, table: pa.Table) -> None:
+        exports.write_csv(table, self.root / source / name)
         counts = self.counts[source]
         counts.files, counts.rows, counts.versions, counts.ids = 1, *[len(table)] * 3
 
-    def _month(self, month: Month) -> None:
-        rows = month.interactions
-        calls = exports.calls(rows.table, rng=self.rng)
-        tickets = exports.tickets(rows.table)
-        first, last = self._span(month.label)
-        self._export("telephony", month.label, calls, bad_calls(first, last))
-        self._export("tickets", month.label, tickets, BAD_TICKETS)
-        self._export("shop", month.label, exports.orders(month.purchases), BAD_ORDERS)
-        voice = rows.table.filter(pc.equal(rows.table["channel"], "voice"))
-        started_at = epoch_seconds(voice["started_at"])
-        self.counts["telephony"].repeated_hour += repeated_hour_rows(started_at)
-        for name in ("late", "corrected", "withheld", "unlinked"):
-            setattr(self.contacts, name, getattr(self.contacts, name) + getattr(rows, name))
+    def _write_month(self, month: Month) -> None:
+        rows, label = month.interactions, month.label
+        calls = exports.calls(rows, rng=self.rng)
+        faulty = self._with_faults("telephony", calls, exports.call_faults(*month.span))
+        if faulty:
+            path = self.root / "telephony" / f"calls-{label}.csv.gz"
+            exports.write_csv(faulty, path, delimiter=";")
+        faulty = self._with_faults("tickets", exports.tickets(rows), exports.TICKET_FAULTS)
+        if faulty:
+            exports.write_ndjson(faulty, self.root / "tickets" / f"tickets-{label}.ndjson")
+        orders = exports.orders(month.purchases)
+        faulty = self._with_faults("shop", orders, exports.ORDER_FAULTS)
+        if faulty:
+            exports.write_parquet(faulty, self.root / "shop" / f"orders-{label}.parquet")
+        voice = rows.filter(pc.equal(rows["channel"], "voice"))
+        started_at = exports.epoch_seconds(voice["started_at"])
+        self.counts["telephony"].repeated_hour += exports.repeated_hour_rows(started_at)
+        self.contacts += month.counts
 
-    def _span(self, label: str) -> tuple[int, int]:
-        year, month = (int(part) for part in label.split("-"))
-        start = moment(0).replace(year=year, month=month, day=1)
-        following = start.replace(year=year + month // 12, month=month % 12 + 1)
-        return max(epoch(start), self.config.start), min(epoch(following), self.config.end)
-
-    def _export(self, source: str, label: str, clean: pa.Table, kinds: dict[str, BadValue]) -> None:
+    def _with_faults(
+        self, source: str, clean: pa.Table, faults: Mapping[str, exports.Fault]
+    ) -> pa.Table | None:
+        """Return a month's export with its faults, and count them; None without rows."""
         if len(clean) == 0:
-            return
+            return None
         counts = self.counts[source]
-        dirty = soil(
-            clean,
-            kinds,
-            config=self.config,
-            planted=counts.bad,
-            rng=self.rng,
+        faulty = exports.plant_faults(
+            clean, faults, config=self.config, planted=counts.bad, rng=self.rng
         )
-        folder = self.root / source
-        if source == "telephony":
-            write_csv(dirty.table, folder / f"calls-{label}.csv.gz", delimiter=";")
-        elif source == "tickets":
-            write_ndjson(dirty.table, folder / f"tickets-{label}.ndjson")
-        else:
-            write_parquet(dirty.table, folder / f"orders-{label}.parquet")
         counts.files += 1
-        counts.rows += len(dirty.table)
+        counts.rows += len(faulty.table)
         counts.versions += len(clean)
         counts.ids += len(pc.unique(clean.column(0)))
-        counts.duplicates += dirty.duplicates
-        for kind, count in dirty.bad.items():
-            counts.bad[kind] = counts.bad.get(kind, 0) + count
+        counts.duplicates += faulty.duplicates
+        for name, count in faulty.bad.items():
+            counts.bad[name] = counts.bad.get(name, 0) + count
+        return faulty.table
 
-    def _truth(self) -> None:
+    def _write_truth(self) -> None:
         history, folder = self.history, self.root / TRUTH
-        write_parquet(volume_truth(history.world, history.arrivals), folder / "volume.parquet")
-        write_parquet(customers_truth(history), folder / "customers.parquet")
+        volume = volume_truth(history.centre, history.arrivals)
+        exports.write_parquet(volume, folder / "volume.parquet")
+        exports.write_parquet(customers_truth(history), folder / "customers.parquet")
         campaign = history.campaign
-        self._plain("outreach", "decisions.csv", exports.decisions(campaign.outreach))
-        write_parquet(campaign.truth, folder / "campaign.parquet")
-        document = facts(history.world, seed=self.seed)
+        self._write_list("outreach", "decisions.csv", exports.decisions(campaign.outreach))
+        exports.write_parquet(campaign.truth, folder / "campaign.parquet")
+        document = law_facts(history.centre, seed=self.seed)
         document["files"] = {name: asdict(counts) for name, counts in self.counts.items()}
         document["contacts"] = asdict(self.contacts)
         text = json.dumps(document, indent=1, ensure_ascii=False)

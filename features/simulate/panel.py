@@ -1,10 +1,8 @@
 """A panel of simulated queues as histories, with the truth behind every count.
 
-It goes past files and tables: for tests, benchmarks and experiments that need many queues, long
-histories, or days of which the truth is known, within seconds. Counts are doubly stochastic:
-Poisson around an expected rate (profile, year's wave, growth, holidays, events, level shift)
-times a day factor that is autocorrelated, partly common to all queues, and on shocked days far
-from one; on bad days the lines fail for hours or everybody calls.
+For tests and benchmarks that need many queues or long histories within seconds: it has the laws of
+a centre's volume, but no customers, tables or files. Shocked days are far from ordinary ones; on
+bad days the lines fail for hours or everybody calls.
 """
 
 from __future__ import annotations
@@ -16,24 +14,25 @@ from datetime import datetime
 import numpy as np
 
 from features.calendar import (
+    ALWAYS,
     DAY_SECONDS,
     Bool,
     Event,
     Float64,
     Int64,
+    Queue,
+    Spans,
     epoch,
-    holidays_on,
     interval_starts,
     is_open,
     local_midnight,
     local_times,
 )
-from features.errors import ConfigError
-from features.simulate.habits import Habits, draw_habits
-from features.simulate.happenings import draw_events, event_factor
+from features.simulate.arrivals import day_factors, draw_wave, holiday_factor, planned_rate
+from features.simulate.centre import QueueLaw, check_setting, open_cells, week_profile
+from features.simulate.events import Effect, apply_effects, draw_panel_events
 from features.snapshot import QueueHistory
 
-MOST_QUEUES, MOST_DAYS = 10_000, 3_660
 SHOCKED_FROM = 0.25
 """A day whose factor lies further from one than this is shocked."""
 _SHOCK_UP, _SHOCK_DOWN = (1.3, 1.7), (0.5, 0.7)
@@ -43,11 +42,27 @@ _SHIFT_UP, _SHIFT_DOWN = (1.4, 2.2), (0.45, 0.7)
 _ANSWERED = 0.93
 _HANDLE_SPREAD = 0.6
 """Coefficient of variation of one contact's handle time."""
+_LEAST_PER_HOUR, _MOST_PER_HOUR = 0.05, 400.0
+_GOLDEN = (5**0.5 - 1) / 2
+_PLACES = (
+    ("Europe/Berlin", "DE"),
+    ("America/New_York", "US"),
+    ("Asia/Shanghai", "CN"),
+    ("UTC", None),
+    ("Australia/Sydney", "AU-NSW"),
+    ("Asia/Kolkata", "IN"),
+    ("Europe/London", "GB-ENG"),
+)
+_WEEKDAYS: tuple[Spans, ...] = (*(((480, 1080),),) * 5, (), ())
+_SATURDAYS: tuple[Spans, ...] = (*(((480, 1200),),) * 5, ((540, 960),), ())
+_EVENINGS: tuple[Spans, ...] = (((960, 1440),),) * 7
+_OPENINGS = (ALWAYS, _WEEKDAYS, _EVENINGS, _SATURDAYS, ALWAYS)
+_CHANNELS = ("voice", "voice", "chat", "email")
 
 
 @dataclass(frozen=True)
 class QueueTruth:
-    """What lies behind one queue's counts: n intervals, d local days.
+    """What lies behind one panel queue's counts: n intervals, d local days.
 
     Attributes:
         expected: Rate of each interval that can be known ahead but for the level shift,
@@ -89,9 +104,50 @@ class SimulatedPanel:
     truth: Mapping[str, QueueTruth]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PanelQueue(QueueLaw):
+    """A queue of a panel, whose contacts are only counted.
+
+    Attributes:
+        per_hour: Mean contacts an open hour at the start of the history.
+        week: Profile by weekday and interval of the day, float64[7, intervals a day], of mean
+            one over the open week; 0 where closed.
+        reactions: Excess that an event of size one brings, relative, by kind of event.
+        handle_seconds: Mean handle time at noon.
+        evening_handling: How much longer contacts take at midnight than at noon, relative.
+    """
+
+    per_hour: float
+    week: Float64
+    reactions: dict[str, float]
+    handle_seconds: float
+    evening_handling: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PanelSettings:
+    shock_share: float
+    bad_share: float
+    level_shift_share: float
+    day_factor_sd: float
+    day_factor_memory: float
+    day_factor_shared: float
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("shock_share", 0.5),
+            ("bad_share", 0.5),
+            ("level_shift_share", 1),
+            ("day_factor_sd", 0.2),
+            ("day_factor_memory", 0.99),
+            ("day_factor_shared", 1),
+        ):
+            check_setting(name, getattr(self, name), 0, most)
+
+
 @dataclass(frozen=True)
-class _Days:
-    """The random days of the centre: one entry a day from ``first`` on, with room for zones."""
+class _PanelDays:
+    """Random days, one entry a day from ``first`` on; a shock of 1 is none."""
 
     first: int
     wave: Float64
@@ -112,14 +168,14 @@ def simulate_panel(
     day_factor_memory: float = 0.5,
     day_factor_shared: float = 0.4,
 ) -> SimulatedPanel:
-    """Draw a panel; the same arguments give the same panel.
+    """Draw the volume histories of many queues, with the truth behind every count.
 
     A queue depends on the seed and its number alone: a larger panel begins with the smaller one.
 
     Args:
         queues: How many, 1 to 10,000.
         days: Whole local days of history before ``until``, 1 to 3,660.
-        until: End of the history, aware; what had not ended by then is left out.
+        until: End of the history, aware; intervals that end later are left out.
         seed: Seed of all randomness.
         interval_minutes: 15, 30 or 60.
         shock_share: Share of days whose factor lies beyond +-25 %, in [0, 0.5].
@@ -139,99 +195,81 @@ def simulate_panel(
     >>> [(name, len(history.starts)) for name, history in panel.histories.items()]
     [('voice-000', 169), ('voice-001', 187)]
     """
-    _check_range("queues", queues, 1, MOST_QUEUES)
-    _check_range("days", days, 1, MOST_DAYS)
-    for name, value, most in (
-        ("shock_share", shock_share, 0.5),
-        ("bad_share", bad_share, 0.5),
-        ("level_shift_share", level_shift_share, 1),
-        ("day_factor_sd", day_factor_sd, 0.2),
-        ("day_factor_memory", day_factor_memory, 0.99),
-        ("day_factor_shared", day_factor_shared, 1),
-    ):
-        _check_range(name, value, 0, most)
-    end = epoch(until)
-    laws = _Laws(
+    check_setting("queues", queues, 1, 10_000)
+    check_setting("days", days, 1, 3_660)
+    settings = _PanelSettings(
         shock_share=shock_share,
         bad_share=bad_share,
         level_shift_share=level_shift_share,
-        sd=day_factor_sd,
-        memory=day_factor_memory,
-        shared=day_factor_shared,
+        day_factor_sd=day_factor_sd,
+        day_factor_memory=day_factor_memory,
+        day_factor_shared=day_factor_shared,
     )
+    return _draw_panel(settings, queues, days, epoch(until), seed, interval_minutes)
+
+
+def _draw_panel(
+    settings: _PanelSettings, queues: int, days: int, end: int, seed: int, interval_minutes: int
+) -> SimulatedPanel:
     rng = np.random.default_rng([seed, 0])
-    events = draw_events(end - days * DAY_SECONDS, end, rng)
-    common = _days(laws, end, days, laws.shock_share * laws.shared, rng)
+    events = draw_panel_events(end - days * DAY_SECONDS, end, rng=rng)
+    share = settings.shock_share * settings.day_factor_shared
+    common = _draw_panel_days(settings, end, days, share, rng)
     histories, truth = {}, {}
     for number in range(queues):
         rng = np.random.default_rng([seed, 1 + number])
-        habits = draw_habits(number, interval_minutes=interval_minutes, rng=rng)
-        name = habits.queue.queue
-        starts = _starts(habits, end=end, days=days)
-        truth[name] = _truth(habits, starts, laws, common, events, rng)
-        histories[name] = _history(habits, starts, truth[name], rng)
+        law = _draw_queue(number, interval_minutes=interval_minutes, rng=rng)
+        starts = _panel_starts(law, end=end, days=days)
+        effects = [_effect_on(law, event) for event in events]
+        truth[law.name] = _panel_truth(law, starts, settings, common, effects, rng)
+        histories[law.name] = _panel_history(law, starts, truth[law.name], rng)
     return SimulatedPanel(histories, events, truth)
 
 
-@dataclass(frozen=True)
-class _Laws:
-    shock_share: float
-    bad_share: float
-    level_shift_share: float
-    sd: float
-    memory: float
-    shared: float
+def _effect_on(law: PanelQueue, event: Event) -> Effect:
+    factor = 1 + law.reactions[event.kind] * (event.size or 1.0)
+    return Effect(event.event_id, event.kind, law.name, event.starts_at, event.ends_at, factor)
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(
-            f"simulation setting `{name}`", got=value, expected=f"{low} to {high}", field=name
-        )
-
-
-def _days(laws: _Laws, end: int, days: int, shock_share: float, rng: np.random.Generator) -> _Days:
-    """Draw a standard normal wave with memory, and the factors of shocked days (1: none)."""
-    first = end // DAY_SECONDS - days - 2
-    count = days + 5
-    steps = rng.standard_normal(count)
-    steps[1:] *= np.sqrt(1 - laws.memory**2)
-    wave = np.empty(count)
-    last = 0.0
-    for k, step in enumerate(steps):
-        last = wave[k] = laws.memory * last + step
+def _draw_panel_days(
+    settings: _PanelSettings, end: int, days: int, shock_share: float, rng: np.random.Generator
+) -> _PanelDays:
+    first, count = end // DAY_SECONDS - days - 2, days + 5
+    wave = draw_wave(count, settings.day_factor_memory, rng)
     up = rng.random(count) < 0.5
     size = np.where(up, rng.uniform(*_SHOCK_UP, count), rng.uniform(*_SHOCK_DOWN, count))
     hit = rng.random(count) < shock_share
-    return _Days(first, wave, np.where(hit, size, 1.0))
+    return _PanelDays(first, wave, np.where(hit, size, 1.0))
 
 
-def _starts(habits: Habits, *, end: int, days: int) -> Int64:
-    queue = habits.queue
-    today = int(local_times(np.array([end]), queue.time_zone).day[0])
-    first = local_midnight(today - days, queue.time_zone)
-    step = queue.interval_minutes
-    starts = interval_starts(first, end, step, queue.time_zone)
+def _panel_starts(law: PanelQueue, *, end: int, days: int) -> Int64:
+    zone, step = law.queue.time_zone, law.queue.interval_minutes
+    today = int(local_times(np.array([end]), zone).day[0])
+    starts = interval_starts(local_midnight(today - days, zone), end, step, zone)
     return starts[starts + step * 60 <= end]
 
 
-def _truth(
-    habits: Habits,
+def _panel_truth(
+    law: PanelQueue,
     starts: Int64,
-    laws: _Laws,
-    common: _Days,
-    events: tuple[Event, ...],
+    settings: _PanelSettings,
+    common: _PanelDays,
+    effects: list[Effect],
     rng: np.random.Generator,
 ) -> QueueTruth:
-    local = local_times(starts, habits.queue.time_zone)
-    end = int(starts[-1]) + 1
-    own = _days(laws, end, len(common.wave) - 5, laws.shock_share * (1 - laws.shared), rng)
+    local = local_times(starts, law.queue.time_zone)
+    share = settings.shock_share * (1 - settings.day_factor_shared)
+    own = _draw_panel_days(settings, int(starts[-1]) + 1, len(common.wave) - 5, share, rng)
     days = np.arange(int(local.day[0]), int(local.day[-1]) + 1)
-    factor = _day_factors(laws, common, own, days)
-    bad, storm, outage = _bad_days(habits, laws, days, local.day, local.minute_of_day, rng)
+    factor = _panel_day_factors(settings, common, own, days)
+    bad, storm, outage = _draw_bad_days(law, settings, days, local.day, local.minute_of_day, rng)
     factor = factor * storm
-    shift_at, shift = _level_shift(laws, starts, rng)
-    expected = _expected(habits, starts, events) * np.where(starts >= shift_at, shift, 1.0)
+    shift_at, shift = _draw_level_shift(settings, starts, rng)
+    profile = law.week * law.per_hour * law.queue.interval_minutes / 60
+    expected = planned_rate(law, profile, starts) * is_open(law.queue, starts)
+    expected = expected * holiday_factor(law, local.day)
+    expected = expected * apply_effects(np.ones(len(starts)), effects, starts)
+    expected = expected * np.where(starts >= shift_at, shift, 1.0)
     return QueueTruth(
         expected=expected,
         rate=expected * factor[local.day - days[0]] * outage,
@@ -245,31 +283,35 @@ def _truth(
     )
 
 
-def _day_factors(laws: _Laws, common: _Days, own: _Days, days: Int64) -> Float64:
+def _panel_day_factors(
+    settings: _PanelSettings, common: _PanelDays, own: _PanelDays, days: Int64
+) -> Float64:
     at_common, at_own = days - common.first, days - own.first
-    wave = np.sqrt(laws.shared) * common.wave[at_common]
-    wave += np.sqrt(1 - laws.shared) * own.wave[at_own]
-    ordinary = np.exp(laws.sd * wave - laws.sd**2 / 2)
+    ordinary = day_factors(
+        common.wave[at_common],
+        own.wave[at_own],
+        sd=settings.day_factor_sd,
+        shared=settings.day_factor_shared,
+    )
     # Ordinary days stay ordinary: only a shock reaches beyond the line that names it.
     ordinary = np.clip(ordinary, 1 - SHOCKED_FROM, 1 + SHOCKED_FROM)
     shock = np.where(own.shock[at_own] == 1, common.shock[at_common], own.shock[at_own])
-    factors: Float64 = np.where(shock == 1, ordinary, shock)
-    return factors
+    return np.where(shock == 1, ordinary, shock)
 
 
-def _bad_days(
-    habits: Habits,
-    laws: _Laws,
+def _draw_bad_days(
+    law: PanelQueue,
+    settings: _PanelSettings,
     days: Int64,
     day: Int64,
     minute: Int64,
     rng: np.random.Generator,
 ) -> tuple[Bool, Float64, Float64]:
     """Return which days are bad, the storm's factor of each day, the outage's of each interval."""
-    bad = rng.random(len(days)) < laws.bad_share
+    bad = rng.random(len(days)) < settings.bad_share
     stormy = bad & (rng.random(len(days)) < 0.5)
     storm = np.where(stormy, rng.uniform(*_STORM, len(days)), 1.0)
-    busiest = float(habits.week.sum(axis=0).argmax()) * habits.queue.interval_minutes / 60
+    busiest = float(law.week.sum(axis=0).argmax()) * law.queue.interval_minutes / 60
     length = rng.uniform(*_OUTAGE_HOURS, len(days))
     # An outage that nobody could notice would be no bad day: it falls into the busy hours.
     begins = busiest - length * rng.random(len(days))
@@ -278,43 +320,84 @@ def _bad_days(
     return bad, storm, np.where(down, _OUTAGE_FACTOR, 1.0)
 
 
-def _level_shift(laws: _Laws, starts: Int64, rng: np.random.Generator) -> tuple[int, float]:
+def _draw_level_shift(
+    settings: _PanelSettings, starts: Int64, rng: np.random.Generator
+) -> tuple[int, float]:
     """Return when the level jumps and by which factor; a factor of 1: it does not."""
     jumps, up, place = rng.random(3)
     size = rng.uniform(*(_SHIFT_UP if up < 0.5 else _SHIFT_DOWN))
     at = int(starts[int(len(starts) * (0.2 + 0.65 * place))])
-    return at, float(size) if jumps < laws.level_shift_share else 1.0
+    return at, float(size) if jumps < settings.level_shift_share else 1.0
 
 
-def _expected(habits: Habits, starts: Int64, events: tuple[Event, ...]) -> Float64:
-    queue = habits.queue
-    local = local_times(starts, queue.time_zone)
-    week = habits.week[local.weekday, local.minute_of_day // queue.interval_minutes]
-    year = 2 * np.pi * (local.day % 365.2425 - habits.peak_day) / 365.2425
-    grown = 1 + habits.growth * (starts - starts[0]) / (365.25 * DAY_SECONDS)
-    rate = week * habits.per_hour * queue.interval_minutes / 60
-    rate = rate * (1 + habits.season * np.cos(year)) * grown * is_open(queue, starts)
-    today, before = (holidays_on(local.day - back, queue.country) for back in (0, 1))
-    rate = rate * np.where(today, habits.holiday, 1.0)
-    rate = rate * np.where(before & ~today, habits.after_holiday, 1.0)
-    expected: Float64 = rate * event_factor(habits, starts, events)
-    return expected
-
-
-def _history(
-    habits: Habits, starts: Int64, truth: QueueTruth, rng: np.random.Generator
+def _panel_history(
+    law: PanelQueue, starts: Int64, truth: QueueTruth, rng: np.random.Generator
 ) -> QueueHistory:
     offered = rng.poisson(truth.rate).astype(np.float64)
     handled = rng.binomial(offered.astype(np.int64), _ANSWERED).astype(np.float64)
-    minute = local_times(starts, habits.queue.time_zone).minute_of_day
+    minute = local_times(starts, law.queue.time_zone).minute_of_day
     midnight = (1 + np.cos(2 * np.pi * minute / 1440)) / 2
-    mean = habits.handle_seconds * (1 + habits.evening_handling * midnight)
+    mean = law.handle_seconds * (1 + law.evening_handling * midnight)
     shape = np.maximum(handled, 1) / _HANDLE_SPREAD**2
     seconds = mean * rng.gamma(shape) / shape
     return QueueHistory(
-        queue=habits.queue,
+        queue=law.queue,
         starts=starts,
         offered=offered,
         aht_seconds=np.where(handled > 0, seconds, np.nan),
         handled=handled,
     )
+
+
+def _draw_queue(number: int, *, interval_minutes: int, rng: np.random.Generator) -> PanelQueue:
+    """Draw the laws of one queue of a panel.
+
+    Scales spread evenly (on a log scale) over 0.05 to 400 contacts an hour, and places, openings
+    and channels take turns by ``number``, so that the first few queues already differ.
+    """
+    time_zone, country = _PLACES[number % len(_PLACES)]
+    opening = _OPENINGS[number % len(_OPENINGS)]
+    channel = _CHANNELS[number % len(_CHANNELS)]
+    handle_seconds = float(np.exp(rng.normal(np.log(320), 0.35)))
+    queue = Queue(
+        queue=f"{channel}-{number:03d}",
+        channel=channel,
+        time_zone=time_zone,
+        opening=opening,
+        opening_source="stated",
+        country=country,
+        open_on_holidays=opening is ALWAYS or opening is _EVENINGS,
+        interval_minutes=interval_minutes,
+        default_aht_seconds=round(handle_seconds),
+    )
+    scale = (0.5 + number * _GOLDEN) % 1
+    return PanelQueue(
+        queue=queue,
+        per_hour=float(_LEAST_PER_HOUR * (_MOST_PER_HOUR / _LEAST_PER_HOUR) ** scale),
+        week=_draw_week(queue, rng),
+        season=float(rng.uniform(0.03, 0.2)),
+        peak_day=int(rng.integers(0, 365)),
+        growth=float(np.clip(rng.normal(0.04, 0.1), -0.2, 0.3)),
+        holiday=float(rng.uniform(0.5, 0.85)),
+        after_holiday=float(rng.uniform(1.05, 1.25)),
+        reactions={
+            "promotion": float(rng.uniform(0.15, 0.5)) if number % 3 else 0.0,
+            "billing": float(rng.uniform(0.2, 0.5)) if number % 2 else 0.0,
+        },
+        handle_seconds=handle_seconds,
+        evening_handling=float(rng.uniform(0.0, 0.3)),
+    )
+
+
+def _draw_week(queue: Queue, rng: np.random.Generator) -> Float64:
+    """Draw the profile of a queue's open week: two bumps a day, and a level for each weekday."""
+    opened = open_cells(queue)
+    hour = (np.arange(opened.shape[1]) + 0.5) * queue.interval_minutes / 60
+    first, last = hour[opened.any(axis=0)][[0, -1]]
+    width = (last - first) / 8 + 1
+    peaks = [first + (last - first) * rng.uniform(*span) for span in ((0.3, 0.5), (0.6, 0.85))]
+    bumps = np.exp(-((np.subtract.outer(hour, peaks) / width) ** 2)).sum(axis=1)
+    quiet = rng.uniform(0.1, 0.4)
+    day = quiet + (1 - quiet) * bumps / bumps.max()
+    weekdays = np.array([1.18, 1.06, 1.0, 0.98, 0.96, 0.8, 0.72]) * rng.uniform(0.93, 1.07, 7)
+    return week_profile(queue, weekdays, day)
