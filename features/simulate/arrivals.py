@@ -22,8 +22,7 @@ def planned_rate(law: QueueLaw, profile: Float64, starts: Int64, *, level: float
 
     Args:
         law: The queue.
-        profile: Rates by weekday and interval of the day at level one,
-            float64[7, intervals a day].
+        profile: Rates by weekday and interval of the day, float64[7, intervals a day].
         starts: Interval starts, epoch seconds, int64[n], ascending.
         level: Factor of the profile at the first start.
     """
@@ -36,12 +35,7 @@ def planned_rate(law: QueueLaw, profile: Float64, starts: Int64, *, level: float
 
 
 def holiday_factor(law: QueueLaw, day: Int64) -> Float64:
-    """Return the factor of public holidays and the days after them, float64[n].
-
-    Args:
-        law: The queue.
-        day: Local days since 1970-01-01, int64[n].
-    """
+    """Return the factor of holidays and the days after them by local day since 1970-01-01."""
     today, before = (holidays_on(day - back, law.queue.country) for back in (0, 1))
     return np.where(today, law.holiday, np.where(before, law.after_holiday, 1.0))
 
@@ -83,10 +77,7 @@ class Arrivals:
 def draw_arrivals(centre: Centre, *, steady_customers: float, rng: np.random.Generator) -> Arrivals:
     """Draw the volume of every queue and hour of a centre.
 
-    Args:
-        centre: The centre.
-        steady_customers: Customers on an average day; a part of the contacts is theirs.
-        rng: Source of day factors and counts.
+    A part of the contacts comes from the ``steady_customers`` of an average day.
     """
     laws, hours = centre.laws, centre.hours
     open_hours = np.array([open_cells(law.queue).sum() for law in laws])
@@ -98,11 +89,7 @@ def draw_arrivals(centre: Centre, *, steady_customers: float, rng: np.random.Gen
     first_day = int(hours[0]) // DAY_SECONDS - 1
     days = int(hours[-1]) // DAY_SECONDS + 2 - first_day
     config = centre.config
-    sd, shared, memory = (
-        config.day_factor_sd,
-        config.day_factor_shared,
-        config.day_factor_memory,
-    )
+    sd, shared, memory = config.day_factor_sd, config.day_factor_shared, config.day_factor_memory
     common = draw_wave(days, memory, rng)
     for k, law in enumerate(laws):
         day = local_times(hours, law.queue.time_zone).day

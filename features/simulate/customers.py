@@ -50,6 +50,8 @@ WOUNDED_HAZARD, WOUNDED_PACE = 0.4, 1.7
 ANNOYED_PACE = 0.92
 """… and puts off the content who did not ask for news; on others it has no effect."""
 TREATMENT_DAYS = 90
+GENERAL, ORDERING, LEAVING = range(3)
+"""Rows of the exposure: contacts about general matters, orders after the first, leaving."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,7 @@ def draw_population(config: SimulationConfig, *, rng: np.random.Generator) -> Po
 
 @dataclass(frozen=True)
 class Treatment:
-    """What the campaign's action does to customers while it lasts, arrays of n.
-
-    Attributes:
-        hazard: Multiplier of the hazard of leaving, float64[n].
-        pace: Multiplier of the pace of ordering, float64[n].
-    """
+    """Multipliers of the hazard of leaving and the pace of ordering by the campaign, float64[n]."""
 
     hazard: Float64
     pace: Float64
@@ -171,35 +168,6 @@ class Attribution:
     order: Int64
 
 
-class Exposure:
-    """What an observer can sum up who knows the customers' rates, but not who has left.
-
-    Running sums of the exposure of each process, and their values when the customer joined and
-    at the last sign of life (an order, or a contact about a general matter).
-    """
-
-    def __init__(self, n: int) -> None:
-        self.general = 0.0
-        self.ordered: Float64 = np.zeros(n)
-        self.hazard: Float64 = np.zeros(n)
-        self.ordered_first: Float64 = np.zeros(n)
-        self.hazard_first: Float64 = np.zeros(n)
-        self.ordered_seen: Float64 = np.zeros(n)
-        self.general_seen: Float64 = np.zeros(n)
-        self.hazard_seen: Float64 = np.zeros(n)
-
-    def begin(self, customer: Int64) -> None:
-        """Record that customers join now."""
-        self.ordered_first[customer] = self.ordered[customer]
-        self.hazard_first[customer] = self.hazard[customer]
-
-    def sign_of_life(self, customer: Int64) -> None:
-        """Record that customers are still with us now."""
-        self.ordered_seen[customer] = self.ordered[customer]
-        self.general_seen[customer] = self.general
-        self.hazard_seen[customer] = self.hazard[customer]
-
-
 class Customers:
     """The state of all customers at the start of a day, arrays of n.
 
@@ -212,7 +180,10 @@ class Customers:
         last_order: Number of the last order; -1 before the first.
         order_count: Orders of all customers so far.
         orders: Orders after the one by which the customer joined.
-        exposure: What an observer of the customers can sum up.
+        exposure: What the rates of each process sum up to, relative to the customer's own rate,
+            float64[3, n]: what an observer knows who does not see who has left.
+        exposure_joined: The same when the customer joined.
+        exposure_seen: The same at the last sign of life: an order, or a general contact.
     """
 
     def __init__(self, centre: Centre, population: Population) -> None:
@@ -226,7 +197,9 @@ class Customers:
         self.last_order: Int64 = np.full(n, -1, dtype=np.int64)
         self.order_count = 0
         self.orders: Int64 = np.zeros(n, dtype=np.int64)
-        self.exposure = Exposure(n)
+        self.exposure: Float64 = np.zeros((3, n))
+        self.exposure_joined: Float64 = np.zeros((3, n))
+        self.exposure_seen: Float64 = np.zeros((3, n))
         self._ordering: Float64 = population.orders_per_day * self.here
         self._general: Float64 = population.appetite * self.here
         self._order_heat: Float64 = np.zeros(n)
@@ -250,7 +223,7 @@ class Customers:
         multiplier = self._hazard_multiplier()
         rates = self.population.leaving_per_day * multiplier * self.here
         gone = _draw_customers(np.cumsum(rates), 1.0, rng)
-        self.exposure.hazard += multiplier
+        self.exposure[LEAVING] += multiplier
         self.here[gone] = 0.0
         self._ordering[gone] = 0.0
         self._general[gone] = 0.0
@@ -265,15 +238,15 @@ class Customers:
         self.here[joined] = 1.0
         self._ordering[joined] = (self.population.orders_per_day * self.treatment.pace)[joined]
         self._general[joined] = self.population.appetite[joined]
-        self.exposure.ordered += lift * self.treatment.pace
-        self.exposure.begin(joined)
+        self.exposure[ORDERING] += lift * self.treatment.pace
+        self.exposure_joined[:, joined] = self.exposure[:, joined]
         np.add.at(self.orders, again, 1)
         customer = np.concatenate([joined, again])
         n = len(customer)
         self.last_order_day[customer] = day
         self.last_order[customer] = self.order_count + np.arange(n)
         self.order_count += n
-        self.exposure.sign_of_life(customer)
+        self.exposure_seen[:, customer] = self.exposure[:, customer]
         np.add.at(self._order_heat, customer, 1.0)
         late = rng.random(n) < LATE_SHIPMENT_SHARE
         felt = self._late.popleft()
@@ -287,11 +260,7 @@ class Customers:
     ) -> Attribution:
         """Give a day's contacts to customers, who remember how they went.
 
-        Args:
-            contacts: Contacts of a longer span.
-            day: Those of the day.
-            linked: Share of each queue's contacts that come from customers, float64[queues].
-            rng: Source of who and why.
+        ``linked`` is the share of each queue's contacts that come from customers, float64[queues].
         """
         queue = contacts.queue[day]
         sums = [np.cumsum(w) for w in (self._general, self._order_heat, self._repeat_heat)]
@@ -307,11 +276,10 @@ class Customers:
         for index in range(len(REASONS)):
             chosen = known & (reason == index)
             customer[chosen] = _find_customers(sums[index], place[chosen])
-        self.exposure.general += float(
-            (linked * np.bincount(queue, minlength=len(linked)))
-            @ (self._reasons[:, 0] / safe_total[:, 0])
-        )
-        self.exposure.sign_of_life(customer[known & (reason == 0)])
+        counts = np.bincount(queue, minlength=len(linked))
+        self.exposure[GENERAL] += (linked * counts) @ (self._reasons[:, 0] / safe_total[:, 0])
+        alive = customer[known & (reason == 0)]
+        self.exposure_seen[:, alive] = self.exposure[:, alive]
         self._remember(contacts, day, customer, known)
         return Attribution(customer, reason, np.where(known, self.last_order[customer], -1))
 

@@ -23,8 +23,6 @@ from features.simulate.centre import CENTRE_QUEUES, CentreQueue, SimulationConfi
 
 ORDER_LIFT = 1.6
 """Orders on a promotion's days relative to others."""
-PANEL_AHEAD_DAYS = 35
-"""Days after the end of a panel's history that its calendar reaches."""
 _HOUR, _HALF_DAY = 3_600, DAY_SECONDS // 2
 
 
@@ -52,12 +50,9 @@ class Effect:
 
 
 def apply_effects(rates: Float64, effects: Sequence[Effect], starts: Int64) -> Float64:
-    """Return the rates of one queue times its effects, float64[n].
+    """Return the rates of one queue, or factors of them, times its effects, float64[n].
 
-    Args:
-        rates: Rates, or factors of them, float64[n].
-        effects: Effects on this queue.
-        starts: Interval starts, epoch seconds, int64[n], ascending.
+    ``starts`` are interval starts, epoch seconds, int64[n], ascending.
 
     >>> promotion = Effect("P1", "promotion", "sales", 0, 3600, 1.5)
     >>> apply_effects(np.ones(3), [promotion], np.array([-1, 0, 3600])).tolist()
@@ -246,18 +241,13 @@ def _order_lift(config: SimulationConfig, events: Sequence[Event]) -> Float64:
 
 
 def draw_panel_events(start: int, end: int, *, rng: np.random.Generator) -> tuple[Event, ...]:
-    """Draw a panel's calendar over a history and ``PANEL_AHEAD_DAYS`` past its end, by start.
+    """Draw a panel's calendar over a history (epoch seconds) and 35 days past its end, by start.
 
     Promotions come every five to eleven weeks, differ in size, and are known 40 days ahead;
     billing runs come on the third of each month and are known 90 days ahead.
-
-    Args:
-        start: Start of the history, epoch seconds.
-        end: End of the history, epoch seconds.
-        rng: Source of the promotions' dates, lengths and sizes.
     """
     events = []
-    last = end // DAY_SECONDS + PANEL_AHEAD_DAYS
+    last = end // DAY_SECONDS + 35
     day = start // DAY_SECONDS + int(rng.integers(7, 28))
     while day < last:
         length = int(rng.integers(3, 8))

@@ -6,9 +6,8 @@ Each system has words, clocks and a file format of its own; the same rows give t
 from __future__ import annotations
 
 import gzip
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -197,96 +196,94 @@ def _translated(column: pa.ChunkedArray, theirs: Mapping[str, str]) -> pa.Array:
     return pa.array(list(theirs.values()), pa.string()).take(place)
 
 
-Fault = Callable[[pa.Table], pa.Table]
-"""Returns good rows with one bad field."""
+Faults = Mapping[str, tuple[str, object]]
+"""What can be wrong with a row: a column, and a value that no reader can accept."""
 
-
-@dataclass(frozen=True)
-class FaultyExport:
-    """An export with the faults that were planted in it.
-
-    Attributes:
-        table: The rows, the planted ones last.
-        duplicates: Rows that stand there a second time.
-        bad: Rows that no reader can accept, by what is wrong with them.
-    """
-
-    table: pa.Table
-    duplicates: int
-    bad: dict[str, int]
-
-
-def plant_faults(
-    clean: pa.Table,
-    faults: Mapping[str, Fault],
-    *,
-    config: SimulationConfig,
-    planted: Mapping[str, int],
-    rng: np.random.Generator,
-) -> FaultyExport:
-    """Plant repeated and bad rows in one file of an export.
-
-    A bad row is a copy of a good one, with an id of its own and one bad field.
-
-    Args:
-        clean: The export's rows, the id first.
-        faults: What can be wrong, and how to make it so.
-        config: Shares of repeated and bad rows.
-        planted: Bad rows of the export so far, by fault; of each fault there is at least one.
-        rng: Source of which rows.
-    """
-    n = len(clean)
-    repeated = np.flatnonzero(rng.random(n) < config.duplicate_share)
-    number = sum(planted.values())
-    parts, bad = [clean, clean.take(pa.array(repeated))], {}
-    for name, spoil in faults.items():
-        mean = n * config.bad_share / len(faults)
-        count = max(int(rng.poisson(mean)), int(config.bad_share > 0 and not planted.get(name)))
-        rows = clean.take(pa.array(rng.integers(0, n, count)))
-        fresh = pa.array([f"X{number + k:09d}" for k in range(count)], pa.string())
-        parts.append(spoil(with_columns(rows, {clean.column_names[0]: fresh})))
-        bad[name] = count
-        number += count
-    return FaultyExport(pa.concat_tables(parts), len(repeated), bad)
-
-
-def _always(column: str, value: object) -> Fault:
-    def spoil(rows: pa.Table) -> pa.Table:
-        kind = rows.schema.field(column).type
-        return with_columns(rows, {column: pa.array([value] * len(rows), kind)})
-
-    return spoil
-
-
-TICKET_FAULTS: Mapping[str, Fault] = {
-    "unknown_channel": _always("medium", "carrier pigeon"),
-    "unparsable_time": _always("created_at", "yesterday"),
-    "recommendation_out_of_range": _always("recommend", 37),
+TICKET_FAULTS: Faults = {
+    "unknown_channel": ("medium", "carrier pigeon"),
+    "unparsable_time": ("created_at", "yesterday"),
+    "recommendation_out_of_range": ("recommend", 37),
 }
-ORDER_FAULTS: Mapping[str, Fault] = {
-    "missing_customer": _always("buyer", None),
-    "missing_time": _always("placed_at", None),
-}
+ORDER_FAULTS: Faults = {"missing_customer": ("buyer", None), "missing_time": ("placed_at", None)}
 
 
-def call_faults(first: int, last: int) -> dict[str, Fault]:
-    """Return what can be wrong with a call of the days that begin in [first, last).
-
-    Both are epoch seconds. The hour that a clock jumps over is a fault in its month alone.
-    """
-    faults = {
-        "negative_wait": _always("WaitSec", -7),
-        "unparsable_time": _always("CallStart", "n/a"),
-        "time_in_the_future": _always("CallStart", "24/12/2199 10:00:00"),
-        "unknown_disposition": _always("Disposition", "??"),
-        "missing_id": _always("CallId", None),
+def call_faults(first: int, last: int) -> Faults:
+    """Return the faults of calls of the days that begin in [first, last), epoch seconds."""
+    faults: dict[str, tuple[str, object]] = {
+        "negative_wait": ("WaitSec", -7),
+        "unparsable_time": ("CallStart", "n/a"),
+        "time_in_the_future": ("CallStart", "24/12/2199 10:00:00"),
+        "unknown_disposition": ("Disposition", "??"),
+        "missing_id": ("CallId", None),
     }
     for day in range(first // DAY_SECONDS, last // DAY_SECONDS):
         ends, begins = (local_midnight(d, PHONE_CLOCK) for d in (day + 1, day))
         if ends - begins < DAY_SECONDS:
             jumped = f"{moment(day * DAY_SECONDS):%d/%m/%Y} 02:30:00"
-            faults["hour_that_does_not_exist"] = _always("CallStart", jumped)
+            faults["hour_that_does_not_exist"] = ("CallStart", jumped)
     return faults
+
+
+@dataclass
+class SourceCounts:
+    """What stands in the files of one source.
+
+    Attributes:
+        files: Files.
+        rows: Rows in them: versions, duplicates and bad ones.
+        versions: Good rows, each version of an id by itself.
+        ids: Different ids of the good rows.
+        duplicates: Rows that stand there a second time.
+        bad: Rows that no reader can accept, by what is wrong with them.
+        repeated_hour: Good rows in the hour that the wall clock went through twice.
+    """
+
+    files: int = 0
+    rows: int = 0
+    versions: int = 0
+    ids: int = 0
+    duplicates: int = 0
+    bad: dict[str, int] = field(default_factory=dict)
+    repeated_hour: int = 0
+
+    @property
+    def bad_rows(self) -> int:
+        """All bad rows together."""
+        return sum(self.bad.values())
+
+
+def plant_faults(
+    clean: pa.Table,
+    faults: Faults,
+    *,
+    config: SimulationConfig,
+    counts: SourceCounts,
+    rng: np.random.Generator,
+) -> pa.Table:
+    """Return the rows of one file with repeated and bad ones after them, and count them.
+
+    A bad row is a copy of a good one, with an id of its own in the first column and one bad field.
+    Of each fault there is at least one in all files together.
+    """
+    n = len(clean)
+    repeated = np.flatnonzero(rng.random(n) < config.duplicate_share)
+    parts = [clean, clean.take(pa.array(repeated))]
+    for name, (column, value) in faults.items():
+        mean, earlier = n * config.bad_share / len(faults), counts.bad.get(name, 0)
+        count = max(int(rng.poisson(mean)), int(config.bad_share > 0 and not earlier))
+        fresh = [f"X{counts.bad_rows + k:09d}" for k in range(count)]
+        rows = clean.take(pa.array(rng.integers(0, n, count)))
+        rows = with_columns(rows, {clean.column_names[0]: pa.array(fresh, pa.string())})
+        bad_values = pa.array([value] * count, clean.schema.field(column).type)
+        parts.append(with_columns(rows, {column: bad_values}))
+        counts.bad[name] = earlier + count
+    faulty = pa.concat_tables(parts)
+    counts.files += 1
+    counts.rows += len(faulty)
+    counts.versions += n
+    counts.ids += len(pc.unique(clean.column(0)))
+    counts.duplicates += len(repeated)
+    return faulty
 
 
 def repeated_hour_rows(started_at: Int64) -> int:
@@ -311,14 +308,13 @@ def write_csv(table: pa.Table, path: Path, *, delimiter: str = ",") -> None:
 def write_ndjson(table: pa.Table, path: Path) -> None:
     """Write one JSON object a line, fields without a value left as ``null``."""
     columns = [_json_values(column) for column in table.itercolumns()]
-    keys = [json.dumps(name) + ":" for name in table.column_names]
-    parts: list[object] = []
-    for place, (key, values) in enumerate(zip(keys, columns, strict=True)):
-        parts += ["{" + key if place == 0 else "," + key, values]
-    lines = pc.binary_join_element_wise(*parts, "}\n", "")
-    with path.open("wb") as file:
+    starts = ["{"] + [","] * (len(columns) - 1)
+    keys = [f'{s}"{name}":' for s, name in zip(starts, table.column_names, strict=True)]
+    fields = [part for key, values in zip(keys, columns, strict=True) for part in (key, values)]
+    lines = pc.binary_join_element_wise(*fields, "}\n", "")
+    with path.open("w", encoding="utf-8", newline="") as file:
         for chunk in lines.chunks:
-            file.write(_bytes(chunk))
+            file.writelines(chunk.to_pylist())
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -367,12 +363,6 @@ def epoch_seconds(column: pa.ChunkedArray) -> Int64:
     """Return a timestamp column without nulls as epoch seconds, int64[n]."""
     micro: Int64 = column.cast(pa.int64()).to_numpy()
     return micro // 1_000_000
-
-
-def _bytes(texts: pa.StringArray) -> memoryview:
-    """Return the bytes of texts without nulls, one after the other, without copying them."""
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset :]
-    return memoryview(texts.buffers()[2])[int(offsets[0]) : int(offsets[len(texts)])]
 
 
 def _json_values(column: pa.ChunkedArray) -> pa.ChunkedArray:

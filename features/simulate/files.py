@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,7 @@ from features.simulate import exports
 from features.simulate.centre import SimulationConfig
 from features.simulate.history import History, Month
 from features.simulate.simulation import customers_truth, law_facts, volume_truth
-from features.simulate.tables import (
-    ContactCounts,
-    calendar_table,
-    customers_table,
-    queues_table,
-)
+from features.simulate.tables import ContactCounts, calendar_table, customers_table, queues_table
 
 TRUTH = "truth"
 Progress = Callable[[str, float], None]
@@ -63,34 +58,6 @@ SOURCES: tuple[Source, ...] = (
 """The exports, in an order in which they can be ingested."""
 
 
-@dataclass
-class SourceCounts:
-    """What stands in the files of one source.
-
-    Attributes:
-        files: Files.
-        rows: Rows in them: versions, duplicates and bad ones.
-        versions: Good rows, each version of an id by itself.
-        ids: Different ids of the good rows.
-        duplicates: Rows that stand there a second time.
-        bad: Rows that no reader can accept, by what is wrong with them.
-        repeated_hour: Good rows in the hour that the wall clock went through twice.
-    """
-
-    files: int = 0
-    rows: int = 0
-    versions: int = 0
-    ids: int = 0
-    duplicates: int = 0
-    bad: dict[str, int] = field(default_factory=dict)
-    repeated_hour: int = 0
-
-    @property
-    def bad_rows(self) -> int:
-        """All bad rows together."""
-        return sum(self.bad.values())
-
-
 @dataclass(frozen=True)
 class Written:
     """A simulated centre on disk.
@@ -103,7 +70,7 @@ class Written:
 
     out: Path
     contacts: ContactCounts
-    sources: dict[str, SourceCounts]
+    sources: dict[str, exports.SourceCounts]
 
 
 def write(
@@ -151,7 +118,7 @@ class _Writer:
         self.config, self.seed, self.root = config, seed, root
         self.history = History(config, seed=seed)
         self.rng = np.random.default_rng([seed, 1])
-        self.counts = {source.name: SourceCounts() for source in SOURCES}
+        self.counts = {source.name: exports.SourceCounts() for source in SOURCES}
         self.contacts = ContactCounts()
 
     def run(self, progress: Progress) -> None:
@@ -186,40 +153,27 @@ class _Writer:
     def _write_month(self, month: Month) -> None:
         rows, label = month.interactions, month.label
         calls = exports.calls(rows, rng=self.rng)
-        faulty = self._with_faults("telephony", calls, exports.call_faults(*month.span))
-        if faulty:
+        if len(calls):
+            calls = self._with_faults("telephony", calls, exports.call_faults(*month.span))
             path = self.root / "telephony" / f"calls-{label}.csv.gz"
-            exports.write_csv(faulty, path, delimiter=";")
-        faulty = self._with_faults("tickets", exports.tickets(rows), exports.TICKET_FAULTS)
-        if faulty:
-            exports.write_ndjson(faulty, self.root / "tickets" / f"tickets-{label}.ndjson")
+            exports.write_csv(calls, path, delimiter=";")
+        tickets = exports.tickets(rows)
+        if len(tickets):
+            tickets = self._with_faults("tickets", tickets, exports.TICKET_FAULTS)
+            exports.write_ndjson(tickets, self.root / "tickets" / f"tickets-{label}.ndjson")
         orders = exports.orders(month.purchases)
-        faulty = self._with_faults("shop", orders, exports.ORDER_FAULTS)
-        if faulty:
-            exports.write_parquet(faulty, self.root / "shop" / f"orders-{label}.parquet")
+        if len(orders):
+            orders = self._with_faults("shop", orders, exports.ORDER_FAULTS)
+            exports.write_parquet(orders, self.root / "shop" / f"orders-{label}.parquet")
         voice = rows.filter(pc.equal(rows["channel"], "voice"))
         started_at = exports.epoch_seconds(voice["started_at"])
         self.counts["telephony"].repeated_hour += exports.repeated_hour_rows(started_at)
         self.contacts += month.counts
 
-    def _with_faults(
-        self, source: str, clean: pa.Table, faults: Mapping[str, exports.Fault]
-    ) -> pa.Table | None:
-        """Return a month's export with its faults, and count them; None without rows."""
-        if len(clean) == 0:
-            return None
-        counts = self.counts[source]
-        faulty = exports.plant_faults(
-            clean, faults, config=self.config, planted=counts.bad, rng=self.rng
+    def _with_faults(self, source: str, clean: pa.Table, faults: exports.Faults) -> pa.Table:
+        return exports.plant_faults(
+            clean, faults, config=self.config, counts=self.counts[source], rng=self.rng
         )
-        counts.files += 1
-        counts.rows += len(faulty.table)
-        counts.versions += len(clean)
-        counts.ids += len(pc.unique(clean.column(0)))
-        counts.duplicates += faulty.duplicates
-        for name, count in faulty.bad.items():
-            counts.bad[name] = counts.bad.get(name, 0) + count
-        return faulty.table
 
     def _write_truth(self) -> None:
         history, folder = self.history, self.root / TRUTH

@@ -23,11 +23,14 @@ from features.simulate.arrivals import Arrivals, draw_arrivals
 from features.simulate.centre import SimulationConfig
 from features.simulate.contacts import draw_contacts
 from features.simulate.customers import (
+    GENERAL,
+    LEAVING,
     LEAVING_PER_DAY,
     LEAVING_SHAPE,
     MOOD_CAP,
     MOOD_DECAY,
     MOOD_WEIGHT,
+    ORDERING,
     ORDERS_PER_DAY,
     ORDERS_SHAPE,
     SEGMENT_PACE,
@@ -98,16 +101,6 @@ class Campaign:
     truth: pa.Table
 
 
-@dataclass(frozen=True)
-class _PendingTruth:
-    """The truth of an as-of whose outcome is not known yet."""
-
-    day: int
-    chosen: Int64
-    last_order_day: Int64
-    table: pa.Table
-
-
 class History:
     """One centre from its first day to its last; its months can be walked through once.
 
@@ -116,7 +109,10 @@ class History:
         population: Who the customers are.
         arrivals: The true volume.
         customers: Their state, at the end once the months are through.
+        campaign: The randomised campaign, once the months are through.
     """
+
+    campaign: Campaign
 
     def __init__(self, config: SimulationConfig, *, seed: int) -> None:
         # Each stage draws from a stream of its own, so that a change in one leaves the others.
@@ -128,18 +124,11 @@ class History:
             self.centre, steady_customers=steady, rng=streams[2]
         )
         self.customers = Customers(self.centre, self.population)
-        self._campaign: Campaign | None = None
         self._contact_rng, self._day_rng, self._detail_rng = streams[3:]
-        self._pending: list[_PendingTruth] = []
+        # By day: customers, their last order's day, and the truth that lacks its outcome.
+        self._pending: dict[int, tuple[Int64, Int64, pa.Table]] = {}
         self._contact_count = 0
         self._as_ofs = frozenset(as_of_days(config.days, config.horizon_days))
-
-    @property
-    def campaign(self) -> Campaign:
-        """The randomised campaign, once the months are through."""
-        if self._campaign is None:
-            raise RuntimeError("the campaign has not been held yet: walk through the months first")
-        return self._campaign
 
     def months(self) -> Iterator[Month]:
         """Yield the months, the first and last perhaps in part.
@@ -162,6 +151,7 @@ class History:
         contacts = draw_contacts(
             self.centre, self.arrivals, first=first * 24, last=last * 24, rng=self._contact_rng
         )
+        linked = self.arrivals.linked_share
         midnights = config.start + DAY_SECONDS * np.arange(first, last + 1)
         bounds = np.searchsorted(contacts.started_at, midnights).tolist()
         first_order, first_contact = customers.order_count, self._contact_count
@@ -171,12 +161,12 @@ class History:
         for k, day in enumerate(range(first, last)):
             churn += self._start_day(day)
             customers.leave(day, self._day_rng)
-            today, linked = slice(bounds[k], bounds[k + 1]), self.arrivals.linked_share
+            today = slice(bounds[k], bounds[k + 1])
             attributions.append(customers.contact(contacts, today, linked, self._day_rng))
             orders.append(customers.order(day, self._day_rng))
         if last == config.days:
             churn += self._start_day(last)
-            churn += [self._complete_truth(pending, known=False) for pending in self._pending]
+            churn += [self._truth_of(day, known=False) for day in list(self._pending)]
         self._contact_count += len(contacts)
         interactions, counts = interactions_table(
             self.centre,
@@ -199,17 +189,15 @@ class History:
         """Hold the campaign, and return the truths whose outcome is known by now."""
         customers, horizon = self.customers, self.centre.config.horizon_days
         if day == self.centre.campaign_day:
-            self._campaign = self._hold_campaign(day)
+            self.campaign = self._hold_campaign(day)
         if day == self.centre.campaign_day + TREATMENT_DAYS:
             customers.end_treatment()
-        due = [pending for pending in self._pending if pending.day + horizon == day]
-        complete = [self._complete_truth(pending, known=True) for pending in due]
-        self._pending = [pending for pending in self._pending if pending.day + horizon != day]
+        due = [self._truth_of(day - horizon, known=True)] if day - horizon in self._pending else []
         if day in self._as_ofs:
-            self._pending.append(self._truth_at(day))
-        return complete
+            self._add_as_of(day)
+        return due
 
-    def _truth_at(self, day: int) -> _PendingTruth:
+    def _add_as_of(self, day: int) -> None:
         customers = self.customers
         chosen = self._active(day)
         left = customers.here[chosen] == 0
@@ -224,12 +212,13 @@ class History:
                 "chance_seen": seen_chance(customers, chosen, day=day),
             }
         )
-        return _PendingTruth(day, chosen, customers.last_order_day[chosen], table)
+        self._pending[day] = (chosen, customers.last_order_day[chosen], table)
 
-    def _complete_truth(self, pending: _PendingTruth, *, known: bool) -> pa.Table:
-        silent = self.customers.last_order_day[pending.chosen] == pending.last_order_day
+    def _truth_of(self, day: int, *, known: bool) -> pa.Table:
+        chosen, last_order_day, table = self._pending.pop(day)
+        silent = self.customers.last_order_day[chosen] == last_order_day
         outcome = pa.array(silent) if known else pa.nulls(len(silent), pa.bool_())
-        return pending.table.append_column("churned", outcome)
+        return table.append_column("churned", outcome)
 
     def _active(self, day: int) -> Int64:
         since = day - self.centre.config.active_days
@@ -275,12 +264,8 @@ def as_of_days(days: int, horizon_days: int) -> list[int]:
 def no_purchase(ordering: Float64, leaving: Float64, days: float) -> Float64:
     """Return the chance of no order within some days for one who is with us, at constant rates.
 
-    Either they stay and do not order, or they leave before they order.
-
-    Args:
-        ordering: Orders per day, above 0, any shape.
-        leaving: Hazard of leaving per day, of a shape that fits.
-        days: The horizon.
+    Either they stay and do not order, or they leave before they order. Rates are per day, above
+    0, and of shapes that fit each other.
 
     >>> no_purchase(np.array([0.01]), np.array([0.0]), 100.0).round(4).tolist()  # exp(-1)
     [0.3679]
@@ -328,13 +313,7 @@ def state_chance(
 
 
 def seen_chance(customers: Customers, chosen: Int64, *, day: int) -> Float64:
-    """Return the best guess of the same chance from what can be seen of a customer, float64[m].
-
-    Args:
-        customers: The state at the start of the day.
-        chosen: Indices of customers who have joined, int64[m].
-        day: The day, from the start.
-    """
+    """Return the best guess of the same chance from what can be seen of a customer, float64[m]."""
     guess = np.empty(len(chosen))
     for first in range(0, len(chosen), _BLOCK):
         guess[first : first + _BLOCK] = _posterior(customers, chosen[first : first + _BLOCK], day)
@@ -346,19 +325,21 @@ def _posterior(customers: Customers, block: Int64, day: int) -> Float64:
 
     Arrays have the axes customer, pace, hazard; exponentials are taken of each axis by itself.
     """
-    exposure, population = customers.exposure, customers.population
+    population, joined = customers.population, customers.exposure_joined[:, block, None]
+    now, seen = customers.exposure[:, block, None], customers.exposure_seen[:, block, None]
     paces, leavings = _nodes()
     pace = paces * np.array(SEGMENT_PACE)[population.segment[block], None]
-    ordered = (exposure.ordered_seen - exposure.ordered_first)[block, None]
-    by_pace = customers.orders[block, None] * np.log(pace) - pace * ordered
-    by_hazard = -leavings * (exposure.hazard_seen - exposure.hazard_first)[block, None]
-    past = _outer(_weights(by_pace), _weights(by_hazard))
-    unordered = pace * (exposure.ordered - exposure.ordered_seen)[block, None]
-    endured = leavings * (exposure.hazard - exposure.hazard_seen)[block, None]
-    uncalled = population.appetite[block] * (exposure.general - exposure.general_seen[block])
+    by_pace = customers.orders[block, None] * np.log(pace) - pace * (seen - joined)[ORDERING]
+    by_hazard = -leavings * (seen - joined)[LEAVING]
+    # The greatest weight of each row is one, so that none overflows.
+    by_pace -= by_pace.max(axis=1, keepdims=True)
+    by_hazard -= by_hazard.max(axis=1, keepdims=True)
+    past = _product_of_exponentials(by_pace, by_hazard)
+    unordered, endured = pace * (now - seen)[ORDERING], leavings * (now - seen)[LEAVING]
+    uncalled = population.appetite[block, None] * (now - seen)[GENERAL]
     # Customers are silent because they do not order or call, or because they left since.
-    silent = _outer(np.exp(-unordered - uncalled[:, None]), np.exp(-endured))
-    total = unordered[:, :, None] + endured[:, None, :] + uncalled[:, None, None]
+    silent = _product_of_exponentials(-unordered - uncalled, -endured)
+    total = unordered[:, :, None] + endured[:, None, :] + uncalled[:, :, None]
     share = np.divide(1 - silent, total, out=np.ones_like(total), where=total > 0)
     left = endured[:, None, :] * share
     ahead = _ahead(customers, block, day, pace)
@@ -379,15 +360,10 @@ def _ahead(customers: Customers, block: Int64, day: int, pace: Float64) -> Float
     return no_purchase(ordering[:, :, None], hazard[:, None, :], horizon)
 
 
-def _outer(by_pace: Float64, by_hazard: Float64) -> Float64:
-    product: Float64 = by_pace[:, :, None] * by_hazard[:, None, :]
+def _product_of_exponentials(by_pace: Float64, by_hazard: Float64) -> Float64:
+    """Return float64[n, pace, hazard] from the logarithms of both factors."""
+    product: Float64 = np.exp(by_pace)[:, :, None] * np.exp(by_hazard)[:, None, :]
     return product
-
-
-def _weights(logarithms: Float64) -> Float64:
-    """Return weights in proportion to the exponentials, of maximum one in each row."""
-    weights: Float64 = np.exp(logarithms - logarithms.max(axis=1, keepdims=True))
-    return weights
 
 
 def _mood_factor(mood: Float64, days: float) -> Float64:

@@ -20,6 +20,7 @@ from features.calendar import (
     Event,
     Float64,
     Int64,
+    LocalTimes,
     Queue,
     Spans,
     epoch,
@@ -124,7 +125,7 @@ class PanelQueue(QueueLaw):
     evening_handling: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _PanelSettings:
     shock_share: float
     bad_share: float
@@ -198,12 +199,12 @@ def simulate_panel(
     check_setting("queues", queues, 1, 10_000)
     check_setting("days", days, 1, 3_660)
     settings = _PanelSettings(
-        shock_share=shock_share,
-        bad_share=bad_share,
-        level_shift_share=level_shift_share,
-        day_factor_sd=day_factor_sd,
-        day_factor_memory=day_factor_memory,
-        day_factor_shared=day_factor_shared,
+        shock_share,
+        bad_share,
+        level_shift_share,
+        day_factor_sd,
+        day_factor_memory,
+        day_factor_shared,
     )
     return _draw_panel(settings, queues, days, epoch(until), seed, interval_minutes)
 
@@ -262,7 +263,7 @@ def _panel_truth(
     own = _draw_panel_days(settings, int(starts[-1]) + 1, len(common.wave) - 5, share, rng)
     days = np.arange(int(local.day[0]), int(local.day[-1]) + 1)
     factor = _panel_day_factors(settings, common, own, days)
-    bad, storm, outage = _draw_bad_days(law, settings, days, local.day, local.minute_of_day, rng)
+    bad, storm, outage = _draw_bad_days(law, settings.bad_share, days, local, rng)
     factor = factor * storm
     shift_at, shift = _draw_level_shift(settings, starts, rng)
     profile = law.week * law.per_hour * law.queue.interval_minutes / 60
@@ -300,22 +301,17 @@ def _panel_day_factors(
 
 
 def _draw_bad_days(
-    law: PanelQueue,
-    settings: _PanelSettings,
-    days: Int64,
-    day: Int64,
-    minute: Int64,
-    rng: np.random.Generator,
+    law: PanelQueue, share: float, days: Int64, local: LocalTimes, rng: np.random.Generator
 ) -> tuple[Bool, Float64, Float64]:
     """Return which days are bad, the storm's factor of each day, the outage's of each interval."""
-    bad = rng.random(len(days)) < settings.bad_share
+    bad = rng.random(len(days)) < share
     stormy = bad & (rng.random(len(days)) < 0.5)
     storm = np.where(stormy, rng.uniform(*_STORM, len(days)), 1.0)
     busiest = float(law.week.sum(axis=0).argmax()) * law.queue.interval_minutes / 60
     length = rng.uniform(*_OUTAGE_HOURS, len(days))
     # An outage that nobody could notice would be no bad day: it falls into the busy hours.
     begins = busiest - length * rng.random(len(days))
-    hour, at = minute / 60, day - days[0]
+    hour, at = local.minute_of_day / 60, local.day - days[0]
     down = (bad & ~stormy)[at] & (hour >= begins[at]) & (hour < (begins + length)[at])
     return bad, storm, np.where(down, _OUTAGE_FACTOR, 1.0)
 

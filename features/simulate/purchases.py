@@ -36,14 +36,7 @@ def purchases_table(
     """Return rows of table ``purchases``, by ``purchased_at``, then ``available_at``.
 
     An order is known when it is placed, and again, with its shipping, when it has arrived; a
-    return is a row of its own.
-
-    Args:
-        centre: The centre.
-        population: Who the customers are.
-        orders: The orders.
-        first_number: The number of the first order; the others follow.
-        rng: Source of times, amounts and returns.
+    return is a row of its own. Orders are numbered from ``first_number`` on.
     """
     end, n = centre.config.end, len(orders.customer)
     second = (rng.beta(2.6, 1.8, n) * DAY_SECONDS).astype(np.int64)

@@ -15,12 +15,7 @@ from features.simulate.arrivals import Arrivals
 from features.simulate.centre import SimulationConfig
 from features.simulate.events import ORDER_LIFT, Centre
 from features.simulate.history import History
-from features.simulate.tables import (
-    calendar_table,
-    customers_table,
-    queues_table,
-    times,
-)
+from features.simulate.tables import calendar_table, customers_table, ids, queues_table, times
 
 
 @dataclass(frozen=True)
@@ -120,16 +115,17 @@ def customers_truth(history: History) -> pa.Table:
     ``left_at`` (null while with us).
     """
     population, left = history.population, history.customers.left_day
-    named = customers_table(population).select(["customer_id", "joined_at"])
-    start = history.centre.config.start
-    for name, values in (
-        ("orders_per_day", pa.array(population.orders_per_day)),
-        ("leaving_per_day", pa.array(population.leaving_per_day)),
-        ("appetite", pa.array(population.appetite)),
-        ("left_at", times(start + left * DAY_SECONDS, missing=left < 0)),
-    ):
-        named = named.append_column(name, values)
-    return named
+    left_at = history.centre.config.start + left * DAY_SECONDS
+    return pa.table(
+        {
+            "customer_id": ids("C", np.arange(len(population))),
+            "joined_at": times(population.joined_at),
+            "orders_per_day": population.orders_per_day,
+            "leaving_per_day": population.leaving_per_day,
+            "appetite": population.appetite,
+            "left_at": times(left_at, missing=left < 0),
+        }
+    )
 
 
 def law_facts(centre: Centre, *, seed: int) -> dict[str, Any]:

@@ -8,13 +8,15 @@ Only what is known by the end of the history is there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
+from operator import add
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.calendar import DAY_SECONDS, Bool, Float64, Int64, opening_text
+from features.contracts import TABLES
 from features.simulate.contacts import Contacts, Int8
 from features.simulate.customers import REGIONS, SEGMENTS, Attribution, Population
 from features.simulate.events import Centre
@@ -88,25 +90,13 @@ def queues_table(centre: Centre) -> pa.Table:
     """Return rows of table ``queues``; one that opens later is known 14 days before."""
     start = centre.config.start
     known = [max(first - 14 * DAY_SECONDS, start) for first in centre.opens_at]
-    rows = [
-        {
-            "queue": queue.queue,
-            "name": queue.name,
-            "channel": queue.channel,
-            "time_zone": queue.time_zone,
-            **{f"open_{day}": text for day, text in opening_text(queue).items()},
-            "country": queue.country,
-            "open_on_holidays": queue.open_on_holidays,
-            "interval_minutes": queue.interval_minutes,
-            "goal_seconds": queue.goal_seconds,
-            "goal_share": queue.goal_share,
-            "default_aht_seconds": queue.default_aht_seconds,
-            "patience_seconds": queue.patience_seconds,
-            "concurrency": queue.concurrency,
-        }
-        for queue in (law.queue for law in centre.laws)
-    ]
-    return pa.Table.from_pylist(rows).append_column("available_at", times(np.array(known)))
+    *names, available_at = TABLES["queues"].column_names
+    rows = []
+    for law in centre.laws:
+        opening = {f"open_{day}": text for day, text in opening_text(law.queue).items()}
+        values = asdict(law.queue) | opening
+        rows.append({name: values[name] for name in names})
+    return pa.Table.from_pylist(rows).append_column(available_at, times(np.array(known)))
 
 
 def calendar_table(centre: Centre) -> pa.Table:
@@ -130,14 +120,7 @@ def calendar_table(centre: Centre) -> pa.Table:
 def outreach_table(
     customer: Int64, treated: Bool, *, decided_at: int, treat_share: float
 ) -> pa.Table:
-    """Return rows of table ``outreach``: one decision a customer.
-
-    Args:
-        customer: Indices of the customers, int64[m].
-        treated: Whether each was called, bool[m].
-        decided_at: Epoch seconds.
-        treat_share: Chance of being called, in [0, 1].
-    """
+    """Return rows of table ``outreach``: one decision, in epoch seconds, a customer's index."""
     n = len(customer)
     at = np.full(n, decided_at, dtype=np.int64)
     return pa.table(
@@ -172,12 +155,7 @@ class ContactCounts:
     unlinked: int = 0
 
     def __add__(self, other: ContactCounts) -> ContactCounts:
-        return ContactCounts(
-            self.late + other.late,
-            self.corrected + other.corrected,
-            self.withheld + other.withheld,
-            self.unlinked + other.unlinked,
-        )
+        return ContactCounts(*map(add, astuple(self), astuple(other)))
 
 
 def interactions_table(
@@ -190,12 +168,7 @@ def interactions_table(
 ) -> tuple[pa.Table, ContactCounts]:
     """Return rows of table ``interactions``, by ``started_at``, then ``available_at``.
 
-    Args:
-        centre: The centre.
-        contacts: What became of each contact.
-        attribution: From whom it came.
-        first_number: The number of the first contact; the others follow.
-        rng: Source of topics, agents, survey answers and delays.
+    Contacts are numbered from ``first_number`` on.
     """
     config, n = centre.config, len(contacts)
     mail = np.array([law.patience_seconds is None for law in centre.laws])[contacts.queue]
