@@ -16,42 +16,71 @@ from features.simulate.centre import REASONS, SimulationConfig
 from features.simulate.contacts import Contacts, Int8
 from features.simulate.events import Centre
 
-SEGMENTS = ("consumer", "business")
 SEGMENT_SHARES = (0.8, 0.2)
-SEGMENT_PACE = (0.9, 1.6)
-"""How fast a segment buys relative to the average."""
 REGIONS = ("Berlin", "Hamburg", "Bayern", "Sachsen", "Wien", "Zürich")
-
-ORDERS_SHAPE = 1.3
-ORDERS_PER_DAY = 1 / 42
-"""Mean of the gamma distribution of customers' own pace."""
-LEAVING_SHAPE = 1.0
-LEAVING_PER_DAY = 1 / 650
-"""Mean of the gamma distribution of the hazard of leaving, while all goes well."""
-APPETITE_SHAPE = 2.5
-"""Shape of the gamma distribution, of mean one, of how readily customers get in touch."""
-
-MOOD_HALF_LIFE_DAYS = 60.0
-MOOD_DECAY = 0.5 ** (1 / MOOD_HALF_LIFE_DAYS)
-MOOD_WEIGHT = 1.2
-MOOD_CAP = 3.0
-"""The hazard of leaving grows by exp(MOOD_WEIGHT x mood), at most by exp(MOOD_CAP)."""
-ORDER_HEAT_DAYS = 6.0
-REPEAT_HEAT_DAYS = 3.0
-LATE_SHIPMENT_SHARE = 0.08
-LATE_NOTICED_DAYS = 4
-"""Days after an order at which a late shipment is felt."""
-LATE_MOOD = 0.6
 LATE_HEAT = 3.0
-WOUNDED_MOOD = 0.25
-"""The campaign's action works on customers in this mood or worse …"""
-WOUNDED_HAZARD, WOUNDED_PACE = 0.4, 1.7
-"""… multiplying their hazard of leaving and their pace of ordering …"""
-ANNOYED_PACE = 0.92
-"""… and puts off the content who did not ask for news; on others it has no effect."""
-TREATMENT_DAYS = 90
 GENERAL, ORDERING, LEAVING = range(3)
 """Rows of the exposure: contacts about general matters, orders after the first, leaving."""
+
+
+@dataclass(frozen=True)
+class CustomerLaw:
+    """How customers buy, get in touch and leave.
+
+    A customer's own pace of ordering, hazard of leaving and appetite for contacts are drawn from
+    gamma distributions of a shape and a mean, that of the appetite being one.
+
+    Attributes:
+        segment_pace: How fast each segment buys relative to the average.
+        mood_weight: The hazard of leaving grows by exp(mood_weight x mood) …
+        mood_cap: … at most by exp(mood_cap).
+        late_noticed_days: Days after an order at which a late shipment is felt.
+    """
+
+    orders_shape: float = 1.3
+    orders_per_day: float = 1 / 42
+    leaving_shape: float = 1.0
+    leaving_per_day: float = 1 / 650
+    appetite_shape: float = 2.5
+    segments: tuple[str, ...] = ("consumer", "business")
+    segment_pace: tuple[float, ...] = (0.9, 1.6)
+    mood_half_life_days: float = 60.0
+    mood_weight: float = 1.2
+    mood_cap: float = 3.0
+    late_shipment_share: float = 0.08
+    late_noticed_days: int = 4
+    late_mood: float = 0.6
+    order_heat_days: float = 6.0
+    repeat_heat_days: float = 3.0
+
+    @property
+    def mood_decay(self) -> float:
+        """Factor of the mood from one day to the next."""
+        return float(0.5 ** (1 / self.mood_half_life_days))
+
+    def mood_factor(self, mood: Float64, *, after_days: float = 0.0) -> Float64:
+        """Return what a mood makes of the hazard of leaving after some days, float64[n]."""
+        faded = self.mood_weight * mood * self.mood_decay**after_days
+        factor: Float64 = np.exp(np.minimum(faded, self.mood_cap))
+        return factor
+
+
+@dataclass(frozen=True)
+class CampaignLaw:
+    """What the campaign's action does while it lasts.
+
+    It helps customers in the mood ``wounded_from_mood`` or worse, puts off the content who did
+    not ask for news, and has no effect on others.
+    """
+
+    days: int = 90
+    wounded_from_mood: float = 0.25
+    wounded_hazard_factor: float = 0.4
+    wounded_pace_factor: float = 1.7
+    annoyed_pace_factor: float = 0.92
+
+
+LAW, CAMPAIGN = CustomerLaw(), CampaignLaw()
 
 
 @dataclass(frozen=True)
@@ -61,7 +90,7 @@ class Population:
     Attributes:
         joined_at: Epoch seconds, int64[n]; before the start for those already there.
         joined_day: Day from the start on which the first order is placed; -1: before the start.
-        segment: Index into ``SEGMENTS``, int8[n].
+        segment: Index into ``CustomerLaw.segments``, int8[n].
         region: Index into ``REGIONS``, int8[n]; -1 where the CRM does not say.
         newsletter: Whether the customer reads the newsletter, bool[n].
         orders_per_day: Own pace, float64[n].
@@ -87,7 +116,7 @@ def share_at_start(days: int) -> float:
 
     The rest join at the pace at which customers leave, so that their number stays level.
     """
-    return 1 / (1 + days * LEAVING_PER_DAY)
+    return 1 / (1 + days * LAW.leaving_per_day)
 
 
 def draw_population(config: SimulationConfig, *, rng: np.random.Generator) -> Population:
@@ -100,17 +129,20 @@ def draw_population(config: SimulationConfig, *, rng: np.random.Generator) -> Po
     joined_at = np.where(there, earlier, config.start + day * DAY_SECONDS) + second
     # Ids are given in the order of joining, as a CRM does.
     order = np.argsort(joined_at, kind="stable")
-    segment = rng.choice(len(SEGMENTS), n, p=SEGMENT_SHARES).astype(np.int8)
-    pace = np.array(SEGMENT_PACE)[segment]
+    segment = rng.choice(len(LAW.segments), n, p=SEGMENT_SHARES).astype(np.int8)
+    pace = np.array(LAW.segment_pace)[segment]
     return Population(
         joined_at=joined_at[order],
         joined_day=day[order],
         segment=segment,
         region=np.where(rng.random(n) < 0.03, -1, rng.integers(0, len(REGIONS), n)).astype(np.int8),
         newsletter=rng.random(n) < 0.4,
-        orders_per_day=pace * ORDERS_PER_DAY * rng.gamma(ORDERS_SHAPE, 1 / ORDERS_SHAPE, n),
-        leaving_per_day=LEAVING_PER_DAY * rng.gamma(LEAVING_SHAPE, 1 / LEAVING_SHAPE, n),
-        appetite=rng.gamma(APPETITE_SHAPE, 1 / APPETITE_SHAPE, n),
+        orders_per_day=pace
+        * LAW.orders_per_day
+        * rng.gamma(LAW.orders_shape, 1 / LAW.orders_shape, n),
+        leaving_per_day=LAW.leaving_per_day
+        * rng.gamma(LAW.leaving_shape, 1 / LAW.leaving_shape, n),
+        appetite=rng.gamma(LAW.appetite_shape, 1 / LAW.appetite_shape, n),
     )
 
 
@@ -128,11 +160,11 @@ def treatment_effect(mood: Float64, newsletter: Bool) -> Treatment:
     >>> treatment_effect(np.array([1.0, 0.0, 0.0]), np.array([True, True, False])).pace.tolist()
     [1.7, 1.0, 0.92]
     """
-    wounded = mood >= WOUNDED_MOOD
-    content = np.where(newsletter, 1.0, ANNOYED_PACE)
+    wounded = mood >= CAMPAIGN.wounded_from_mood
+    content = np.where(newsletter, 1.0, CAMPAIGN.annoyed_pace_factor)
     return Treatment(
-        hazard=np.where(wounded, WOUNDED_HAZARD, 1.0),
-        pace=np.where(wounded, WOUNDED_PACE, content),
+        hazard=np.where(wounded, CAMPAIGN.wounded_hazard_factor, 1.0),
+        pace=np.where(wounded, CAMPAIGN.wounded_pace_factor, content),
     )
 
 
@@ -174,7 +206,7 @@ class Customers:
     Attributes:
         here: 1.0 while with us, 0.0 before joining and after leaving.
         left_day: Day of leaving; -1 while not left.
-        mood: What bad service has left behind; falls by half in ``MOOD_HALF_LIFE_DAYS``.
+        mood: What bad service has left behind; falls by half in ``mood_half_life_days``.
         treatment: What the campaign does to them at present.
         last_order_day: Day of the last order; -10,000 before the first.
         last_order: Number of the last order; -1 before the first.
@@ -204,7 +236,7 @@ class Customers:
         self._general: Float64 = population.appetite * self.here
         self._order_heat: Float64 = np.zeros(n)
         self._repeat_heat: Float64 = np.zeros(n)
-        self._late: deque[Int64] = deque([np.empty(0, dtype=np.int64)] * LATE_NOTICED_DAYS)
+        self._late: deque[Int64] = deque([np.empty(0, dtype=np.int64)] * LAW.late_noticed_days)
         self._joiners: Int64 = np.argsort(population.joined_day, kind="stable")
         self._joining_days: Int64 = population.joined_day[self._joiners]
         self._reasons: Float64 = np.array([law.linked_per_day for law in centre.laws])
@@ -214,9 +246,7 @@ class Customers:
         return self.population.leaving_per_day * self._hazard_multiplier()
 
     def _hazard_multiplier(self) -> Float64:
-        mood = np.exp(np.minimum(MOOD_WEIGHT * self.mood, MOOD_CAP))
-        multiplier: Float64 = mood * self.treatment.hazard
-        return multiplier
+        return LAW.mood_factor(self.mood) * self.treatment.hazard
 
     def leave(self, day: int, rng: np.random.Generator) -> None:
         """Let customers leave; they do not say so."""
@@ -248,10 +278,10 @@ class Customers:
         self.order_count += n
         self.exposure_seen[:, customer] = self.exposure[:, customer]
         np.add.at(self._order_heat, customer, 1.0)
-        late = rng.random(n) < LATE_SHIPMENT_SHARE
+        late = rng.random(n) < LAW.late_shipment_share
         felt = self._late.popleft()
         self._late.append(customer[late])
-        np.add.at(self.mood, felt, LATE_MOOD)
+        np.add.at(self.mood, felt, LAW.late_mood)
         np.add.at(self._order_heat, felt, LATE_HEAT)
         return Orders(customer, np.full(n, day, dtype=np.int64), np.arange(n) < len(joined), late)
 
@@ -284,9 +314,9 @@ class Customers:
         return Attribution(customer, reason, np.where(known, self.last_order[customer], -1))
 
     def _remember(self, contacts: Contacts, day: slice, customer: Int64, known: Bool) -> None:
-        self.mood *= MOOD_DECAY
-        self._order_heat *= np.exp(-1 / ORDER_HEAT_DAYS)
-        self._repeat_heat *= np.exp(-1 / REPEAT_HEAT_DAYS)
+        self.mood *= LAW.mood_decay
+        self._order_heat *= np.exp(-1 / LAW.order_heat_days)
+        self._repeat_heat *= np.exp(-1 / LAW.repeat_heat_days)
         np.add.at(self.mood, customer[known], contacts.badness[day][known])
         settled = known & contacts.resolved[day]
         self._repeat_heat[customer[settled]] = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -148,13 +148,13 @@ def _midnight_after(config: SimulationConfig, share: float) -> int:
     return _midnight(config.start + int(config.days * share) * DAY_SECONDS)
 
 
-def _effects_of(
+def _with_effects(
     event: Event, factors: Mapping[str, float], decay_days: float | None = None
-) -> list[Effect]:
-    return [
-        Effect(
-            event.event_id, event.kind, queue, event.starts_at, event.ends_at, factor, decay_days
-        )
+) -> tuple[Event, list[Effect]]:
+    """Return an event that touches the queues named, and its effects on them."""
+    span = event.starts_at, event.ends_at
+    return replace(event, queues=tuple(factors)), [
+        Effect(event.event_id, event.kind, queue, *span, factor, decay_days)
         for queue, factor in factors.items()
     ]
 
@@ -170,14 +170,16 @@ def _promotions(
         size = round(float(rng.uniform(0.8, 1.2)), 2)
         id = f"PROMO-{moment(starts_at + _HALF_DAY):%Y%m%d}"
         known_at = starts_at - int(rng.integers(14, 31)) * DAY_SECONDS
-        event = Event(id, "promotion", starts_at, ends_at, known_at, ("sales", "chat"), size)
+        event, effects = _with_effects(
+            Event(id, "promotion", starts_at, ends_at, known_at, size=size),
+            {"sales": 1 + 0.45 * size, "chat": 1 + 0.30 * size},
+        )
         # What was sold in a promotion is asked about in the week after it.
-        aftermath = [
+        effects += [
             Effect(id, "aftermath", queue, ends_at, ends_at + 7 * DAY_SECONDS, 1 + 0.2 * size, 3.0)
             for queue in ("support", "email")
         ]
-        direct = _effects_of(event, {"sales": 1 + 0.45 * size, "chat": 1 + 0.30 * size})
-        yield event, direct + aftermath
+        yield event, effects
         at += int(rng.integers(45, 70)) * DAY_SECONDS
 
 
@@ -187,45 +189,25 @@ def _billing_days(config: SimulationConfig) -> Iterator[tuple[Event, list[Effect
         first_of_month = date(month // 12, month % 12 + 1, 1)
         day = first_of_month.toordinal() - date(1970, 1, 1).toordinal()
         starts_at, ends_at = (local_midnight(d, "America/New_York") for d in (day, day + 3))
-        event = Event(
-            event_id=f"BILL-{first_of_month:%Y%m}",
-            kind="billing",
-            starts_at=starts_at,
-            ends_at=ends_at,
-            known_at=starts_at - 60 * DAY_SECONDS,
-            queues=("billing", "email"),
-            size=1.0,
-        )
-        yield event, _effects_of(event, {"billing": 1.8, "email": 1.15})
+        id, known_at = f"BILL-{first_of_month:%Y%m}", starts_at - 60 * DAY_SECONDS
+        event = Event(id, "billing", starts_at, ends_at, known_at, size=1.0)
+        yield _with_effects(event, {"billing": 1.8, "email": 1.15})
 
 
 def _launch(config: SimulationConfig, rng: np.random.Generator) -> tuple[Event, list[Effect]]:
     starts_at = _midnight_after(config, rng.uniform(0.40, 0.48))
-    event = Event(
-        event_id=f"LAUNCH-{moment(starts_at + _HALF_DAY):%Y%m%d}",
-        kind="launch",
-        starts_at=starts_at,
-        ends_at=_midnight(starts_at + 14 * DAY_SECONDS + _HALF_DAY),
-        known_at=starts_at - 30 * DAY_SECONDS,
-        queues=("sales", "support"),
-        size=1.0,
-    )
-    return event, _effects_of(event, {"sales": 1.6, "support": 1.7}, decay_days=5.0)
+    ends_at = _midnight(starts_at + 14 * DAY_SECONDS + _HALF_DAY)
+    id = f"LAUNCH-{moment(starts_at + _HALF_DAY):%Y%m%d}"
+    event = Event(id, "launch", starts_at, ends_at, starts_at - 30 * DAY_SECONDS, size=1.0)
+    return _with_effects(event, {"sales": 1.6, "support": 1.7}, decay_days=5.0)
 
 
 def _outage(config: SimulationConfig, rng: np.random.Generator) -> tuple[Event, list[Effect]]:
     starts_at = _midnight_after(config, rng.uniform(0.72, 0.80)) + int(rng.integers(13, 16)) * _HOUR
-    event = Event(
-        event_id=f"OUTAGE-{moment(starts_at):%Y%m%d}",
-        kind="outage",
-        starts_at=starts_at,
-        ends_at=starts_at + 5 * _HOUR,
-        # Nobody knows of an outage before it begins.
-        known_at=starts_at + 600,
-        queues=("support", "chat"),
-        size=1.0,
-    )
-    return event, _effects_of(event, {"support": 3.0, "chat": 2.2})
+    # Nobody knows of an outage before it begins.
+    id, known_at = f"OUTAGE-{moment(starts_at):%Y%m%d}", starts_at + 600
+    event = Event(id, "outage", starts_at, starts_at + 5 * _HOUR, known_at, size=1.0)
+    return _with_effects(event, {"support": 3.0, "chat": 2.2})
 
 
 def _order_lift(config: SimulationConfig, events: Sequence[Event]) -> Float64:
@@ -246,28 +228,23 @@ def draw_panel_events(start: int, end: int, *, rng: np.random.Generator) -> tupl
     Promotions come every five to eleven weeks, differ in size, and are known 40 days ahead;
     billing runs come on the third of each month and are known 90 days ahead.
     """
+
+    def event(kind: str, day: int, days: int, known_days: int, size: float | None) -> Event:
+        id, known_at = f"{kind}-{moment(day * DAY_SECONDS):%Y-%m-%d}", day - known_days
+        times = (moment_day * DAY_SECONDS for moment_day in (day, day + days, known_at))
+        return Event(id, kind, *times, size=size)
+
     events = []
     last = end // DAY_SECONDS + 35
     day = start // DAY_SECONDS + int(rng.integers(7, 28))
     while day < last:
         length = int(rng.integers(3, 8))
         size = round(float(rng.uniform(0.7, 1.3)), 2)
-        events.append(_panel_event("promotion", day, length, 40, size))
+        events.append(event("promotion", day, length, 40, size))
         day += int(rng.integers(35, 75))
     events += [
-        _panel_event("billing", day, 2, 90, None)
+        event("billing", day, 2, 90, None)
         for day in range(start // DAY_SECONDS, last)
         if moment(day * DAY_SECONDS).day == 3
     ]
     return tuple(sorted(events, key=lambda event: (event.starts_at, event.event_id)))
-
-
-def _panel_event(kind: str, day: int, length: int, known_days: int, size: float | None) -> Event:
-    return Event(
-        event_id=f"{kind}-{moment(day * DAY_SECONDS):%Y-%m-%d}",
-        kind=kind,
-        starts_at=day * DAY_SECONDS,
-        ends_at=(day + length) * DAY_SECONDS,
-        known_at=(day - known_days) * DAY_SECONDS,
-        size=size,
-    )

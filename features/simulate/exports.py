@@ -294,10 +294,11 @@ def repeated_hour_rows(started_at: Int64) -> int:
     return int(((before > now) | (after < now)).sum())
 
 
-def write_csv(table: pa.Table, path: Path, *, delimiter: str = ",") -> None:
-    """Write CSV with a header, gzipped where the name ends in ``.gz``."""
-    options = pyarrow.csv.WriteOptions(delimiter=delimiter, quoting_style="needed")
-    if path.suffix != ".gz":
+def write_csv(table: pa.Table, path: Path) -> None:
+    """Write CSV with a header; with semicolons and gzipped where the name ends in ``.gz``."""
+    gzipped = path.suffix == ".gz"
+    options = pyarrow.csv.WriteOptions(delimiter=";" if gzipped else ",", quoting_style="needed")
+    if not gzipped:
         pyarrow.csv.write_csv(table, path, write_options=options)
         return
     # No name and no time in the header: the same rows are the same bytes.

@@ -60,13 +60,7 @@ SOURCES: tuple[Source, ...] = (
 
 @dataclass(frozen=True)
 class Written:
-    """A simulated centre on disk.
-
-    Attributes:
-        out: The folder.
-        contacts: How contacts became known.
-        sources: What stands in each source's files, by its name as in ``SOURCES``.
-    """
+    """A simulated centre on disk: its folder, and what stands there, by the name of the source."""
 
     out: Path
     contacts: ContactCounts
@@ -152,28 +146,24 @@ class _Writer:
 
     def _write_month(self, month: Month) -> None:
         rows, label = month.interactions, month.label
-        calls = exports.calls(rows, rng=self.rng)
-        if len(calls):
-            calls = self._with_faults("telephony", calls, exports.call_faults(*month.span))
-            path = self.root / "telephony" / f"calls-{label}.csv.gz"
-            exports.write_csv(calls, path, delimiter=";")
-        tickets = exports.tickets(rows)
-        if len(tickets):
-            tickets = self._with_faults("tickets", tickets, exports.TICKET_FAULTS)
-            exports.write_ndjson(tickets, self.root / "tickets" / f"tickets-{label}.ndjson")
-        orders = exports.orders(month.purchases)
-        if len(orders):
-            orders = self._with_faults("shop", orders, exports.ORDER_FAULTS)
-            exports.write_parquet(orders, self.root / "shop" / f"orders-{label}.parquet")
+        calls = exports.calls(rows, rng=self.rng), exports.call_faults(*month.span)
+        tickets = exports.tickets(rows), exports.TICKET_FAULTS
+        orders = exports.orders(month.purchases), exports.ORDER_FAULTS
+        for source, (clean, faults), name, write_file in (
+            ("telephony", calls, f"calls-{label}.csv.gz", exports.write_csv),
+            ("tickets", tickets, f"tickets-{label}.ndjson", exports.write_ndjson),
+            ("shop", orders, f"orders-{label}.parquet", exports.write_parquet),
+        ):
+            if len(clean):
+                counts = self.counts[source]
+                faulty = exports.plant_faults(
+                    clean, faults, config=self.config, counts=counts, rng=self.rng
+                )
+                write_file(faulty, self.root / source / name)
         voice = rows.filter(pc.equal(rows["channel"], "voice"))
         started_at = exports.epoch_seconds(voice["started_at"])
         self.counts["telephony"].repeated_hour += exports.repeated_hour_rows(started_at)
         self.contacts += month.counts
-
-    def _with_faults(self, source: str, clean: pa.Table, faults: exports.Faults) -> pa.Table:
-        return exports.plant_faults(
-            clean, faults, config=self.config, counts=self.counts[source], rng=self.rng
-        )
 
     def _write_truth(self) -> None:
         history, folder = self.history, self.root / TRUTH

@@ -23,18 +23,11 @@ from features.simulate.arrivals import Arrivals, draw_arrivals
 from features.simulate.centre import SimulationConfig
 from features.simulate.contacts import draw_contacts
 from features.simulate.customers import (
+    CAMPAIGN,
     GENERAL,
+    LAW,
     LEAVING,
-    LEAVING_PER_DAY,
-    LEAVING_SHAPE,
-    MOOD_CAP,
-    MOOD_DECAY,
-    MOOD_WEIGHT,
     ORDERING,
-    ORDERS_PER_DAY,
-    ORDERS_SHAPE,
-    SEGMENT_PACE,
-    TREATMENT_DAYS,
     Attribution,
     Customers,
     Orders,
@@ -49,7 +42,7 @@ from features.simulate.tables import (
     ContactCounts,
     ids,
     interactions_table,
-    outreach_table,
+    repeated,
     times,
     words,
 )
@@ -73,9 +66,7 @@ class Month:
     Attributes:
         label: Such as ``2026-03``.
         span: Its start and end within the history, epoch seconds.
-        interactions: Rows of table ``interactions``.
-        counts: How they became known.
-        purchases: Rows of table ``purchases``.
+        counts: How the interactions became known.
         churn: The truth of as-ofs that became complete, see ``History.months``.
     """
 
@@ -190,7 +181,7 @@ class History:
         customers, horizon = self.customers, self.centre.config.horizon_days
         if day == self.centre.campaign_day:
             self.campaign = self._hold_campaign(day)
-        if day == self.centre.campaign_day + TREATMENT_DAYS:
+        if day == self.centre.campaign_day + CAMPAIGN.days:
             customers.end_treatment()
         due = [self._truth_of(day - horizon, known=True)] if day - horizon in self._pending else []
         if day in self._as_ofs:
@@ -231,17 +222,33 @@ class History:
         treated = rng.random(len(chosen)) < TREAT_SHARE
         effect = customers.effect(chosen)
         untreated = Treatment(np.ones(len(chosen)), np.ones(len(chosen)))
+        named = {
+            "customer_id": ids("C", chosen),
+            "arm": words(("control", "treat"), treated.astype(np.int64)),
+        }
         truth = pa.table(
             {
-                "customer_id": ids("C", chosen),
-                "arm": words(("control", "treat"), treated.astype(np.int64)),
+                **named,
                 "chance_treated": state_chance(customers, chosen, day=day, treatment=effect),
                 "chance_untreated": state_chance(customers, chosen, day=day, treatment=untreated),
             }
         )
         customers.treat(chosen[treated])
-        decided_at = self.centre.config.start + day * DAY_SECONDS
-        outreach = outreach_table(chosen, treated, decided_at=decided_at, treat_share=TREAT_SHARE)
+        n = len(chosen)
+        decided_at = np.full(n, self.centre.config.start + day * DAY_SECONDS)
+        outreach = pa.table(
+            {
+                "outreach_id": ids("D", np.arange(n)),
+                "customer_id": named["customer_id"],
+                "experiment": repeated("winback-1", n),
+                "arm": named["arm"],
+                "action": repeated("call", n),
+                "decided_at": times(decided_at),
+                "treat_share": np.full(n, TREAT_SHARE),
+                "probability": pa.nulls(n, pa.float64()),
+                "available_at": times(decided_at + 60),
+            }
+        )
         return Campaign(outreach, truth)
 
 
@@ -304,7 +311,7 @@ def state_chance(
     for first in range(0, horizon, _STEP_DAYS):
         length = min(_STEP_DAYS, horizon - first)
         lift = customers.centre.order_lift[day + first : day + first + length].mean()
-        hazard = leaving * _mood_factor(mood, first + length / 2)
+        hazard = leaving * LAW.mood_factor(mood, after_days=first + length / 2)
         total = pace * lift + hazard
         stays = np.exp(-total * length)
         lost += waiting * hazard / total * (1 - stays)
@@ -328,7 +335,7 @@ def _posterior(customers: Customers, block: Int64, day: int) -> Float64:
     population, joined = customers.population, customers.exposure_joined[:, block, None]
     now, seen = customers.exposure[:, block, None], customers.exposure_seen[:, block, None]
     paces, leavings = _nodes()
-    pace = paces * np.array(SEGMENT_PACE)[population.segment[block], None]
+    pace = paces * np.array(LAW.segment_pace)[population.segment[block], None]
     by_pace = customers.orders[block, None] * np.log(pace) - pace * (seen - joined)[ORDERING]
     by_hazard = -leavings * (seen - joined)[LEAVING]
     # The greatest weight of each row is one, so that none overflows.
@@ -354,7 +361,7 @@ def _ahead(customers: Customers, block: Int64, day: int, pace: Float64) -> Float
     lift = customers.centre.order_lift[day : day + horizon].mean()
     mood = customers.mood[block]
     middles = np.arange(_STEP_DAYS / 2, horizon, _STEP_DAYS)
-    factor = np.mean([_mood_factor(mood, middle) for middle in middles], axis=0)
+    factor = np.mean([LAW.mood_factor(mood, after_days=middle) for middle in middles], axis=0)
     ordering = pace * lift * customers.treatment.pace[block, None]
     hazard = _nodes()[1] * (factor * customers.treatment.hazard[block])[:, None]
     return no_purchase(ordering[:, :, None], hazard[:, None, :], horizon)
@@ -366,11 +373,6 @@ def _product_of_exponentials(by_pace: Float64, by_hazard: Float64) -> Float64:
     return product
 
 
-def _mood_factor(mood: Float64, days: float) -> Float64:
-    factor: Float64 = np.exp(np.minimum(MOOD_WEIGHT * mood * MOOD_DECAY**days, MOOD_CAP))
-    return factor
-
-
 @lru_cache(maxsize=1)
 def _nodes() -> tuple[Float64, Float64]:
     """Return equally likely paces and equally likely hazards, for the average segment."""
@@ -379,8 +381,8 @@ def _nodes() -> tuple[Float64, Float64]:
     paces, leavings = (
         np.sort(rng.gamma(shape, mean / shape, draws)).reshape(count, -1).mean(axis=1)
         for shape, mean, count in (
-            (ORDERS_SHAPE, ORDERS_PER_DAY, _NODES[0]),
-            (LEAVING_SHAPE, LEAVING_PER_DAY, _NODES[1]),
+            (LAW.orders_shape, LAW.orders_per_day, _NODES[0]),
+            (LAW.leaving_shape, LAW.leaving_per_day, _NODES[1]),
         )
     )
     return paces, leavings

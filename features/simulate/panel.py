@@ -92,13 +92,7 @@ class QueueTruth:
 
 @dataclass(frozen=True)
 class SimulatedPanel:
-    """Histories of simulated queues, their calendar, and the truth.
-
-    Attributes:
-        histories: By queue name.
-        events: Promotions and billing runs, whenever they became known; some lie ahead.
-        truth: By queue name.
-    """
+    """Histories and truth of simulated queues, by name, and their calendar, which reaches ahead."""
 
     histories: Mapping[str, QueueHistory]
     events: tuple[Event, ...]
@@ -123,6 +117,10 @@ class PanelQueue(QueueLaw):
     reactions: dict[str, float]
     handle_seconds: float
     evening_handling: float
+
+    def event_factor(self, event: Event) -> float:
+        """Return what an event multiplies the queue's rate by."""
+        return 1 + self.reactions[event.kind] * (event.size or 1.0)
 
 
 @dataclass(frozen=True)
@@ -221,15 +219,9 @@ def _draw_panel(
         rng = np.random.default_rng([seed, 1 + number])
         law = _draw_queue(number, interval_minutes=interval_minutes, rng=rng)
         starts = _panel_starts(law, end=end, days=days)
-        effects = [_effect_on(law, event) for event in events]
-        truth[law.name] = _panel_truth(law, starts, settings, common, effects, rng)
+        truth[law.name] = _panel_truth(law, starts, settings, common, events, rng)
         histories[law.name] = _panel_history(law, starts, truth[law.name], rng)
     return SimulatedPanel(histories, events, truth)
-
-
-def _effect_on(law: PanelQueue, event: Event) -> Effect:
-    factor = 1 + law.reactions[event.kind] * (event.size or 1.0)
-    return Effect(event.event_id, event.kind, law.name, event.starts_at, event.ends_at, factor)
 
 
 def _draw_panel_days(
@@ -255,7 +247,7 @@ def _panel_truth(
     starts: Int64,
     settings: _PanelSettings,
     common: _PanelDays,
-    effects: list[Effect],
+    events: tuple[Event, ...],
     rng: np.random.Generator,
 ) -> QueueTruth:
     local = local_times(starts, law.queue.time_zone)
@@ -265,10 +257,17 @@ def _panel_truth(
     factor = _panel_day_factors(settings, common, own, days)
     bad, storm, outage = _draw_bad_days(law, settings.bad_share, days, local, rng)
     factor = factor * storm
-    shift_at, shift = _draw_level_shift(settings, starts, rng)
+    jumps, up, place = rng.random(3)
+    size = float(rng.uniform(*(_SHIFT_UP if up < 0.5 else _SHIFT_DOWN)))
+    shift = size if jumps < settings.level_shift_share else 1.0
+    shift_at = int(starts[int(len(starts) * (0.2 + 0.65 * place))])
     profile = law.week * law.per_hour * law.queue.interval_minutes / 60
     expected = planned_rate(law, profile, starts) * is_open(law.queue, starts)
     expected = expected * holiday_factor(law, local.day)
+    effects = [
+        Effect(e.event_id, e.kind, law.name, e.starts_at, e.ends_at, law.event_factor(e))
+        for e in events
+    ]
     expected = expected * apply_effects(np.ones(len(starts)), effects, starts)
     expected = expected * np.where(starts >= shift_at, shift, 1.0)
     return QueueTruth(
@@ -314,16 +313,6 @@ def _draw_bad_days(
     hour, at = local.minute_of_day / 60, local.day - days[0]
     down = (bad & ~stormy)[at] & (hour >= begins[at]) & (hour < (begins + length)[at])
     return bad, storm, np.where(down, _OUTAGE_FACTOR, 1.0)
-
-
-def _draw_level_shift(
-    settings: _PanelSettings, starts: Int64, rng: np.random.Generator
-) -> tuple[int, float]:
-    """Return when the level jumps and by which factor; a factor of 1: it does not."""
-    jumps, up, place = rng.random(3)
-    size = rng.uniform(*(_SHIFT_UP if up < 0.5 else _SHIFT_DOWN))
-    at = int(starts[int(len(starts) * (0.2 + 0.65 * place))])
-    return at, float(size) if jumps < settings.level_shift_share else 1.0
 
 
 def _panel_history(

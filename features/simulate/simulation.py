@@ -9,10 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from features.calendar import DAY_SECONDS, moment
-from features.simulate import centre as laws
-from features.simulate import customers
 from features.simulate.arrivals import Arrivals
-from features.simulate.centre import SimulationConfig
+from features.simulate.centre import (
+    DAY_AFTER_HOLIDAY_FACTOR,
+    HOLIDAY_FACTOR,
+    REASONS,
+    YEARLY_GROWTH,
+    SimulationConfig,
+)
+from features.simulate.customers import CAMPAIGN, LAW
 from features.simulate.events import ORDER_LIFT, Centre
 from features.simulate.history import History
 from features.simulate.tables import calendar_table, customers_table, ids, queues_table, times
@@ -138,9 +143,7 @@ def law_facts(centre: Centre, *, seed: int) -> dict[str, Any]:
                 "queue": law.name,
                 "opens_at": _iso(first),
                 "anonymous_per_hour": law.anonymous_per_hour,
-                "contacts_per_customer_day": dict(
-                    zip(laws.REASONS, law.linked_per_day, strict=True)
-                ),
+                "contacts_per_customer_day": dict(zip(REASONS, law.linked_per_day, strict=True)),
                 "handle_median_seconds": law.handle_median_seconds,
                 "handle_sigma": law.handle_sigma,
                 "wait_mean_seconds": law.wait_mean_seconds,
@@ -157,38 +160,15 @@ def law_facts(centre: Centre, *, seed: int) -> dict[str, Any]:
             for effect in centre.effects
         ],
         "rates": {
-            "holiday_factor": laws.HOLIDAY_FACTOR,
-            "day_after_holiday_factor": laws.DAY_AFTER_HOLIDAY_FACTOR,
-            "yearly_growth": laws.YEARLY_GROWTH,
+            "holiday_factor": HOLIDAY_FACTOR,
+            "day_after_holiday_factor": DAY_AFTER_HOLIDAY_FACTOR,
+            "yearly_growth": YEARLY_GROWTH,
             "order_lift_of_promotions": ORDER_LIFT,
         },
-        "customers": {
-            name: getattr(customers, name.upper())
-            for name in (
-                "orders_shape",
-                "orders_per_day",
-                "leaving_shape",
-                "leaving_per_day",
-                "appetite_shape",
-                "segments",
-                "segment_pace",
-                "mood_half_life_days",
-                "mood_weight",
-                "mood_cap",
-                "late_shipment_share",
-                "late_noticed_days",
-                "late_mood",
-                "order_heat_days",
-                "repeat_heat_days",
-            )
-        },
+        "customers": asdict(LAW),
         "campaign": {
             "decided_at": _iso(config.start + centre.campaign_day * DAY_SECONDS),
-            "days": customers.TREATMENT_DAYS,
-            "wounded_from_mood": customers.WOUNDED_MOOD,
-            "wounded_hazard_factor": customers.WOUNDED_HAZARD,
-            "wounded_pace_factor": customers.WOUNDED_PACE,
-            "annoyed_pace_factor": customers.ANNOYED_PACE,
+            **asdict(CAMPAIGN),
         },
     }
 

@@ -18,11 +18,15 @@ import pyarrow.compute as pc
 from features.calendar import DAY_SECONDS, Bool, Float64, Int64, opening_text
 from features.contracts import TABLES
 from features.simulate.contacts import Contacts, Int8
-from features.simulate.customers import REGIONS, SEGMENTS, Attribution, Population
+from features.simulate.customers import LAW, REGIONS, Attribution, Population
 from features.simulate.events import Centre
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 ORDER_TOPIC, REPEAT_TOPIC = "delivery", "complaint"
+OUTCOMES = ("answered", "abandoned", "transferred", "resolved", "open")
+_KNOWN_LATER = ("wait_seconds", "handle_seconds", "transfers", "resolved", "csat", "nps",
+                "sentiment", "agent_id")  # fmt: skip
+"""What is not known of a mail that came but was not handled yet."""
 _AGENTS_PER_QUEUE = 24
 _ORDER, _REPEAT = 1, 2
 
@@ -74,7 +78,7 @@ def customers_table(population: Population) -> pa.Table:
         {
             "customer_id": ids("C", np.arange(n)),
             "joined_at": times(population.joined_at),
-            "segment": words(SEGMENTS, population.segment),
+            "segment": words(LAW.segments, population.segment),
             "region": words(REGIONS, population.region),
             "attributes": words(
                 ('{"newsletter": false}', '{"newsletter": true}'),
@@ -113,27 +117,6 @@ def calendar_table(centre: Centre) -> pa.Table:
             "size": pa.array([e.size for e in events], pa.float64()),
             "known_at": known,
             "available_at": known,
-        }
-    )
-
-
-def outreach_table(
-    customer: Int64, treated: Bool, *, decided_at: int, treat_share: float
-) -> pa.Table:
-    """Return rows of table ``outreach``: one decision, in epoch seconds, a customer's index."""
-    n = len(customer)
-    at = np.full(n, decided_at, dtype=np.int64)
-    return pa.table(
-        {
-            "outreach_id": ids("D", np.arange(n)),
-            "customer_id": ids("C", customer),
-            "experiment": repeated("winback-1", n),
-            "arm": words(("control", "treat"), treated.astype(np.int64)),
-            "action": repeated("call", n),
-            "decided_at": times(at),
-            "treat_share": np.full(n, treat_share),
-            "probability": pa.nulls(n, pa.float64()),
-            "available_at": times(at + 60),
         }
     )
 
@@ -195,11 +178,13 @@ def interactions_table(
     corrected_at = at_end + rng.integers(DAY_SECONDS, 3 * DAY_SECONDS, n)
     more_seconds = rng.integers(30, 600, n)
     again = corrected & known & (corrected_at <= config.end)
-    versions = [
-        _while_open(_rows_known_at(complete, mail & known, at_start)),
-        _rows_known_at(complete, known & (at_end <= config.end), at_end),
-        _with_more_work(_rows_known_at(complete, again, corrected_at), more_seconds[again]),
-    ]
+    opened = without_values(_rows_known_at(complete, mail & known, at_start), _KNOWN_LATER)
+    opened = with_columns(opened, {"outcome": repeated("open", len(opened))})
+    closed = _rows_known_at(complete, known & (at_end <= config.end), at_end)
+    # A correction adds after-work that was booked later.
+    longer = _rows_known_at(complete, again, corrected_at)
+    seconds = pc.add(longer["handle_seconds"], pa.array(more_seconds[again].astype(np.float64)))
+    versions = [opened, closed, with_columns(longer, {"handle_seconds": seconds})]
     counts = ContactCounts(
         late=int((late & known).sum()),
         corrected=int(again.sum()),
@@ -223,7 +208,11 @@ def _complete_interactions(
     n, gone, laws = len(contacts), contacts.abandoned, centre.laws
     stranger = attribution.customer < 0
     csat, nps, sentiment = _draw_opinions(contacts, rng)
-    unasked = gone | (rng.random(n) >= _chance_of_answer(contacts, rng))
+    # The angry answer a survey most often, the delighted next.
+    place, delighted = rng.random(n), (contacts.badness == 0) & (rng.random(n) < 0.2)
+    unasked = gone | (place >= 0.03 + 0.12 * (contacts.badness >= 0.5) + 0.06 * delighted)
+    outcome = np.where(voice, 0, np.where(contacts.resolved, 3, 4))
+    outcome = np.where(gone, 1, np.where(contacts.transferred, 2, outcome))
     about_order = ~stranger & (attribution.reason == _ORDER) & (attribution.order >= 0)
     agent = rng.integers(0, _AGENTS_PER_QUEUE, n) + _AGENTS_PER_QUEUE * contacts.queue
     agents = [f"A{k:04d}" for k in range(_AGENTS_PER_QUEUE * len(laws))]
@@ -237,7 +226,7 @@ def _complete_interactions(
             "started_at": times(contacts.started_at),
             "wait_seconds": pa.array(contacts.wait_seconds),
             "handle_seconds": pa.array(contacts.handle_seconds, mask=gone),
-            "outcome": _outcomes(contacts, voice),
+            "outcome": words(OUTCOMES, outcome),
             "transfers": pa.array(contacts.transferred.astype(np.int64), mask=gone),
             "resolved": pa.array(contacts.resolved, mask=gone),
             "csat": pa.array(csat, mask=unasked | ~voice),
@@ -247,13 +236,6 @@ def _complete_interactions(
             "order_id": ids("O", attribution.order, missing=~about_order | hidden),
         }
     )
-
-
-def _outcomes(contacts: Contacts, voice: Bool) -> pa.Array:
-    outcome = np.where(voice, 0, np.where(contacts.resolved, 3, 4))
-    outcome = np.where(contacts.transferred, 2, outcome)
-    outcome = np.where(contacts.abandoned, 1, outcome)
-    return words(("answered", "abandoned", "transferred", "resolved", "open"), outcome)
 
 
 def _draw_topics(
@@ -269,13 +251,6 @@ def _draw_topics(
     return words([*vocabulary, ORDER_TOPIC, REPEAT_TOPIC], topic)
 
 
-def _chance_of_answer(contacts: Contacts, rng: np.random.Generator) -> Float64:
-    """Return the chance of answering a survey: the angry answer most, the delighted next."""
-    delighted = (contacts.badness == 0) & (rng.random(len(contacts)) < 0.2)
-    chance: Float64 = 0.03 + 0.12 * (contacts.badness >= 0.5) + 0.06 * delighted
-    return chance
-
-
 def _draw_opinions(contacts: Contacts, rng: np.random.Generator) -> tuple[Int64, Int64, Float64]:
     n, bad = len(contacts), contacts.badness
     csat = np.rint(4.7 - 2.4 * bad + 0.8 * rng.standard_normal(n)).clip(1, 5).astype(np.int64)
@@ -288,16 +263,3 @@ def _draw_opinions(contacts: Contacts, rng: np.random.Generator) -> tuple[Int64,
 def _rows_known_at(complete: pa.Table, chosen: Bool, available_at: Int64) -> pa.Table:
     rows = np.flatnonzero(chosen)
     return complete.take(pa.array(rows)).append_column("available_at", times(available_at[rows]))
-
-
-def _while_open(table: pa.Table) -> pa.Table:
-    """Return the first version of mail: it came, and nothing else is known yet."""
-    later = ("wait_seconds", "handle_seconds", "transfers", "resolved", "csat", "nps",
-             "sentiment", "agent_id")  # fmt: skip
-    return with_columns(without_values(table, later), {"outcome": repeated("open", len(table))})
-
-
-def _with_more_work(table: pa.Table, more_seconds: Int64) -> pa.Table:
-    """Return the corrected version of calls: after-work that was booked later."""
-    longer = pc.add(table["handle_seconds"], pa.array(more_seconds.astype(np.float64)))
-    return with_columns(table, {"handle_seconds": longer})
