@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from features.calendar import ALWAYS, DAY_MINUTES, DAY_SECONDS, Bool, Float64, Queue, Spans, epoch
+from features.calendar import DAY_MINUTES, DAY_SECONDS, Bool, Float64, Queue, epoch, parse_opening
 from features.errors import ConfigError
 
 REASONS = ("general", "order", "repeat")
@@ -16,10 +19,6 @@ REASONS = ("general", "order", "repeat")
 YEARLY_GROWTH = 0.04
 HOLIDAY_FACTOR = 0.65
 DAY_AFTER_HOLIDAY_FACTOR = 1.15
-
-_WEEKDAYS: tuple[Spans, ...] = (*(((540, 1020),),) * 5, (), ())
-_WEEKDAYS_AND_SATURDAY: tuple[Spans, ...] = (*(((480, 1200),),) * 5, ((540, 960),), ())
-_LATE_DAYS: tuple[Spans, ...] = (((480, 1440),),) * 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +71,13 @@ class SimulationConfig:
             ("day_factor_sd", 0, 1),
             ("day_factor_shared", 0, 1),
             ("day_factor_memory", 0, 0.99),
-            ("unlinked_share", 0, 0.5),
-            ("late_share", 0, 0.5),
-            ("correction_share", 0, 0.5),
-            ("duplicate_share", 0, 0.5),
-            ("bad_share", 0, 0.5),
             ("horizon_days", 1, 365),
             ("active_days", 1, 730),
             ("ahead_days", 0, 365),
         ):
             check_setting(name, getattr(self, name), low, high)
+        for name in ("unlinked", "late", "correction", "duplicate", "bad"):
+            check_setting(f"{name}_share", getattr(self, f"{name}_share"), 0, 0.5)
 
     @property
     def end(self) -> int:
@@ -132,6 +128,8 @@ class QueueLaw:
 class CentreQueue(QueueLaw):
     """A queue of the centre, with what becomes of its contacts.
 
+    Patience is exponential, of the mean that the queue states; without one, nobody gives up.
+
     Attributes:
         source: The system that exports its contacts.
         anonymous_per_hour: Contacts an open hour from people who are no customers.
@@ -161,11 +159,6 @@ class CentreQueue(QueueLaw):
     starts_at_share: float = 0.0
 
     @property
-    def patience_seconds(self) -> float | None:
-        """Mean of the exponential patience; None where nobody gives up."""
-        return self.queue.patience_seconds
-
-    @property
     def week(self) -> Float64:
         """Profile by weekday and local hour, float64[7, 24], of mean one over the open week."""
         hour = np.arange(24) + 0.5
@@ -191,152 +184,14 @@ def week_profile(queue: Queue, weekdays: Float64, day: Float64) -> Float64:
     return np.where(opened, week / week[opened].mean(), 0.0)
 
 
-SALES = CentreQueue(
-    queue=Queue(
-        queue="sales",
-        name="Sales line",
-        channel="voice",
-        time_zone="Europe/Berlin",
-        opening=_WEEKDAYS_AND_SATURDAY,
-        country="DE-BE",
-        open_on_holidays=False,
-        goal_seconds=20.0,
-        goal_share=0.8,
-        default_aht_seconds=330.0,
-        patience_seconds=150.0,
-    ),
-    source="telephony",
-    anonymous_per_hour=6.0,
-    linked_per_day=(0.0040, 0.010, 0.02),
-    weekdays=(1.20, 1.08, 1.0, 0.97, 0.92, 0.75, 0.0),
-    night=0.45,
-    season=0.10,
-    peak_day=340,
-    handle_median_seconds=300.0,
-    handle_sigma=0.6,
-    wait_mean_seconds=45.0,
-    resolved_share=0.86,
-    transferred_share=0.08,
-    topics=("advice", "offer", "new order"),
-)
-
-SUPPORT = CentreQueue(
-    queue=Queue(
-        queue="support",
-        name="Support line, day and night",
-        channel="voice",
-        time_zone="Europe/Berlin",
-        opening=ALWAYS,
-        country="DE-BE",
-        open_on_holidays=True,
-        goal_seconds=30.0,
-        goal_share=0.8,
-        default_aht_seconds=480.0,
-        patience_seconds=240.0,
-    ),
-    source="telephony",
-    anonymous_per_hour=5.0,
-    linked_per_day=(0.0030, 0.012, 0.09),
-    weekdays=(1.18, 1.08, 1.02, 1.0, 1.0, 0.9, 0.82),
-    night=0.22,
-    season=0.08,
-    peak_day=15,
-    handle_median_seconds=420.0,
-    handle_sigma=0.7,
-    wait_mean_seconds=70.0,
-    resolved_share=0.74,
-    transferred_share=0.12,
-    topics=("account", "defect", "instructions", "password"),
-)
-
-BILLING = CentreQueue(
-    queue=Queue(
-        queue="billing",
-        name="Billing line, New York",
-        channel="voice",
-        time_zone="America/New_York",
-        opening=_WEEKDAYS,
-        country="US",
-        open_on_holidays=False,
-        goal_seconds=60.0,
-        goal_share=0.75,
-        default_aht_seconds=390.0,
-        patience_seconds=200.0,
-    ),
-    source="telephony",
-    anonymous_per_hour=5.0,
-    linked_per_day=(0.0015, 0.004, 0.02),
-    weekdays=(1.25, 1.05, 0.97, 0.92, 0.81, 0.0, 0.0),
-    night=0.6,
-    season=0.06,
-    peak_day=30,
-    handle_median_seconds=350.0,
-    handle_sigma=0.55,
-    wait_mean_seconds=60.0,
-    resolved_share=0.82,
-    transferred_share=0.06,
-    topics=("invoice", "payment"),
-)
-
-CHAT = CentreQueue(
-    queue=Queue(
-        queue="chat",
-        name="Web chat",
-        channel="chat",
-        time_zone="America/New_York",
-        opening=_LATE_DAYS,
-        country="US",
-        open_on_holidays=True,
-        goal_seconds=45.0,
-        goal_share=0.8,
-        default_aht_seconds=660.0,
-        patience_seconds=100.0,
-        concurrency=3,
-    ),
-    source="tickets",
-    anonymous_per_hour=5.0,
-    linked_per_day=(0.0020, 0.014, 0.05),
-    weekdays=(1.12, 1.05, 1.0, 1.0, 0.98, 0.92, 0.93),
-    night=0.4,
-    season=0.05,
-    peak_day=345,
-    handle_median_seconds=600.0,
-    handle_sigma=0.6,
-    wait_mean_seconds=35.0,
-    resolved_share=0.76,
-    transferred_share=0.05,
-    topics=("account", "product", "advice"),
-    starts_at_share=0.5,
-)
-
-EMAIL = CentreQueue(
-    queue=Queue(
-        queue="email",
-        name="E-mail",
-        channel="email",
-        time_zone="America/New_York",
-        opening=ALWAYS,
-        country="US",
-        open_on_holidays=True,
-        goal_seconds=28_800.0,
-        goal_share=0.9,
-        default_aht_seconds=420.0,
-        concurrency=1,
-    ),
-    source="tickets",
-    anonymous_per_hour=4.5,
-    linked_per_day=(0.0020, 0.012, 0.05),
-    weekdays=(1.2, 1.12, 1.05, 1.02, 0.98, 0.82, 0.81),
-    night=0.25,
-    season=0.07,
-    peak_day=10,
-    handle_median_seconds=360.0,
-    handle_sigma=0.8,
-    wait_mean_seconds=9_000.0,
-    resolved_share=0.72,
-    transferred_share=0.04,
-    topics=("invoice", "product", "account", "praise"),
-)
-
-CENTRE_QUEUES: tuple[CentreQueue, ...] = (SALES, SUPPORT, BILLING, CHAT, EMAIL)
-"""The queues of the centre, in the order of every array with a queue axis."""
+@lru_cache(maxsize=1)
+def centre_queues() -> tuple[CentreQueue, ...]:
+    """Read the queues of the centre, in the order of every array with a queue axis."""
+    text = (Path(__file__).parent / "centre.toml").read_text(encoding="utf-8")
+    laws = []
+    for law in tomllib.loads(text)["law"]:
+        stated = law.pop("queue")
+        opening = tuple(parse_opening(day) for day in stated.pop("opening"))
+        fields = {name: tuple(x) if isinstance(x, list) else x for name, x in law.items()}
+        laws.append(CentreQueue(queue=Queue(**stated, opening=opening), **fields))
+    return tuple(laws)

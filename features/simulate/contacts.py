@@ -13,13 +13,6 @@ from features.simulate.events import Centre
 
 Int8 = npt.NDArray[np.int8]
 
-BADNESS_ABANDONED = 0.6
-BADNESS_UNRESOLVED = 0.5
-BADNESS_TRANSFERRED = 0.2
-BADNESS_LONG_WAIT = 0.3
-LONG_WAIT = 3.0
-"""A wait is long that exceeds so many times the queue's mean wait."""
-
 
 @dataclass(frozen=True)
 class Contacts:
@@ -72,13 +65,8 @@ def draw_contacts(
     medians = _by_queue(centre, "handle_median_seconds")[queue]
     sigmas = _by_queue(centre, "handle_sigma")[queue]
     handle = np.rint(medians * np.exp(sigmas * rng.standard_normal(n))).clip(5, 14_400)
-    long = wait > LONG_WAIT * _by_queue(centre, "wait_mean_seconds")[queue]
-    badness = (
-        BADNESS_ABANDONED * abandoned
-        + BADNESS_UNRESOLVED * (handled & ~resolved)
-        + BADNESS_TRANSFERRED * transferred
-        + BADNESS_LONG_WAIT * long
-    )
+    long = wait > 3.0 * _by_queue(centre, "wait_mean_seconds")[queue]
+    badness = 0.6 * abandoned + 0.5 * (handled & ~resolved) + 0.2 * transferred + 0.3 * long
     return Contacts(
         queue=queue,
         started_at=centre.hours[hour] + second,
@@ -97,7 +85,7 @@ def _draw_waits(
     mean = _by_queue(centre, "wait_mean_seconds")[queue] * load**2
     waits_at_all = rng.random(len(queue)) < np.clip(0.35 * load**3, 0.05, 0.95)
     wait = np.where(waits_at_all, rng.exponential(mean), rng.uniform(0, 8, len(queue)))
-    patience_mean = np.array([law.patience_seconds or np.inf for law in centre.laws])[queue]
+    patience_mean = np.array([law.queue.patience_seconds or np.inf for law in centre.laws])[queue]
     # Mail is not held in a line: everyone waits, and nobody gives up.
     mail = np.isinf(patience_mean)
     wait = np.where(mail, mean * rng.lognormal(-0.3, 0.8, len(queue)), wait)

@@ -243,14 +243,12 @@ class Customers:
 
     def hazard(self) -> Float64:
         """Return each customer's hazard of leaving, as if still with us, per day, float64[n]."""
-        return self.population.leaving_per_day * self._hazard_multiplier()
-
-    def _hazard_multiplier(self) -> Float64:
-        return LAW.mood_factor(self.mood) * self.treatment.hazard
+        multiplier = LAW.mood_factor(self.mood) * self.treatment.hazard
+        return self.population.leaving_per_day * multiplier
 
     def leave(self, day: int, rng: np.random.Generator) -> None:
         """Let customers leave; they do not say so."""
-        multiplier = self._hazard_multiplier()
+        multiplier = LAW.mood_factor(self.mood) * self.treatment.hazard
         rates = self.population.leaving_per_day * multiplier * self.here
         gone = _draw_customers(np.cumsum(rates), 1.0, rng)
         self.exposure[LEAVING] += multiplier

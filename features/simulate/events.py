@@ -19,7 +19,7 @@ from features.calendar import (
     local_times,
     moment,
 )
-from features.simulate.centre import CENTRE_QUEUES, CentreQueue, SimulationConfig
+from features.simulate.centre import CentreQueue, SimulationConfig, centre_queues
 
 ORDER_LIFT = 1.6
 """Orders on a promotion's days relative to others."""
@@ -105,11 +105,12 @@ class Centre:
 
 def draw_centre(config: SimulationConfig, *, rng: np.random.Generator) -> Centre:
     """Draw a centre's calendar and shocks: the dates of promotions, launch and outage."""
+    laws = centre_queues()
     history_hours = config.days * 24
     hours = config.start + _HOUR * np.arange(history_hours + config.ahead_days * 24, dtype=np.int64)
     opens_at = tuple(
         _midnight_after(config, law.starts_at_share) if law.starts_at_share else config.start
-        for law in CENTRE_QUEUES
+        for law in laws
     )
     drawn = [
         *_promotions(config, rng),
@@ -122,14 +123,14 @@ def draw_centre(config: SimulationConfig, *, rng: np.random.Generator) -> Centre
     level_shift = Effect(None, "level_shift", "email", shift_at, None, 1.35)
     return Centre(
         config=config,
-        laws=CENTRE_QUEUES,
+        laws=laws,
         opens_at=opens_at,
         hours=hours,
         history_hours=history_hours,
         is_open=np.stack(
             [
                 is_open(law.queue, hours) & (hours >= first)
-                for law, first in zip(CENTRE_QUEUES, opens_at, strict=True)
+                for law, first in zip(laws, opens_at, strict=True)
             ]
         ),
         events=tuple(events),
@@ -230,9 +231,10 @@ def draw_panel_events(start: int, end: int, *, rng: np.random.Generator) -> tupl
     """
 
     def event(kind: str, day: int, days: int, known_days: int, size: float | None) -> Event:
-        id, known_at = f"{kind}-{moment(day * DAY_SECONDS):%Y-%m-%d}", day - known_days
-        times = (moment_day * DAY_SECONDS for moment_day in (day, day + days, known_at))
-        return Event(id, kind, *times, size=size)
+        starts_at = day * DAY_SECONDS
+        ends_at, known_at = starts_at + days * DAY_SECONDS, starts_at - known_days * DAY_SECONDS
+        id = f"{kind}-{moment(starts_at):%Y-%m-%d}"
+        return Event(id, kind, starts_at, ends_at, known_at, size=size)
 
     events = []
     last = end // DAY_SECONDS + 35

@@ -147,7 +147,7 @@ def law_facts(centre: Centre, *, seed: int) -> dict[str, Any]:
                 "handle_median_seconds": law.handle_median_seconds,
                 "handle_sigma": law.handle_sigma,
                 "wait_mean_seconds": law.wait_mean_seconds,
-                "patience_mean_seconds": law.patience_seconds,
+                "patience_mean_seconds": law.queue.patience_seconds,
                 "resolved_share": law.resolved_share,
                 "transferred_share": law.transferred_share,
             }

@@ -154,7 +154,7 @@ def interactions_table(
     Contacts are numbered from ``first_number`` on.
     """
     config, n = centre.config, len(contacts)
-    mail = np.array([law.patience_seconds is None for law in centre.laws])[contacts.queue]
+    mail = np.array([law.queue.patience_seconds is None for law in centre.laws])[contacts.queue]
     voice = np.array([law.source == "telephony" for law in centre.laws])[contacts.queue]
     hidden = rng.random(n) < config.unlinked_share + 0.3 * contacts.abandoned
     complete = _complete_interactions(
