@@ -5,9 +5,9 @@ its systems would have exported, with mappings, and the truth beside them. ``sim
 the volume histories of many queues at once, without customers, tables or files.
 """
 
+from features.simulate.arrivals import QueueTruth, SimulatedPanel, simulate_panel
 from features.simulate.centre import SimulationConfig
 from features.simulate.files import SOURCES, Source, Written, write
-from features.simulate.panel import QueueTruth, SimulatedPanel, simulate_panel
 from features.simulate.simulation import Simulation, Truth, simulate
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a simulated centre is: its size and span, and the laws of its queues."""
+"""What a simulated centre is: its size and span, and the laws of its queues and a panel's."""
 
 from __future__ import annotations
 
@@ -7,11 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from features.calendar import DAY_MINUTES, DAY_SECONDS, Bool, Float64, Queue, epoch, parse_opening
+from features.calendar import (
+    ALWAYS,
+    DAY_MINUTES,
+    DAY_SECONDS,
+    Bool,
+    Event,
+    Float64,
+    Queue,
+    Spans,
+    epoch,
+    parse_opening,
+)
 from features.errors import ConfigError
 
 REASONS = ("general", "order", "repeat")
@@ -125,6 +136,30 @@ class QueueLaw:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PanelQueue(QueueLaw):
+    """A queue of a panel, whose contacts are only counted.
+
+    Attributes:
+        per_hour: Mean contacts an open hour at the start of the history.
+        week: Profile by weekday and interval of the day, float64[7, intervals a day], of mean
+            one over the open week; 0 where closed.
+        reactions: Excess that an event of size one brings, relative, by kind of event.
+        handle_seconds: Mean handle time at noon.
+        evening_handling: How much longer contacts take at midnight than at noon, relative.
+    """
+
+    per_hour: float
+    week: Float64
+    reactions: dict[str, float]
+    handle_seconds: float
+    evening_handling: float
+
+    def event_factor(self, event: Event) -> float:
+        """Return what an event multiplies the queue's rate by."""
+        return 1 + self.reactions[event.kind] * (event.size or 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CentreQueue(QueueLaw):
     """A queue of the centre, with what becomes of its contacts.
 
@@ -164,7 +199,7 @@ class CentreQueue(QueueLaw):
         hour = np.arange(24) + 0.5
         bump = np.exp(-(((hour - 10.5) / 2.6) ** 2)) + 0.85 * np.exp(-(((hour - 15.8) / 3.4) ** 2))
         day = self.night + (1 - self.night) * bump / bump.max()
-        return week_profile(self.queue, np.array(self.weekdays), day)
+        return _week_profile(self.queue, np.array(self.weekdays), day)
 
 
 def open_cells(queue: Queue) -> Bool:
@@ -177,8 +212,7 @@ def open_cells(queue: Queue) -> Bool:
     return opened
 
 
-def week_profile(queue: Queue, weekdays: Float64, day: Float64) -> Float64:
-    """Return the product of both profiles, of mean one over the open week, 0 where closed."""
+def _week_profile(queue: Queue, weekdays: Float64, day: Float64) -> Float64:
     opened = open_cells(queue)
     week = np.outer(weekdays, day)
     return np.where(opened, week / week[opened].mean(), 0.0)
@@ -192,6 +226,80 @@ def centre_queues() -> tuple[CentreQueue, ...]:
     for law in tomllib.loads(text)["law"]:
         stated = law.pop("queue")
         opening = tuple(parse_opening(day) for day in stated.pop("opening"))
-        fields = {name: tuple(x) if isinstance(x, list) else x for name, x in law.items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in law.items()
+        }
         laws.append(CentreQueue(queue=Queue(**stated, opening=opening), **fields))
     return tuple(laws)
+
+
+_LEAST_PER_HOUR, _MOST_PER_HOUR = 0.05, 400.0
+_GOLDEN = (5**0.5 - 1) / 2
+_PLACES = (
+    ("Europe/Berlin", "DE"),
+    ("America/New_York", "US"),
+    ("Asia/Shanghai", "CN"),
+    ("UTC", None),
+    ("Australia/Sydney", "AU-NSW"),
+    ("Asia/Kolkata", "IN"),
+    ("Europe/London", "GB-ENG"),
+)
+_WEEKDAYS: tuple[Spans, ...] = (*(((480, 1080),),) * 5, (), ())
+_SATURDAYS: tuple[Spans, ...] = (*(((480, 1200),),) * 5, ((540, 960),), ())
+_EVENINGS: tuple[Spans, ...] = (((960, 1440),),) * 7
+_OPENINGS = (ALWAYS, _WEEKDAYS, _EVENINGS, _SATURDAYS, ALWAYS)
+_CHANNELS = ("voice", "voice", "chat", "email")
+
+
+def draw_panel_queue(number: int, *, interval_minutes: int, rng: np.random.Generator) -> PanelQueue:
+    """Draw the laws of one queue of a panel.
+
+    Scales spread evenly (on a log scale) over 0.05 to 400 contacts an hour, and places, openings
+    and channels take turns by ``number``, so that the first few queues already differ.
+    """
+    time_zone, country = _PLACES[number % len(_PLACES)]
+    opening = _OPENINGS[number % len(_OPENINGS)]
+    channel = _CHANNELS[number % len(_CHANNELS)]
+    handle_seconds = float(np.exp(rng.normal(np.log(320), 0.35)))
+    queue = Queue(
+        queue=f"{channel}-{number:03d}",
+        channel=channel,
+        time_zone=time_zone,
+        opening=opening,
+        opening_source="stated",
+        country=country,
+        open_on_holidays=opening is ALWAYS or opening is _EVENINGS,
+        interval_minutes=interval_minutes,
+        default_aht_seconds=round(handle_seconds),
+    )
+    scale = (0.5 + number * _GOLDEN) % 1
+    return PanelQueue(
+        queue=queue,
+        per_hour=float(_LEAST_PER_HOUR * (_MOST_PER_HOUR / _LEAST_PER_HOUR) ** scale),
+        week=_draw_week(queue, rng),
+        season=float(rng.uniform(0.03, 0.2)),
+        peak_day=int(rng.integers(0, 365)),
+        growth=float(np.clip(rng.normal(0.04, 0.1), -0.2, 0.3)),
+        holiday=float(rng.uniform(0.5, 0.85)),
+        after_holiday=float(rng.uniform(1.05, 1.25)),
+        reactions={
+            "promotion": float(rng.uniform(0.15, 0.5)) if number % 3 else 0.0,
+            "billing": float(rng.uniform(0.2, 0.5)) if number % 2 else 0.0,
+        },
+        handle_seconds=handle_seconds,
+        evening_handling=float(rng.uniform(0.0, 0.3)),
+    )
+
+
+def _draw_week(queue: Queue, rng: np.random.Generator) -> Float64:
+    """Draw the profile of a queue's open week: two bumps a day, and a level for each weekday."""
+    opened = open_cells(queue)
+    hour = (np.arange(opened.shape[1]) + 0.5) * queue.interval_minutes / 60
+    first, last = hour[opened.any(axis=0)][[0, -1]]
+    width = (last - first) / 8 + 1
+    peaks = [first + (last - first) * rng.uniform(*span) for span in ((0.3, 0.5), (0.6, 0.85))]
+    bumps = np.exp(-((np.subtract.outer(hour, peaks) / width) ** 2)).sum(axis=1)
+    quiet = rng.uniform(0.1, 0.4)
+    day = quiet + (1 - quiet) * bumps / bumps.max()
+    weekdays = np.array([1.18, 1.06, 1.0, 0.98, 0.96, 0.8, 0.72]) * rng.uniform(0.93, 1.07, 7)
+    return _week_profile(queue, weekdays, day)
