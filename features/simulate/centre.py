@@ -1,4 +1,4 @@
-"""What a simulated centre is: its size and span, and the laws of its queues and a panel's."""
+"""What a simulated centre is: its size and span, and the laws of its queues, or of a panel's."""
 
 from __future__ import annotations
 

@@ -69,8 +69,9 @@ class CustomerLaw:
 class CampaignLaw:
     """What the campaign's action does while it lasts.
 
-    It helps customers in the mood ``wounded_from_mood`` or worse, puts off the content who did
-    not ask for news, and has no effect on others.
+    It changes the hazard of leaving and the pace of ordering of customers in the mood
+    ``wounded_from_mood`` or worse. Content customers who do not read the newsletter order less;
+    others do not react.
     """
 
     days: int = 90

@@ -112,13 +112,13 @@ def draw_centre(config: SimulationConfig, *, rng: np.random.Generator) -> Centre
         _midnight_after(config, law.starts_at_share) if law.starts_at_share else config.start
         for law in laws
     )
-    drawn = [
+    happenings = [
         *_promotions(config, rng),
         *_billing_days(config),
         _launch(config, rng),
         _outage(config, rng),
     ]
-    events = sorted((event for event, _ in drawn), key=lambda e: (e.starts_at, e.event_id))
+    events = sorted((event for event, _ in happenings), key=lambda e: (e.starts_at, e.event_id))
     shift_at = _midnight_after(config, 0.65)
     level_shift = Effect(None, "level_shift", "email", shift_at, None, 1.35)
     return Centre(
@@ -134,7 +134,7 @@ def draw_centre(config: SimulationConfig, *, rng: np.random.Generator) -> Centre
             ]
         ),
         events=tuple(events),
-        effects=(*(effect for _, effects in drawn for effect in effects), level_shift),
+        effects=(*(effect for _, effects in happenings for effect in effects), level_shift),
         order_lift=_order_lift(config, events),
     )
 
