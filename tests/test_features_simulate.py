@@ -18,8 +18,8 @@ from sklearn.metrics import roc_auc_score
 from features.contracts import CHANNELS, OUTCOMES, TABLES
 from features.errors import ConfigError
 from features.simulate import Simulation, SimulationConfig, simulate
-from features.simulate.churn import no_purchase
-from features.simulate.interactions import ORDER_TOPIC, REPEAT_TOPIC
+from features.simulate.history import no_purchase
+from features.simulate.tables import ORDER_TOPIC, REPEAT_TOPIC
 
 UNTIL = datetime(2026, 4, 15, tzinfo=UTC)
 SMALL = SimulationConfig(until=UNTIL, customers=300, days=90)

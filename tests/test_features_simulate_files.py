@@ -25,7 +25,7 @@ from features.lake import Lake
 from features.mapping import load_mapping
 from features.simulate import SOURCES, SimulationConfig, Source, Written, simulate, write
 from features.simulate.command import simulate as command
-from features.simulate.dirt import repeated_hour_rows
+from features.simulate.exports import repeated_hour_rows
 
 NOW = datetime(2026, 4, 20, tzinfo=UTC)
 CONFIG = SimulationConfig(

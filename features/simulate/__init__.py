@@ -5,11 +5,10 @@ its systems would have exported, with mappings, and the truth beside them. ``sim
 the volume histories of many queues at once, without customers, tables or files.
 """
 
-from features.simulate.config import SimulationConfig
-from features.simulate.files import Written, write
-from features.simulate.mappings import SOURCES, Source
-from features.simulate.memory import Simulation, Truth, simulate
-from features.simulate.panel import QueueTruth, SimulatedPanel, simulate_panel
+from features.simulate.arrivals import QueueTruth, SimulatedPanel, simulate_panel
+from features.simulate.centre import SimulationConfig
+from features.simulate.files import SOURCES, Source, Written, write
+from features.simulate.simulation import Simulation, Truth, simulate
 
 __all__ = [
     "SOURCES",

@@ -12,9 +12,8 @@ import typer
 
 from features.console import JsonOption, print_json
 from features.errors import ConfigError
-from features.simulate.config import SimulationConfig
-from features.simulate.files import TRUTH, Written, write
-from features.simulate.mappings import SOURCES
+from features.simulate.centre import SimulationConfig
+from features.simulate.files import SOURCES, TRUTH, Written, write
 
 
 def simulate(
@@ -38,34 +37,28 @@ def simulate(
     One folder a source, with its mapping.toml, and truth/ beside them. The same arguments and
     seed give the same bytes.
     """
-    now = context.find_object(datetime)
-    config = SimulationConfig(until=_end(until, now), customers=customers, days=days)
-    written = write(config, seed=seed, out=out, progress=None if as_json else _show)
-    if as_json:
-        print_json(
-            {
-                "out": str(written.out),
-                "until": config.until.isoformat(),
-                "contacts": asdict(written.contacts),
-                "sources": [
-                    {
-                        "table": source.table,
-                        "glob": str(written.out / source.name / source.files),
-                        "mapping": str(written.out / source.name / "mapping.toml"),
-                        **asdict(written.sources[source.name]),
-                    }
-                    for source in SOURCES
-                ],
-            }
-        )
-    else:
-        sys.stdout.write(_summary(written))
+    end = _end_of_history(until, context.obj)
+    config = SimulationConfig(until=end, customers=customers, days=days)
+    written = write(config, seed=seed, out=out, progress=None if as_json else _show_progress)
+    if not as_json:
+        sys.stdout.write(_simulation_summary(written))
+        return
+    sources = [
+        {
+            "table": source.table,
+            "glob": str(out / source.name / source.files),
+            "mapping": str(out / source.name / "mapping.toml"),
+            **asdict(written.sources[source.name]),
+        }
+        for source in SOURCES
+    ]
+    contacts = asdict(written.contacts)
+    until = end.isoformat()
+    print_json({"out": str(out), "until": until, "contacts": contacts, "sources": sources})
 
 
-def _end(until: str | None, now: datetime | None) -> datetime:
+def _end_of_history(until: str | None, now: datetime) -> datetime:
     if until is None:
-        if now is None:
-            raise ConfigError("end of the simulation", got="nothing", expected="--until DATE")
         return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         last = datetime.strptime(until, "%Y-%m-%d").replace(tzinfo=UTC)
@@ -76,7 +69,7 @@ def _end(until: str | None, now: datetime | None) -> datetime:
     return last + timedelta(days=1)
 
 
-def _show(word: str, share: float) -> None:
+def _show_progress(word: str, share: float) -> None:
     """Show the progress on one line of a terminal, and as a line a step in a log."""
     watched = sys.stderr.isatty()
     end = "\n" if share >= 1 or not watched else ""
@@ -84,7 +77,7 @@ def _show(word: str, share: float) -> None:
     sys.stderr.flush()
 
 
-def _summary(written: Written) -> str:
+def _simulation_summary(written: Written) -> str:
     lines = [f"{'source':<10} {'files':>6} {'rows':>10}  to ingest it"]
     for source in SOURCES:
         counts, folder = written.sources[source.name], written.out / source.name

@@ -9,16 +9,9 @@ import numpy.typing as npt
 
 from features.calendar import Bool, Float64, Int64
 from features.simulate.arrivals import Arrivals
-from features.simulate.world import HOUR, World
+from features.simulate.events import Centre
 
 Int8 = npt.NDArray[np.int8]
-
-BADNESS_ABANDONED = 0.6
-BADNESS_UNRESOLVED = 0.5
-BADNESS_TRANSFERRED = 0.2
-BADNESS_LONG_WAIT = 0.3
-LONG_WAIT = 3.0
-"""A wait is long that exceeds so many times the queue's mean wait."""
 
 
 @dataclass(frozen=True)
@@ -50,44 +43,33 @@ class Contacts:
 
 
 def draw_contacts(
-    world: World, arrivals: Arrivals, *, first: int, last: int, rng: np.random.Generator
+    centre: Centre, arrivals: Arrivals, *, first: int, last: int, rng: np.random.Generator
 ) -> Contacts:
-    """Draw the contacts of the hours [first, last) of the world.
+    """Draw the contacts of the hours [first, last), as indices into the centre's hours.
 
-    Within an hour they are uniform; a hurried hour makes people wait longer and hang up more.
-
-    Args:
-        world: The centre.
-        arrivals: Its volume.
-        first: Index of the first hour.
-        last: Index one past the last hour.
-        rng: Source of times, waits and outcomes.
+    Within an hour they are uniform; in a busier hour people wait longer and hang up more.
     """
     counts = arrivals.counts[:, first:last]
     queue = np.repeat(np.arange(len(counts), dtype=np.int8), counts.sum(axis=1))
     hour = np.concatenate([np.repeat(np.arange(first, last), row) for row in counts])
-    second = rng.integers(0, HOUR, size=len(hour))
-    order = np.lexsort((queue, world.hours[hour] + second))
+    second = rng.integers(0, 3_600, size=len(hour))
+    order = np.lexsort((queue, centre.hours[hour] + second))
     queue, hour, second = queue[order], hour[order], second[order]
     planned = arrivals.planned[queue, hour]
     load = arrivals.rate[queue, hour] * arrivals.day_factor[queue, hour] / planned
-    wait, abandoned = _waits(world, queue, load, rng)
+    wait, abandoned = _draw_waits(centre, queue, load, rng)
     handled = ~abandoned
-    transferred = handled & (rng.random(len(queue)) < _per_queue(world, "transferred_share")[queue])
-    resolved = handled & (rng.random(len(queue)) < _per_queue(world, "resolved_share")[queue])
-    medians = _per_queue(world, "handle_median_seconds")[queue]
-    sigmas = _per_queue(world, "handle_sigma")[queue]
-    handle = np.rint(medians * np.exp(sigmas * rng.standard_normal(len(queue)))).clip(5, 14_400)
-    long = wait > LONG_WAIT * _per_queue(world, "wait_mean_seconds")[queue]
-    badness = (
-        BADNESS_ABANDONED * abandoned
-        + BADNESS_UNRESOLVED * (handled & ~resolved)
-        + BADNESS_TRANSFERRED * transferred
-        + BADNESS_LONG_WAIT * long
-    )
+    n = len(queue)
+    transferred = handled & (rng.random(n) < _by_queue(centre, "transferred_share")[queue])
+    resolved = handled & (rng.random(n) < _by_queue(centre, "resolved_share")[queue])
+    medians = _by_queue(centre, "handle_median_seconds")[queue]
+    sigmas = _by_queue(centre, "handle_sigma")[queue]
+    handle = np.rint(medians * np.exp(sigmas * rng.standard_normal(n))).clip(5, 14_400)
+    long = wait > 3.0 * _by_queue(centre, "wait_mean_seconds")[queue]
+    badness = 0.6 * abandoned + 0.5 * (handled & ~resolved) + 0.2 * transferred + 0.3 * long
     return Contacts(
         queue=queue,
-        started_at=world.hours[hour] + second,
+        started_at=centre.hours[hour] + second,
         wait_seconds=wait,
         handle_seconds=np.where(abandoned, np.nan, handle),
         abandoned=abandoned,
@@ -97,13 +79,13 @@ def draw_contacts(
     )
 
 
-def _waits(
-    world: World, queue: Int8, load: Float64, rng: np.random.Generator
+def _draw_waits(
+    centre: Centre, queue: Int8, load: Float64, rng: np.random.Generator
 ) -> tuple[Float64, Bool]:
-    mean = _per_queue(world, "wait_mean_seconds")[queue] * load**2
+    mean = _by_queue(centre, "wait_mean_seconds")[queue] * load**2
     waits_at_all = rng.random(len(queue)) < np.clip(0.35 * load**3, 0.05, 0.95)
     wait = np.where(waits_at_all, rng.exponential(mean), rng.uniform(0, 8, len(queue)))
-    patience_mean = np.array([m.patience_seconds or np.inf for m in world.models])[queue]
+    patience_mean = np.array([law.queue.patience_seconds or np.inf for law in centre.laws])[queue]
     # Mail is not held in a line: everyone waits, and nobody gives up.
     mail = np.isinf(patience_mean)
     wait = np.where(mail, mean * rng.lognormal(-0.3, 0.8, len(queue)), wait)
@@ -112,5 +94,5 @@ def _waits(
     return np.rint(np.where(abandoned, patience, wait)), abandoned
 
 
-def _per_queue(world: World, name: str) -> Float64:
-    return np.array([getattr(model, name) for model in world.models], dtype=np.float64)
+def _by_queue(centre: Centre, name: str) -> Float64:
+    return np.array([getattr(law, name) for law in centre.laws], dtype=np.float64)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,86 +14,57 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.calendar import epoch, moment
 from features.errors import InputError
 from features.simulate import exports
-from features.simulate.config import SimulationConfig
-from features.simulate.dirt import (
-    BAD_ORDERS,
-    BAD_TICKETS,
-    BadValue,
-    bad_calls,
-    repeated_hour_rows,
-    soil,
-)
-from features.simulate.formats import epoch_seconds, write_csv, write_ndjson, write_parquet
+from features.simulate.centre import SimulationConfig
 from features.simulate.history import History, Month
-from features.simulate.mappings import SOURCES
-from features.simulate.tables import calendar_table, customers_table, queues_table
-from features.simulate.truth import customers_truth, facts, volume_truth
+from features.simulate.simulation import customers_truth, law_facts, volume_truth
+from features.simulate.tables import ContactCounts, calendar_table, customers_table, queues_table
 
 TRUTH = "truth"
 Progress = Callable[[str, float], None]
 
 
-@dataclass
-class SourceCounts:
-    """What stands in the files of one source.
+@dataclass(frozen=True)
+class Source:
+    """One export of the simulated centre, a folder of its own.
 
     Attributes:
-        files: Files.
-        rows: Rows in them: versions, duplicates and bad ones.
-        versions: Good rows, each version of an id by itself.
-        ids: Different ids of the good rows.
-        duplicates: Rows that stand there a second time.
-        bad: Rows that no reader can accept, by what is wrong with them.
-        repeated_hour: Good rows in the hour that the wall clock went through twice.
+        name: The folder's name.
+        table: Our table that it fills.
+        files: Glob of its data files, in the folder.
     """
 
-    files: int = 0
-    rows: int = 0
-    versions: int = 0
-    ids: int = 0
-    duplicates: int = 0
-    bad: dict[str, int] = field(default_factory=dict)
-    repeated_hour: int = 0
+    name: str
+    table: str
+    files: str
 
     @property
-    def bad_rows(self) -> int:
-        """All bad rows together."""
-        return sum(self.bad.values())
+    def mapping(self) -> str:
+        """Text of the ``mapping.toml`` beside the files."""
+        path = Path(__file__).parent / "mappings" / f"{self.name}.toml"
+        return path.read_text(encoding="utf-8")
 
 
-@dataclass
-class ContactCounts:
-    """How contacts became known.
-
-    Attributes:
-        late: Contacts that became known hours or days late.
-        corrected: Calls of which a corrected version is there too.
-        withheld: Contacts that are so late that they are in no file.
-        unlinked: Contacts without a customer's id, of those that are in a file.
-    """
-
-    late: int = 0
-    corrected: int = 0
-    withheld: int = 0
-    unlinked: int = 0
+SOURCES: tuple[Source, ...] = (
+    Source("queues", "queues", "queues.csv"),
+    Source("calendar", "calendar", "events.csv"),
+    Source("crm", "customers", "customers.csv"),
+    Source("telephony", "interactions", "calls-*.csv.gz"),
+    Source("tickets", "interactions", "tickets-*.ndjson"),
+    Source("shop", "purchases", "orders-*.parquet"),
+    Source("outreach", "outreach", "decisions.csv"),
+)
+"""The exports, in an order in which they can be ingested."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A simulated centre on disk.
-
-    Attributes:
-        out: The folder.
-        contacts: How contacts became known.
-        sources: What stands in each source's files, by its name as in ``SOURCES``.
-    """
+    """A simulated centre on disk: its folder, and what stands there, by the name of the source."""
 
     out: Path
     contacts: ContactCounts
-    sources: dict[str, SourceCounts]
+    sources: dict[str, exports.SourceCounts]
 
 
 def write(
@@ -141,98 +112,68 @@ class _Writer:
         self.config, self.seed, self.root = config, seed, root
         self.history = History(config, seed=seed)
         self.rng = np.random.default_rng([seed, 1])
-        self.counts = {source.name: SourceCounts() for source in SOURCES}
+        self.counts = {source.name: exports.SourceCounts() for source in SOURCES}
         self.contacts = ContactCounts()
 
     def run(self, progress: Progress) -> None:
-        """Write everything."""
         for source in SOURCES:
             folder = self.root / source.name
             folder.mkdir(parents=True)
             (folder / "mapping.toml").write_text(source.mapping, encoding="utf-8")
         (self.root / TRUTH).mkdir()
-        self._known_ahead()
+        centre, customers = self.history.centre, customers_table(self.history.population)
+        self._write_list("queues", "queues.csv", exports.queue_list(queues_table(centre)))
+        self._write_list("calendar", "events.csv", exports.event_list(calendar_table(centre)))
+        self._write_list("crm", "customers.csv", exports.crm(customers))
         churn: pq.ParquetWriter | None = None
         for month in self.history.months():
-            self._month(month)
+            self._write_month(month)
             for table in month.churn:
                 if churn is None:
                     path = self.root / TRUTH / "churn.parquet"
                     churn = pq.ParquetWriter(path, table.schema, compression="zstd")
                 churn.write_table(table)
-            progress(month.label, month.done)
+            done = month.span[1] - self.config.start
+            progress(month.label, done / (self.config.end - self.config.start))
         if churn is not None:
             churn.close()
-        self._truth()
+        self._write_truth()
 
-    def _known_ahead(self) -> None:
-        world = self.history.world
-        queues = queues_table(world)
-        self._plain("queues", "queues.csv", exports.queue_list(queues))
-        known = [event for event in world.events if event.known_at <= self.config.end]
-        self._plain("calendar", "events.csv", exports.event_list(calendar_table(known)))
-        customers = customers_table(self.history.population)
-        self._plain("crm", "customers.csv", exports.crm(customers))
-
-    def _plain(self, source: str, name: str, table: pa.Table) -> None:
-        write_csv(table, self.root / source / name)
+    def _write_list(self, source: str, name: str, table: pa.Table) -> None:
+        exports.write_csv(table, self.root / source / name)
         counts = self.counts[source]
         counts.files, counts.rows, counts.versions, counts.ids = 1, *[len(table)] * 3
 
-    def _month(self, month: Month) -> None:
-        rows = month.interactions
-        calls = exports.calls(rows.table, rng=self.rng)
-        tickets = exports.tickets(rows.table)
-        first, last = self._span(month.label)
-        self._export("telephony", month.label, calls, bad_calls(first, last))
-        self._export("tickets", month.label, tickets, BAD_TICKETS)
-        self._export("shop", month.label, exports.orders(month.purchases), BAD_ORDERS)
-        voice = rows.table.filter(pc.equal(rows.table["channel"], "voice"))
-        started_at = epoch_seconds(voice["started_at"])
-        self.counts["telephony"].repeated_hour += repeated_hour_rows(started_at)
-        for name in ("late", "corrected", "withheld", "unlinked"):
-            setattr(self.contacts, name, getattr(self.contacts, name) + getattr(rows, name))
+    def _write_month(self, month: Month) -> None:
+        rows, label = month.interactions, month.label
+        calls = exports.calls(rows, rng=self.rng), exports.call_faults(*month.span)
+        tickets = exports.tickets(rows), exports.TICKET_FAULTS
+        orders = exports.orders(month.purchases), exports.ORDER_FAULTS
+        for source, (clean, faults), name, write_file in (
+            ("telephony", calls, f"calls-{label}.csv.gz", exports.write_csv),
+            ("tickets", tickets, f"tickets-{label}.ndjson", exports.write_ndjson),
+            ("shop", orders, f"orders-{label}.parquet", exports.write_parquet),
+        ):
+            if len(clean):
+                counts = self.counts[source]
+                faulty = exports.plant_faults(
+                    clean, faults, config=self.config, counts=counts, rng=self.rng
+                )
+                write_file(faulty, self.root / source / name)
+        voice = rows.filter(pc.equal(rows["channel"], "voice"))
+        started_at = exports.epoch_seconds(voice["started_at"])
+        self.counts["telephony"].repeated_hour += exports.repeated_hour_rows(started_at)
+        self.contacts += month.counts
 
-    def _span(self, label: str) -> tuple[int, int]:
-        year, month = (int(part) for part in label.split("-"))
-        start = moment(0).replace(year=year, month=month, day=1)
-        following = start.replace(year=year + month // 12, month=month % 12 + 1)
-        return max(epoch(start), self.config.start), min(epoch(following), self.config.end)
-
-    def _export(self, source: str, label: str, clean: pa.Table, kinds: dict[str, BadValue]) -> None:
-        if len(clean) == 0:
-            return
-        counts = self.counts[source]
-        dirty = soil(
-            clean,
-            kinds,
-            config=self.config,
-            planted=counts.bad,
-            rng=self.rng,
-        )
-        folder = self.root / source
-        if source == "telephony":
-            write_csv(dirty.table, folder / f"calls-{label}.csv.gz", delimiter=";")
-        elif source == "tickets":
-            write_ndjson(dirty.table, folder / f"tickets-{label}.ndjson")
-        else:
-            write_parquet(dirty.table, folder / f"orders-{label}.parquet")
-        counts.files += 1
-        counts.rows += len(dirty.table)
-        counts.versions += len(clean)
-        counts.ids += len(pc.unique(clean.column(0)))
-        counts.duplicates += dirty.duplicates
-        for kind, count in dirty.bad.items():
-            counts.bad[kind] = counts.bad.get(kind, 0) + count
-
-    def _truth(self) -> None:
+    def _write_truth(self) -> None:
         history, folder = self.history, self.root / TRUTH
-        write_parquet(volume_truth(history.world, history.arrivals), folder / "volume.parquet")
-        write_parquet(customers_truth(history), folder / "customers.parquet")
+        volume = volume_truth(history.centre, history.arrivals)
+        exports.write_parquet(volume, folder / "volume.parquet")
+        exports.write_parquet(customers_truth(history), folder / "customers.parquet")
         campaign = history.campaign
-        self._plain("outreach", "decisions.csv", exports.decisions(campaign.outreach))
-        write_parquet(campaign.truth, folder / "campaign.parquet")
-        document = facts(history.world, seed=self.seed)
+        self._write_list("outreach", "decisions.csv", exports.decisions(campaign.outreach))
+        exports.write_parquet(campaign.truth, folder / "campaign.parquet")
+        document = law_facts(history.centre, seed=self.seed)
         document["files"] = {name: asdict(counts) for name, counts in self.counts.items()}
         document["contacts"] = asdict(self.contacts)
         text = json.dumps(document, indent=1, ensure_ascii=False)

@@ -2,80 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 
-from features.calendar import DAY_SECONDS, Bool, Int64
-from features.simulate.customers import Population
-from features.simulate.tables import TIMESTAMP, ids, times, words
-from features.simulate.world import World
+from features.calendar import DAY_SECONDS, Int64
+from features.simulate.customers import Orders, Population
+from features.simulate.events import Centre
+from features.simulate.tables import (
+    TIMESTAMP,
+    ids,
+    repeated,
+    times,
+    with_columns,
+    without_values,
+    words,
+)
 
 CATEGORIES = ("audio", "garden", "kitchen", "lighting", "office", "toys")
-CURRENCY = "EUR"
 RETURN_SHARE = 0.05
 _AMOUNT_MEDIAN_MINOR = (4_200, 14_500)
 """Median amount by segment."""
+_SHIPPING = ("confirmed_at", "shipped_at", "completed_at")
 
 
-@dataclass(frozen=True)
-class PlacedOrders:
-    """Orders of a span, arrays of n.
-
-    Attributes:
-        customer: Index of the customer, int64[n].
-        day: Day from the start, int64[n].
-        joining: Whether it is the customer's first, bool[n].
-        late: Whether it ships late, bool[n].
-        first_number: The number of the first order; the others follow.
-    """
-
-    customer: Int64
-    day: Int64
-    joining: Bool
-    late: Bool
-    first_number: int
-
-
-def purchase_rows(
-    world: World, population: Population, placed: PlacedOrders, *, rng: np.random.Generator
+def purchases_table(
+    centre: Centre,
+    population: Population,
+    orders: Orders,
+    *,
+    first_number: int,
+    rng: np.random.Generator,
 ) -> pa.Table:
-    """Turn orders into rows of table ``purchases``, every version by itself.
+    """Return rows of table ``purchases``, by ``purchased_at``, then ``available_at``.
 
     An order is known when it is placed, and again, with its shipping, when it has arrived; a
-    return is a row of its own.
-
-    Args:
-        world: The centre.
-        population: Who the customers are.
-        placed: The orders.
-        rng: Source of times, amounts and returns.
-
-    Returns:
-        What is known by the end of the history, by ``purchased_at``, then ``available_at``.
+    return is a row of its own. Orders are numbered from ``first_number`` on.
     """
-    end, n = world.config.end, len(placed.customer)
+    end, n = centre.config.end, len(orders.customer)
     second = (rng.beta(2.6, 1.8, n) * DAY_SECONDS).astype(np.int64)
-    at = world.config.start + placed.day * DAY_SECONDS + second
-    at = np.where(placed.joining, population.joined_at[placed.customer], at)
+    at = centre.config.start + orders.day * DAY_SECONDS + second
+    at = np.where(orders.joining, population.joined_at[orders.customer], at)
     confirmed = at + rng.integers(600, 5_400, n)
-    lag_days = 1.1 * rng.lognormal(0, 0.4, n) + np.where(placed.late, rng.uniform(5, 11, n), 0)
+    lag_days = 1.1 * rng.lognormal(0, 0.4, n) + np.where(orders.late, rng.uniform(5, 11, n), 0)
     shipped = confirmed + (lag_days * DAY_SECONDS).astype(np.int64)
     arrived = shipped + rng.integers(DAY_SECONDS, 4 * DAY_SECONDS, n)
-    segment = population.segment[placed.customer]
-    median = np.array(_AMOUNT_MEDIAN_MINOR)[segment]
+    median = np.array(_AMOUNT_MEDIAN_MINOR)[population.segment[orders.customer]]
     complete = pa.table(
         {
-            "purchase_id": ids("O", placed.first_number + np.arange(n)),
-            "customer_id": ids("C", placed.customer),
+            "purchase_id": ids("O", first_number + np.arange(n)),
+            "customer_id": ids("C", orders.customer),
             "purchased_at": times(at),
-            "kind": pa.array(["purchase"] * n, pa.string()),
-            "amount_minor": pa.array(
-                np.rint(median * rng.lognormal(0, 0.65, n)).astype(np.int64) + 100
-            ),
-            "currency": pa.array([CURRENCY] * n, pa.string()),
-            "items": pa.array(1 + rng.poisson(1.2, n)),
+            "kind": repeated("purchase", n),
+            "amount_minor": np.rint(median * rng.lognormal(0, 0.65, n)).astype(np.int64) + 100,
+            "currency": repeated("EUR", n),
+            "items": 1 + rng.poisson(1.2, n),
             "category": words(CATEGORIES, rng.integers(0, len(CATEGORIES), n)),
             "confirmed_at": times(confirmed),
             "shipped_at": times(shipped),
@@ -85,38 +65,23 @@ def purchase_rows(
         }
     )
     returned_at = arrived + rng.integers(DAY_SECONDS, 9 * DAY_SECONDS, n)
-    returned = (rng.random(n) < RETURN_SHARE) & (returned_at < end)
-    new = _without(complete, ("confirmed_at", "shipped_at", "completed_at")).append_column(
-        "available_at", times(np.minimum(at + 60, end))
-    )
+    returned = np.flatnonzero((rng.random(n) < RETURN_SHARE) & (returned_at < end))
+    placed = without_values(complete, _SHIPPING)
+    new = placed.append_column("available_at", times(np.minimum(at + 60, end)))
     here = np.flatnonzero(arrived <= end)
     done = complete.take(pa.array(here)).append_column("available_at", times(arrived[here]))
-    back = _returns(complete, np.flatnonzero(returned), returned_at, placed.first_number, end)
-    return pa.concat_tables([new, done, back]).sort_by(
-        [("purchased_at", "ascending"), ("purchase_id", "ascending"),
-         ("available_at", "ascending")]
-    )  # fmt: skip
+    back = _returns(placed, returned, returned_at[returned], first_number, end)
+    keys = ("purchased_at", "purchase_id", "available_at")
+    return pa.concat_tables([new, done, back]).sort_by([(key, "ascending") for key in keys])
 
 
-def _returns(
-    complete: pa.Table, rows: Int64, returned_at: Int64, first_number: int, end: int
-) -> pa.Table:
-    kept = _without(complete.take(pa.array(rows)), ("confirmed_at", "shipped_at", "completed_at"))
-    at = returned_at[rows]
-    amount = -kept["amount_minor"].to_numpy()
-    replaced = {
+def _returns(placed: pa.Table, rows: Int64, at: Int64, first_number: int, end: int) -> pa.Table:
+    orders = placed.take(pa.array(rows))
+    changed = {
         "purchase_id": ids("R", first_number + rows),
         "purchased_at": times(at),
-        "kind": pa.array(["return"] * len(rows), pa.string()),
-        "amount_minor": pa.array(amount),
+        "kind": repeated("return", len(rows)),
+        "amount_minor": pa.array(-orders["amount_minor"].to_numpy()),
     }
-    for name, values in replaced.items():
-        kept = kept.set_column(kept.schema.get_field_index(name), name, values)
-    return kept.append_column("available_at", times(np.minimum(at + 60, end)))
-
-
-def _without(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    for name in names:
-        place = table.schema.get_field_index(name)
-        table = table.set_column(place, name, pa.nulls(len(table), table.schema.field(name).type))
-    return table
+    returns = with_columns(orders, changed)
+    return returns.append_column("available_at", times(np.minimum(at + 60, end)))

@@ -7,19 +7,28 @@ Only what is known by the end of the history is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from operator import add
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.calendar import DAY_SECONDS, Bool, Event, Float64, Int64, opening_text
-from features.contracts import WEEKDAYS
-from features.simulate.customers import REGIONS, SEGMENTS, Int8, Population
-from features.simulate.queues import QueueModel
-from features.simulate.world import World
+from features.calendar import DAY_SECONDS, Bool, Float64, Int64, opening_text
+from features.contracts import TABLES
+from features.simulate.contacts import Contacts, Int8
+from features.simulate.customers import LAW, REGIONS, Attribution, Population
+from features.simulate.events import Centre
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+ORDER_TOPIC, REPEAT_TOPIC = "delivery", "complaint"
+OUTCOMES = ("answered", "abandoned", "transferred", "resolved", "open")
+_KNOWN_LATER = ("wait_seconds", "handle_seconds", "transfers", "resolved", "csat", "nps",
+                "sentiment", "agent_id")  # fmt: skip
+"""What is not known of a mail that came but was not handled yet."""
+_AGENTS_PER_QUEUE = 24
+_ORDER, _REPEAT = 1, 2
 
 
 def times(seconds: Int64, *, missing: Bool | None = None) -> pa.Array:
@@ -44,66 +53,60 @@ def words(vocabulary: Sequence[str | None], index: Int64 | Int8) -> pa.Array:
     return known.take(pa.array(np.asarray(index, dtype=np.int64) % len(known)))
 
 
-def customers_table(population: Population, *, chosen: Int64 | None = None) -> pa.Table:
-    """Return rows of table ``customers``.
+def repeated(word: str, n: int) -> pa.Array:
+    """Return one word n times."""
+    return pa.array([word] * n, pa.string())
 
-    Args:
-        population: The customers.
-        chosen: Indices of the wanted ones, int64[m]; all by default.
-    """
-    rows = np.arange(len(population)) if chosen is None else chosen
-    letters = population.newsletter[rows]
+
+def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    """Return a table with other values in some of its columns."""
+    for name, values in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, values)
+    return table
+
+
+def without_values(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return a table with nulls in some of its columns."""
+    empty = {name: pa.nulls(len(table), table.schema.field(name).type) for name in names}
+    return with_columns(table, empty)
+
+
+def customers_table(population: Population) -> pa.Table:
+    """Return rows of table ``customers``."""
+    n = len(population)
     return pa.table(
         {
-            "customer_id": ids("C", rows),
-            "joined_at": times(population.joined_at[rows]),
-            "segment": words(SEGMENTS, population.segment[rows]),
-            "region": words(REGIONS, population.region[rows]),
+            "customer_id": ids("C", np.arange(n)),
+            "joined_at": times(population.joined_at),
+            "segment": words(LAW.segments, population.segment),
+            "region": words(REGIONS, population.region),
             "attributes": words(
-                ('{"newsletter": false}', '{"newsletter": true}'), letters.astype(np.int64)
+                ('{"newsletter": false}', '{"newsletter": true}'),
+                population.newsletter.astype(np.int64),
             ),
-            "consent": pa.nulls(len(rows), pa.bool_()),
-            "available_at": times(population.joined_at[rows] + 60),
+            "consent": pa.nulls(n, pa.bool_()),
+            "available_at": times(population.joined_at + 60),
         }
     )
 
 
-def queues_table(world: World) -> pa.Table:
+def queues_table(centre: Centre) -> pa.Table:
     """Return rows of table ``queues``; one that opens later is known 14 days before."""
-    rows = [_queue_row(m) for m in world.models]
-    known = np.array(
-        [
-            first - (14 * DAY_SECONDS if first > world.config.start else 0)
-            for first in world.opens_at
-        ]
-    )
-    table = pa.Table.from_pylist(rows)
-    return table.append_column("available_at", times(np.maximum(known, world.config.start)))
+    start = centre.config.start
+    known = [max(first - 14 * DAY_SECONDS, start) for first in centre.opens_at]
+    *names, available_at = TABLES["queues"].column_names
+    rows = []
+    for law in centre.laws:
+        opening = {f"open_{day}": text for day, text in opening_text(law.queue).items()}
+        values = asdict(law.queue) | opening
+        rows.append({name: values[name] for name in names})
+    return pa.Table.from_pylist(rows).append_column(available_at, times(np.array(known)))
 
 
-def _queue_row(model: QueueModel) -> dict[str, object]:
-    queue = model.queue
-    opening = opening_text(queue)
-    return {
-        "queue": queue.queue,
-        "name": queue.name,
-        "channel": queue.channel,
-        "time_zone": queue.time_zone,
-        **{f"open_{day}": opening[day] for day in WEEKDAYS},
-        "country": queue.country,
-        "open_on_holidays": queue.open_on_holidays,
-        "interval_minutes": queue.interval_minutes,
-        "goal_seconds": queue.goal_seconds,
-        "goal_share": queue.goal_share,
-        "default_aht_seconds": queue.default_aht_seconds,
-        "patience_seconds": queue.patience_seconds,
-        "concurrency": queue.concurrency,
-    }
-
-
-def calendar_table(events: Sequence[Event]) -> pa.Table:
-    """Return rows of table ``calendar``, available from when each was known."""
-    known = np.array([event.known_at for event in events], dtype=np.int64)
+def calendar_table(centre: Centre) -> pa.Table:
+    """Return rows of table ``calendar``: the events known by the end, as soon as each was known."""
+    events = [event for event in centre.events if event.known_at <= centre.config.end]
+    known = times(np.array([event.known_at for event in events], dtype=np.int64))
     return pa.table(
         {
             "event_id": pa.array([e.event_id for e in events], pa.string()),
@@ -112,65 +115,151 @@ def calendar_table(events: Sequence[Event]) -> pa.Table:
             "ends_at": times(np.array([e.ends_at for e in events], dtype=np.int64)),
             "queues": pa.array([",".join(e.queues) or None for e in events], pa.string()),
             "size": pa.array([e.size for e in events], pa.float64()),
-            "known_at": times(known),
-            "available_at": times(known),
+            "known_at": known,
+            "available_at": known,
         }
     )
 
 
-def outreach_table(
-    customer: Int64, treated: Bool, *, decided_at: int, treat_share: float
-) -> pa.Table:
-    """Return rows of table ``outreach``: one decision a customer.
+@dataclass(frozen=True)
+class ContactCounts:
+    """How contacts became known.
 
-    Args:
-        customer: Indices of the customers, int64[m].
-        treated: Whether each was called, bool[m].
-        decided_at: When, epoch seconds.
-        treat_share: Chance of being called that the draw gave.
+    Attributes:
+        late: Contacts that became known hours or days late.
+        corrected: Calls of which a corrected version is there too.
+        withheld: Contacts that nobody knows of by the end, because they are so late.
+        unlinked: Contacts without a customer's id, of those that are known.
     """
-    n = len(customer)
-    at = np.full(n, decided_at, dtype=np.int64)
-    return pa.table(
-        {
-            "outreach_id": ids("D", np.arange(n)),
-            "customer_id": ids("C", customer),
-            "experiment": pa.array(["winback-1"] * n, pa.string()),
-            "arm": words(("control", "treat"), treated.astype(np.int64)),
-            "action": pa.array(["call"] * n, pa.string()),
-            "decided_at": times(at),
-            "treat_share": np.full(n, treat_share),
-            "probability": pa.nulls(n, pa.float64()),
-            "available_at": times(at + 60),
-        }
-    )
+
+    late: int = 0
+    corrected: int = 0
+    withheld: int = 0
+    unlinked: int = 0
+
+    def __add__(self, other: ContactCounts) -> ContactCounts:
+        return ContactCounts(*map(add, astuple(self), astuple(other)))
 
 
-def churn_table(
-    customer: Int64,
+def interactions_table(
+    centre: Centre,
+    contacts: Contacts,
+    attribution: Attribution,
     *,
-    as_of: int,
-    has_left: Bool,
-    hazard_per_day: Float64,
-    state: Float64,
-    seen: Float64,
-    churned: Bool | None,
-) -> pa.Table:
-    """Return the truth of one as-of: one row a customer who bought in the ``active_days``.
+    first_number: int,
+    rng: np.random.Generator,
+) -> tuple[pa.Table, ContactCounts]:
+    """Return rows of table ``interactions``, by ``started_at``, then ``available_at``.
 
-    Columns: ``customer_id``; ``as_of``; ``has_left``; ``hazard_per_day`` of leaving, 0 once left;
-    ``chance_state`` and ``chance_seen`` of no purchase within the horizon (see ``churn.py``);
-    ``churned``: what came, null where the horizon ends after the history.
+    Contacts are numbered from ``first_number`` on.
     """
-    n = len(customer)
+    config, n = centre.config, len(contacts)
+    mail = np.array([law.queue.patience_seconds is None for law in centre.laws])[contacts.queue]
+    voice = np.array([law.source == "telephony" for law in centre.laws])[contacts.queue]
+    hidden = rng.random(n) < config.unlinked_share + 0.3 * contacts.abandoned
+    complete = _complete_interactions(
+        centre,
+        contacts,
+        attribution,
+        first_number=first_number,
+        hidden=hidden,
+        voice=voice,
+        rng=rng,
+    )
+    late = rng.random(n) < config.late_share
+    delay = np.where(late, rng.integers(6 * 3_600, 10 * DAY_SECONDS, n), 0)
+    handled = np.nan_to_num(contacts.handle_seconds).astype(np.int64)
+    ended = contacts.started_at + contacts.wait_seconds.astype(np.int64) + handled
+    # A contact that runs over the end of the history is closed by it; mail simply stays open.
+    at_end = np.where(mail, ended + 30, np.minimum(ended + 30, config.end)) + delay
+    at_start = np.minimum(contacts.started_at + 60, config.end) + delay
+    known = np.where(mail, at_start, at_end) <= config.end
+    corrected = voice & ~contacts.abandoned & (rng.random(n) < config.correction_share)
+    corrected_at = at_end + rng.integers(DAY_SECONDS, 3 * DAY_SECONDS, n)
+    more_seconds = rng.integers(30, 600, n)
+    again = corrected & known & (corrected_at <= config.end)
+    opened = without_values(_rows_known_at(complete, mail & known, at_start), _KNOWN_LATER)
+    opened = with_columns(opened, {"outcome": repeated("open", len(opened))})
+    closed = _rows_known_at(complete, known & (at_end <= config.end), at_end)
+    # A correction adds after-work that was booked later.
+    longer = _rows_known_at(complete, again, corrected_at)
+    seconds = pc.add(longer["handle_seconds"], pa.array(more_seconds[again].astype(np.float64)))
+    versions = [opened, closed, with_columns(longer, {"handle_seconds": seconds})]
+    counts = ContactCounts(
+        late=int((late & known).sum()),
+        corrected=int(again.sum()),
+        withheld=int((~known).sum()),
+        unlinked=int((known & (hidden | (attribution.customer < 0))).sum()),
+    )
+    keys = ("started_at", "interaction_id", "available_at")
+    return pa.concat_tables(versions).sort_by([(key, "ascending") for key in keys]), counts
+
+
+def _complete_interactions(
+    centre: Centre,
+    contacts: Contacts,
+    attribution: Attribution,
+    *,
+    first_number: int,
+    hidden: Bool,
+    voice: Bool,
+    rng: np.random.Generator,
+) -> pa.Table:
+    n, gone, laws = len(contacts), contacts.abandoned, centre.laws
+    stranger = attribution.customer < 0
+    csat, nps, sentiment = _draw_opinions(contacts, rng)
+    # The angry answer a survey most often, the delighted next.
+    place, delighted = rng.random(n), (contacts.badness == 0) & (rng.random(n) < 0.2)
+    unasked = gone | (place >= 0.03 + 0.12 * (contacts.badness >= 0.5) + 0.06 * delighted)
+    outcome = np.where(voice, 0, np.where(contacts.resolved, 3, 4))
+    outcome = np.where(gone, 1, np.where(contacts.transferred, 2, outcome))
+    about_order = ~stranger & (attribution.reason == _ORDER) & (attribution.order >= 0)
+    agent = rng.integers(0, _AGENTS_PER_QUEUE, n) + _AGENTS_PER_QUEUE * contacts.queue
+    agents = [f"A{k:04d}" for k in range(_AGENTS_PER_QUEUE * len(laws))]
     return pa.table(
         {
-            "customer_id": ids("C", customer),
-            "as_of": times(np.full(n, as_of, dtype=np.int64)),
-            "has_left": pa.array(has_left),
-            "hazard_per_day": pa.array(hazard_per_day),
-            "chance_state": pa.array(state),
-            "chance_seen": pa.array(seen),
-            "churned": pa.nulls(n, pa.bool_()) if churned is None else pa.array(churned),
+            "interaction_id": ids("I", first_number + np.arange(n)),
+            "customer_id": ids("C", attribution.customer, missing=stranger | hidden),
+            "queue": words([law.name for law in laws], contacts.queue),
+            "channel": words([law.queue.channel for law in laws], contacts.queue),
+            "topic": _draw_topics(centre, contacts, attribution, rng),
+            "started_at": times(contacts.started_at),
+            "wait_seconds": pa.array(contacts.wait_seconds),
+            "handle_seconds": pa.array(contacts.handle_seconds, mask=gone),
+            "outcome": words(OUTCOMES, outcome),
+            "transfers": pa.array(contacts.transferred.astype(np.int64), mask=gone),
+            "resolved": pa.array(contacts.resolved, mask=gone),
+            "csat": pa.array(csat, mask=unasked | ~voice),
+            "nps": pa.array(nps, mask=unasked | voice),
+            "sentiment": pa.array(sentiment, mask=gone | voice),
+            "agent_id": words(agents, np.where(gone, -1, agent)),
+            "order_id": ids("O", attribution.order, missing=~about_order | hidden),
         }
     )
+
+
+def _draw_topics(
+    centre: Centre, contacts: Contacts, attribution: Attribution, rng: np.random.Generator
+) -> pa.Array:
+    vocabulary = [topic for law in centre.laws for topic in law.topics]
+    counts = np.array([len(law.topics) for law in centre.laws])
+    first = np.cumsum(counts) - counts
+    topic = first[contacts.queue] + rng.integers(0, 1 << 30, len(contacts)) % counts[contacts.queue]
+    own = attribution.customer >= 0
+    topic[own & (attribution.reason == _ORDER)] = len(vocabulary)
+    topic[own & (attribution.reason == _REPEAT)] = len(vocabulary) + 1
+    return words([*vocabulary, ORDER_TOPIC, REPEAT_TOPIC], topic)
+
+
+def _draw_opinions(contacts: Contacts, rng: np.random.Generator) -> tuple[Int64, Int64, Float64]:
+    n, bad = len(contacts), contacts.badness
+    csat = np.rint(4.7 - 2.4 * bad + 0.8 * rng.standard_normal(n)).clip(1, 5).astype(np.int64)
+    nps = np.rint(8.8 - 5.0 * bad + 1.6 * rng.standard_normal(n)).clip(0, 10).astype(np.int64)
+    # Adding zero turns -0.0 into 0.0.
+    sentiment = np.round((0.35 - 0.7 * bad + 0.3 * rng.standard_normal(n)).clip(-1, 1), 2) + 0.0
+    return csat, nps, sentiment
+
+
+def _rows_known_at(complete: pa.Table, chosen: Bool, available_at: Int64) -> pa.Table:
+    rows = np.flatnonzero(chosen)
+    return complete.take(pa.array(rows)).append_column("available_at", times(available_at[rows]))
