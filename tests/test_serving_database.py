@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from postgres_world import can_run_server, postgres_server, server_programs
 from sqlalchemy import make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
@@ -59,36 +57,19 @@ def keep(store: OverrideStore, *what: Expected, at: int = 100, **more: str) -> l
     return kept
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
-    """A Postgres of its own, on a socket in a folder; its URL."""
-    if shutil.which("pg_ctl") is None or shutil.which("initdb") is None:
-        pytest.skip("Postgres is not installed")
+    """The URL of a Postgres server of this test run."""
     if find_spec("psycopg") is None:
-        pytest.skip("psycopg, the driver of Postgres, is not installed")
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    if user is not None and user not in {entry.pw_name for entry in pwd.getpwall()}:
-        pytest.skip("Postgres does not run as root, and there is no user postgres")
-    # Not below pytest's own folder, which no other user may enter.
-    with tempfile.TemporaryDirectory(prefix="ebbflow-pg-") as name:
-        yield from _cluster(Path(name), user)
-
-
-def _cluster(folder: Path, user: str | None) -> Iterator[str]:
-    if user is not None:
-        shutil.chown(folder, user)
-    data = folder / "data"
-
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder, timeout=60)
-
-    run("initdb", "-D", str(data), "-A", "trust", "-U", "ebbflow", "--no-sync")
-    options = f"-c listen_addresses='' -k {folder} -c fsync=off"
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-    try:
-        yield f"postgresql+psycopg://ebbflow@/postgres?host={folder}"
-    finally:
-        run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        pytest.skip(
+            "psycopg, the driver of Postgres, is not installed: `pip install -e .[postgres]`"
+        )
+    if server_programs() is None:
+        pytest.skip("no Postgres server is installed: `apt-get install postgresql`")
+    if not can_run_server():
+        pytest.skip("Postgres refuses to run as root, and there is no user `postgres`")
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -97,9 +78,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'service.db'}"
         return
-    found: str = request.getfixturevalue("cluster")
-    yield found
-    database = Database(found)
+    server: str = request.getfixturevalue("cluster")
+    yield server
+    database = Database(server)
     with database.writing() as connection:
         METADATA.drop_all(connection)
     database.close()
