@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from postgres_world import can_run_server, postgres_server, server_programs
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
@@ -80,10 +80,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     server: str = request.getfixturevalue("cluster")
     yield server
-    database = Database(server)
-    with database.writing() as connection:
-        METADATA.drop_all(connection)
-    database.close()
+    engine = create_engine(server)
+    METADATA.drop_all(engine)
+    engine.dispose()
 
 
 @pytest.fixture
@@ -233,13 +232,12 @@ for k in range(20):
 """
 
 
-def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'service.db'}"
+def test_two_processes_that_write_at_once_lose_nothing(url: str, store: OverrideStore) -> None:
     both = [
         subprocess.Popen([sys.executable, "-c", WRITER, url, queue], cwd=ROOT) for queue in "ab"
     ]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
-    layers = OverrideStore(Database(url)).layers()
+    layers = store.layers()
     assert [sum(layer.expected.queue == queue for layer in layers) for queue in "ab"] == [20, 20]
     assert [layer.override_id for layer in layers] == sorted(layer.override_id for layer in layers)
 
@@ -292,15 +290,38 @@ def test_a_place_that_cannot_be_written_names_the_setting(tmp_path: Path) -> Non
         keep(store, expected())
 
 
-def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
-    store = OverrideStore(Database.of(Home(tmp_path)))
+def test_a_database_of_another_version_is_refused(url: str, store: OverrideStore) -> None:
     keep(store, expected())
-    with sqlite3.connect(tmp_path / "service.db") as other:
-        other.execute("UPDATE service SET schema_version = 99")
-    other.close()
+    other = Database(url)
+    with other.writing() as connection:
+        connection.exec_driver_sql("UPDATE service SET schema_version = 99")
     for work in (store.layers, lambda: keep(store, expected())):
         with pytest.raises(DatabaseError, match="got schema 99; expected schema 1"):
             work()
+    other.close()
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_postgres_whose_writer_does_not_finish_says_so_and_can_be_read(
+    url: str, store: OverrideStore
+) -> None:
+    other = Database(url)
+    (layer,) = keep(store, expected())
+    with other.writing():
+        assert store.layers() == [layer]
+        with pytest.raises(DatabaseError, match=r"cannot be written: got .*timeout"):
+            keep(store, expected())
+    other.close()
+    assert len(keep(store, expected())) == 1
+
+
+def test_a_postgres_that_does_not_answer_is_named_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    store = OverrideStore(Database("postgresql+psycopg://ann:secret@127.0.0.1:1/overrides"))
+    for work in (store.version, lambda: keep(store, expected())):
+        with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:1.* cannot be ") as raised:
+            work()
+        assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
