@@ -29,6 +29,7 @@ from serving.http.edge import Edge
 from serving.http.metrics import Traffic
 from serving.http.openapi import document
 from serving.http.overrides import Overrides
+from serving.http.pages.routes import add_page_routes
 from serving.http.state import Clock, State
 from serving.list_store import ListStore
 from serving.lists import random_key
@@ -94,7 +95,8 @@ def create_app(
     override_routes.add_override_routes(app, state)
     list_routes.add_list_routes(app, state)
     experiment_routes.add_experiment_routes(app, state)
-    routes.add_page_routes(app, state)
+    routes.add_model_routes(app, state)
+    add_page_routes(app, state)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)

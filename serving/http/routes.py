@@ -20,15 +20,11 @@ from serving.http.negotiate import (
     read_body,
     takes_gzip,
 )
-from serving.http.pages.customers import customers_page
-from serving.http.pages.docs import docs_page
-from serving.http.pages.home import home_page
 from serving.http.replies import (
     BODY_PROBLEMS,
     CONDITIONAL,
     NOT_MODIFIED,
     json_reply,
-    page_reply,
     pull_reply,
 )
 from serving.http.schemas import ScoresQuery, ScoresRequest
@@ -160,8 +156,8 @@ def add_probe_routes(app: FastAPI, state: State) -> None:
         return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-def add_page_routes(app: FastAPI, state: State) -> None:
-    """Add the models' cards, the pages for people and the document.
+def add_model_routes(app: FastAPI, state: State) -> None:
+    """Add the models' cards.
 
     Args:
         app: The application.
@@ -179,23 +175,3 @@ def add_page_routes(app: FastAPI, state: State) -> None:
     async def get_models() -> Response:
         """Metrics out of sample, training span and versions of each promoted model."""
         return json_reply(facts.models(state.published))
-
-    @app.get("/", include_in_schema=False)
-    async def get_home() -> Response:
-        # Agents of many large queues take a while: other requests go on meanwhile.
-        draw = partial(home_page, state.in_force(), now=state.clock())
-        return page_reply(await to_thread.run_sync(draw))
-
-    @app.get("/customers", include_in_schema=False)
-    async def get_customers() -> Response:
-        # Counting a million customers takes a while: other requests go on meanwhile.
-        draw = partial(customers_page, state.published)
-        return page_reply(await to_thread.run_sync(draw))
-
-    @app.get("/docs", include_in_schema=False)
-    async def get_docs(request: Request) -> Response:
-        return page_reply(docs_page(openapi.document(request.app)))
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def get_openapi(request: Request) -> Response:
-        return json_reply(openapi.document(request.app))
