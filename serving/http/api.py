@@ -16,25 +16,26 @@ from starlette.responses import Response
 
 from features.errors import EbbflowError
 from serving.database import Database
-from serving.http import (
-    experiment_routes,
-    list_routes,
-    override_routes,
-    problems,
-    routes,
-    staffing_routes,
-    volume_routes,
-)
+from serving.http import problems
 from serving.http.edge import Edge
+from serving.http.experiment_routes import experiments
+from serving.http.list_routes import lists
 from serving.http.metrics import Traffic
 from serving.http.openapi import document
+from serving.http.override_routes import overrides
 from serving.http.overrides import Overrides
+from serving.http.routes import add_page_routes, churn, ops
+from serving.http.staffing_routes import staffing
 from serving.http.state import Clock, State
+from serving.http.volume_routes import forecast
 from serving.list_store import ListStore
 from serving.lists import random_key
 from serving.override_store import OverrideStore
 from serving.published import Watcher
 from serving.settings import Settings
+
+ROUTERS = (ops, churn, forecast, staffing, overrides, lists, experiments)
+"""In the order of how often they are called: routes are matched one after the other."""
 
 
 def create_app(
@@ -60,9 +61,16 @@ def create_app(
         ConfigError: The database that the settings name cannot be one.
     """
     database = Database.of(watcher.home, url=settings.database_url)
-    overrides = Overrides(OverrideStore(database))
-    lists = ListStore(database)
-    state = State(watcher, settings, clock, log, Traffic(worker=worker), overrides, lists, draw_key)
+    state = State(
+        watcher,
+        settings,
+        clock,
+        log,
+        Traffic(worker=worker),
+        Overrides(OverrideStore(database)),
+        ListStore(database),
+        draw_key,
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -84,20 +92,14 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        exception_handlers=_HANDLERS,
     )
-    # In the order of how often they are asked: routes are matched one after the other.
-    routes.add_probe_routes(app, state)
-    routes.add_churn_routes(app, state)
-    volume_routes.add_volume_routes(app, state)
-    staffing_routes.add_staffing_routes(app, state)
-    override_routes.add_override_routes(app, state)
-    list_routes.add_list_routes(app, state)
-    experiment_routes.add_experiment_routes(app, state)
-    routes.add_page_routes(app, state)
+    app.state.shared = state
+    for router in ROUTERS:
+        # An included router costs 8 microseconds a request, 28 against 20; its routes alone, none.
+        app.router.routes.extend(router.routes)
+    add_page_routes(app, state)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
-    for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
     app.add_middleware(
         Edge,
         traffic=state.traffic,
@@ -115,7 +117,7 @@ def _respond(request: Request, problem: problems.Problem) -> Response:
     )
 
 
-async def _ours(request: Request, error: Any) -> Response:
+async def _answer_own_error(request: Request, error: Any) -> Response:
     problem = problems.of_error(error)
     if request.method == "GET":
         # The parameter is named for one queue, the body's field for several.
@@ -129,15 +131,15 @@ async def _ours(request: Request, error: Any) -> Response:
     return _respond(request, problem)
 
 
-async def _raised(request: Request, error: Any) -> Response:
+async def _answer_problem(request: Request, error: Any) -> Response:
     return _respond(request, error.problem)
 
 
-async def _parameters(request: Request, error: Any) -> Response:
+async def _answer_bad_parameters(request: Request, error: Any) -> Response:
     return _respond(request, problems.of_validation(error.errors()))
 
 
-async def _framework(request: Request, error: Any) -> Response:
+async def _answer_framework_error(request: Request, error: Any) -> Response:
     if error.status_code == 404:
         detail = f"No route {problems.shorten(request.url.path)}. See /docs for the routes."
     elif error.status_code == 405:
@@ -157,8 +159,8 @@ def _not_allowed(request: Request) -> problems.Problem:
 
 
 _HANDLERS: dict[Any, Any] = {
-    EbbflowError: _ours,
-    problems.ProblemError: _raised,
-    RequestValidationError: _parameters,
-    HTTPException: _framework,
+    EbbflowError: _answer_own_error,
+    problems.ProblemError: _answer_problem,
+    RequestValidationError: _answer_bad_parameters,
+    HTTPException: _answer_framework_error,
 }
