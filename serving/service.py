@@ -54,12 +54,7 @@ app = create_app(
 
 
 class Straight:
-    """Hands HTTP to our application; the rest (start and stop) to BentoML.
-
-    Args:
-        bento: What BentoML would do.
-        ours: Our application.
-    """
+    """Hands HTTP to our application; the rest (start and stop) to BentoML."""
 
     def __init__(self, app: ASGIApp, ours: ASGIApp) -> None:
         self._bento = app

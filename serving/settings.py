@@ -80,14 +80,9 @@ def load_settings() -> Settings:
 
 
 def find_home(settings: Settings, *, source: Path) -> Path:
-    """Return the folder that the service answers from.
+    """Return the folder that the service answers from; ``source`` holds the package ``serving``.
 
-    Inside a Bento this is the folder packed beside the source, so that it serves from an empty
-    machine and from any working folder.
-
-    Args:
-        settings: The settings; a home that is set there wins.
-        source: The folder that holds the package ``serving``.
+    Inside a Bento it is the folder packed beside the source, whatever the working folder.
     """
     if settings.home is not None:
         return settings.home

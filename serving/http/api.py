@@ -49,13 +49,7 @@ def create_app(
 ) -> FastAPI:
     """Return the application; while it runs it looks for newly published folders by itself.
 
-    Args:
-        watcher: What is published; refreshed once before the first request.
-        settings: The settings.
-        clock: Gives the time, aware UTC.
-        log: Where requests, failures and new folders are written.
-        worker: Name of this worker in the metrics.
-        draw_key: Gives the key of a new experiment, ``lists.KEY_BYTES`` long.
+    ``draw_key`` gives the key of a new experiment, ``lists.KEY_BYTES`` long.
 
     Raises:
         ConfigError: The database that the settings name cannot be one.

@@ -1,7 +1,6 @@
 """What every request passes: id, deadline, body limit, security headers, log, counts.
 
-One pure ASGI layer around the routes. Whatever happens inside, the client gets one whole answer:
-an exception that left a mounted application would otherwise hang the connection.
+An exception that left a mounted application would hang the connection: here it is answered.
 """
 
 from __future__ import annotations
@@ -71,17 +70,7 @@ class _Exchange:
 
 
 class Edge:
-    """The layer; everything inside it answers, or it answers instead.
-
-    Args:
-        app: The routes.
-        traffic: Where answered requests are counted.
-        log: Where each request, and each failure, is written.
-        access_log: Whether to write a line for each request.
-        max_body_bytes: Largest body.
-        timeout_seconds: Time until an answer must have begun.
-        monotonic: A clock that only runs forward, seconds.
-    """
+    """The layer; everything inside it answers in time, or it answers instead."""
 
     def __init__(
         self,
@@ -159,20 +148,14 @@ class Edge:
         await answer(scope, exchange.read, exchange.write)
 
     def _too_large(self) -> problems.Problem:
-        return problems.Problem(
-            problems.KINDS["too-large"],
-            f"The body is larger than {self._max_body_bytes} bytes. Ask in several requests.",
-        )
+        limit = f"{self._max_body_bytes} bytes"
+        return _problem("too-large", f"The body is larger than {limit}. Ask in several requests.")
 
     def _late(self, exchange: _Exchange) -> problems.Problem:
         seconds = f"{self._timeout_seconds:g} seconds"
         if exchange.waiting:
-            return problems.Problem(
-                problems.KINDS["too-slow"], f"No whole body within {seconds}. Send it again."
-            )
-        return problems.Problem(
-            problems.KINDS["timeout"], f"No answer within {seconds}. Ask for less at once."
-        )
+            return _problem("too-slow", f"No whole body within {seconds}. Send it again.")
+        return _problem("timeout", f"No answer within {seconds}. Ask for less at once.")
 
     def _record(self, scope: Scope, exchange: _Exchange, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
@@ -199,11 +182,13 @@ def _cancel_unless_begun(task: asyncio.Task[Any] | None, exchange: _Exchange) ->
         task.cancel()
 
 
+def _problem(kind: str, detail: str) -> problems.Problem:
+    return problems.Problem(problems.KINDS[kind], detail)
+
+
 def _internal(request_id: str) -> problems.Problem:
-    return problems.Problem(
-        problems.KINDS["internal"],
-        f"The request could not be answered. Report request id {request_id}; the log has the rest.",
-    )
+    report = f"Report request id {request_id}; the log has the rest."
+    return _problem("internal", f"The request could not be answered. {report}")
 
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:

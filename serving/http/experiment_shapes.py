@@ -44,9 +44,7 @@ class ExperimentCustomers(Answer):
     decided: int = described("Customers decided about.", 9120)
     complete: int = described("Of those, with a horizon that has ended.", 8000)
     waiting: int = described("Of those, still on their way.", 1120)
-    other_arm: int = described(
-        "Put into the other arm by a later decision; they count in the first.", 0
-    )
+    other_arm: int = described("Put into the other arm later; they count in the first.", 0)
 
 
 class ExperimentArm(Answer):
@@ -54,12 +52,8 @@ class ExperimentArm(Answer):
 
     arm: str = described("`treat` or `control`.", "treat")
     customers: int = described("Customers whose horizon has ended.", 7206)
-    retained: float | None = described(
-        "Share who bought within the horizon; null without customers.", 0.6213
-    )
-    value_minor: float | None = described(
-        "Mean money within the horizon, minor units, returns taken off.", 18240.5
-    )
+    retained: float | None = described("Share who bought in the horizon.", 0.6213)
+    value_minor: float | None = described("Mean net money in it, minor units.", 18240.5)
 
 
 class SampleRatio(Answer):
@@ -68,12 +62,8 @@ class SampleRatio(Answer):
     treat: int = described("Customers contacted.", 7206)
     control: int = described("Customers held out.", 794)
     expected_treat: float = described("Contacted by plan.", 7200.0)
-    p_value: float = described(
-        "Chance of a ratio at least as far off under a sound draw (chi-square).", 0.823063
-    )
-    alarm: bool = described(
-        "Whether it is below 0.001: then no other figure is to be believed.", False
-    )
+    p_value: float = described("Chance of such a ratio under a sound draw (chi-square).", 0.823063)
+    alarm: bool = described("Whether it is below 0.001: then believe no other figure.", False)
 
 
 class Interval(Answer):
@@ -96,12 +86,8 @@ class ExperimentOutcome(Answer):
     """What a contact did to one outcome."""
 
     plain: ExperimentEffect = described("The difference of the arms.")
-    adjusted: ExperimentEffect = described(
-        "Adjusted for what was known before the decision: the figure to go by."
-    )
-    variance_removed: float = described(
-        "Share of the plain figure's variance that the adjustment took away.", 0.22
-    )
+    adjusted: ExperimentEffect = described("Adjusted for what was known before: use this.")
+    variance_removed: float = described("Share of variance that adjusting removed.", 0.22)
 
 
 class ExperimentAdvice(Answer):
@@ -158,7 +144,7 @@ class ExperimentUplift(Answer):
     curve: list[QiniPoint] = described("By share contacted, with bootstrap bands.")
     coefficient: QiniCoefficients = described("The areas, with bootstrap bands.")
     better_by: str | None = described(
-        "`uplift` where ranking by effect is better beyond doubt; else null.", None
+        "`uplift` where that is better beyond doubt; else null.", None
     )
 
 
@@ -177,9 +163,7 @@ class ExperimentAnswer(Answer):
         "`treat`, then `control`.",
         [_arm("treat", 7206, 0.6213, 18240.5), _arm("control", 794, 0.5894, 16902.1)],
     )
-    sample_ratio: SampleRatio | None = described(
-        "The sample ratio check; null where the planned share is not stated."
-    )
+    sample_ratio: SampleRatio | None = described("Null where the planned share is not stated.")
     retention: ExperimentOutcome | None = described(
         "What a contact did to the share who stay; null with too few customers.",
         _outcome((0.0319, 0.0183), (0.0287, 0.0164), removed=0.1969),
@@ -192,12 +176,8 @@ class ExperimentAnswer(Answer):
         "Features that the adjustment is for.", ["churn_probability", "spend_minor_90d"]
     )
     advice: ExperimentAdvice = described("Whether to stop, and why.")
-    uplift: ExperimentUplift | None = described(
-        "Ranking by effect; null where the data do not suffice."
-    )
-    no_uplift: str | None = described(
-        "Why there is no ranking by effect; null where there is.", None
-    )
+    uplift: ExperimentUplift | None = described("Ranking by effect; null for too little data.")
+    no_uplift: str | None = described("Why there is no ranking by effect; else null.", None)
     warnings: list[str] = described("What to know.", [])
 
 

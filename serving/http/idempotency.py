@@ -17,12 +17,7 @@ LONGEST_KEY = 255
 
 @dataclass(frozen=True)
 class Sent:
-    """One request that makes something.
-
-    Attributes:
-        key: Its idempotency key; None where it has none.
-        digest: Of all that it asks.
-    """
+    """One request that makes something."""
 
     key: str | None
     digest: str

@@ -24,11 +24,7 @@ MOST_CHANGES = 4
 
 
 class KeptSets:
-    """Opens the score sets that stand in a folder, and keeps the last few.
-
-    Args:
-        root: Folder of all score sets.
-    """
+    """Opens the score sets that stand in a folder, and keeps the last few."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

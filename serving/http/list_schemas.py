@@ -26,9 +26,7 @@ class ListFilters(Request):
     tier: Words | None = optional("Only these tiers.", ["high"])
     stage: Words | None = optional("Only these stages of the life cycle.", ["at_risk"])
     segment: Words | None = optional("Only these segments.", ["champion"])
-    action: Words | None = optional(
-        "Only customers for whom one of these actions is suggested.", ["call"]
-    )
+    action: Words | None = optional("Only where one of these is suggested.", ["call"])
     min_probability: float | None = optional(
         "Only customers with at least this probability of churn, in [0, 1].", 0.3, ge=0, le=1
     )
@@ -131,9 +129,7 @@ class Listed(Answer):
     customer_id: str = described("The customer's id.", "C000017")
     place: int = described("Place on the list, from 1; the first to contact first.", 1)
     probability: float | None = described("Probability of churn when the list was made.", 0.712345)
-    value_at_risk_minor: int | None = described(
-        "Value at risk then, minor units; null where it was not known.", None
-    )
+    value_at_risk_minor: int | None = described("Value at risk then, minor units.", None)
 
 
 class ListCounts(Answer):

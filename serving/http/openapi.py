@@ -119,12 +119,7 @@ def responses(
 ) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of a route: its success and its problems.
 
-    Args:
-        description: What the success means.
-        model: The JSON document; None for a route without one.
-        others: By media type, what else the route can send: a model, or an example of a text.
-        problem_kinds: Keys of ``problems.KINDS``.
-        status: HTTP status of the success.
+    ``others`` holds by media type what it can send instead of JSON: a model, or an example text.
     """
     content = {kind: _content(shape) for kind, shape in (others or {}).items()}
     success: dict[str, Any] = {"description": description, "headers": _HEADERS}

@@ -20,13 +20,7 @@ MOST_LISTED = 10_000
 
 
 def kept_json(layers: Sequence[Layer], *, forecast_set: str, left_out: int) -> bytes:
-    """Return the answer to a request that made overrides.
-
-    Args:
-        layers: What it made, and nothing made later.
-        forecast_set: Id of the published set.
-        left_out: Intervals of a file that were left out.
-    """
+    """Return the answer to a request that made overrides; a file's intervals may be left out."""
     return orjson.dumps(
         {
             "forecast_set": forecast_set,
@@ -38,11 +32,6 @@ def kept_json(layers: Sequence[Layer], *, forecast_set: str, left_out: int) -> b
 
 def listed_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> bytes:
     """Return the answer to a request that lists overrides.
-
-    Args:
-        store: Where they are kept.
-        query: Which.
-        now: The time, epoch seconds.
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -96,9 +85,7 @@ def _entries(layers: Sequence[Layer], *, among: Sequence[Layer]) -> list[dict[st
 def intervals_in_force(layers: Sequence[Layer]) -> Counter[str]:
     """Return in how many of its intervals each override counts, by id.
 
-    Args:
-        layers: All that share some time with those that are asked about, in the order they were
-            made.
+    The layers are in the order they were made, with all that share time with those of interest.
     """
     top: dict[tuple[str, int], str] = {}
     for layer in layers:

@@ -130,7 +130,7 @@ class OverridesForm(Request):
     )
     made_by: Who | None = optional("Who sends a file; with `json` the body says it.", "Ann")
     reason: Why | None = optional(
-        "Why, of a file; with `json` the body says it.", "TV spot on Wednesday"
+        "Why a file is sent; with `json` the body says it.", "TV spot on Wednesday"
     )
 
 
@@ -143,10 +143,10 @@ class OverridesQuery(Request):
         max_length=MOST_QUEUES,
     )
     start: Moment | None = optional(
-        "Overrides that end after this time; by default now.", "2026-03-02T00:00:00Z"
+        "Those that end after this; by default now.", "2026-03-02T00:00:00Z"
     )
     end: Moment | None = optional(
-        "Overrides that begin before this time; by default all.", "2026-03-16T00:00:00Z"
+        "Those that begin before this; by default all.", "2026-03-16T00:00:00Z"
     )
     include: Literal["all", "in_force"] = described(
         "`all` layers, or only those `in_force` in one interval at least.",
@@ -171,9 +171,7 @@ class OverrideEntry(Answer):
     start: datetime = described("First moment, UTC.", "2026-03-04T09:00:00Z")
     end: datetime = described("One past the last moment, UTC.", "2026-03-04T11:00:00Z")
     volume: float = described("Contacts expected in the whole span.", 180)
-    aht_seconds: float | None = described(
-        "Average handle time expected, seconds; null where the model's holds.", 320
-    )
+    aht_seconds: float | None = described("Expected AHT, seconds; null for the model's.", 320)
     model_volume: float = described(
         "Contacts that the model expected in the span when the override was made: "
         "what it replaced.",
@@ -184,9 +182,7 @@ class OverrideEntry(Answer):
     made_at: datetime = described("When, UTC.", "2026-03-02T09:00:00Z")
     reason: str = described("Why.", "TV spot on Wednesday")
     withdrawn: Withdrawal | None = described("Who took it back; null where nobody did.", None)
-    in_force: bool = described(
-        "Whether it counts in one interval at least: later ones cover it elsewhere.", True
-    )
+    in_force: bool = described("Whether it counts in an interval: later ones cover it.", True)
     intervals: int = described("Open intervals in its span.", 2)
     in_force_intervals: int = described("Those in which it counts.", 2)
 
@@ -204,9 +200,7 @@ class OverridesKept(Answer):
 
     forecast_set: str = described("Id of the forecast set they lie over.", ID)
     overrides: list[OverrideEntry] = described("One entry each, in the order sent.")
-    left_out: int = described(
-        "Intervals of a file that had begun, or are closed and have no contacts.", 0
-    )
+    left_out: int = described("Intervals of a file: begun, or closed and empty.", 0)
 
 
 class OverridesAnswer(Answer):

@@ -55,15 +55,7 @@ def not_modified(request: Request, headers: Mapping[str, str]) -> Response | Non
 def pull_reply(
     page: Page, *, kind: str, head: bytes, packed: bool, headers: Mapping[str, str]
 ) -> Response:
-    """Return a page of scores: a short one whole, a long or packed one as a stream.
-
-    Args:
-        page: The customers.
-        kind: The media type.
-        head: The start of a JSON document, up to the records.
-        packed: Whether the client accepts gzip.
-        headers: Headers to send.
-    """
+    """Return a page of scores: a short one whole, a long or packed one as a stream."""
     sent = dict(headers)
     if kind in _SCORE_FILES:
         sent |= attachment(_SCORE_FILES[kind])

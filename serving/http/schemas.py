@@ -195,7 +195,7 @@ class ForecastQuery(Request):
         "2026-03-02T00:00:00Z",
     )
     end: Moment | None = optional(
-        "One past the last moment; by default 14 days after `start`.", "2026-03-16T00:00:00Z"
+        "End, excluded; by default 14 days after.", "2026-03-16T00:00:00Z"
     )
     quantile: Quantiles = described(
         f"A quantile in [{LOWEST}, {HIGHEST}]; repeat it for several.",
@@ -266,16 +266,10 @@ class ScoresQuery(Request):
         ge=1,
         le=MOST_ROWS,
     )
-    tier: Words | None = optional("Only customers of this tier; repeat it for several.", ["high"])
-    stage: Words | None = optional(
-        "Only customers in this stage of the life cycle; repeat it for several.", ["at_risk"]
-    )
-    segment: Words | None = optional(
-        "Only customers of this segment; repeat it for several.", ["champion"]
-    )
-    action: Words | None = optional(
-        "Only customers for whom this action is suggested; repeat it for several.", ["call"]
-    )
+    tier: Words | None = optional("Only this tier; repeat it for several.", ["high"])
+    stage: Words | None = optional("Only this stage; repeat it for several.", ["at_risk"])
+    segment: Words | None = optional("Only this segment; repeat it for several.", ["champion"])
+    action: Words | None = optional("Only this action; repeat it for several.", ["call"])
     min_probability: float | None = optional(
         "Only customers with at least this probability of churn, in [0, 1].", 0.5, ge=0, le=1
     )

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 ID = "20260302T040000Z-0a1b2c3d"
 BUNDLE_ID = "20260301T020000Z-4e5f6a7b"
 SNAPSHOT_ID = "20260302T035500Z-8c9d0e1f"
-"""Ids as they stand in examples."""
+AS_OF = "2026-03-02T04:00:00Z"
+"""Ids and a moment as they stand in examples."""
 
 
 def described(description: str, *examples: Any, default: Any = ..., **limits: Any) -> Any:
@@ -53,9 +54,7 @@ class ProblemDetails(Answer):
         "`start` has no time zone: add `Z` or an offset such as `+02:00`.",
     )
     instance: str = described("Path of the request.", "/v1/forecast")
-    request_id: str = described(
-        "The request's id, also in `X-Request-ID` and in the log.", "5f0c2c9be4b14d1e9a5e"
-    )
+    request_id: str = described("The id in `X-Request-ID` and the log.", "5f0c2c9be4b14d1e9a5e")
     errors: list[FieldProblem] = described(
         "The fields at fault; empty where no field is.",
         [{"field": "start", "message": "has no time zone: add `Z`"}],
@@ -77,18 +76,14 @@ class ScoreRecord(Answer):
 
     customer_id: str = described("The customer's id.", "C000017")
     in_population: bool = described(
-        "Whether the model may judge this customer (bought in its active days).", True
+        "Whether the model may judge the customer (bought recently).", True
     )
     probability: float | None = described(
-        "Calibrated probability of churn, in [0, 1]; null outside the population.", 0.712345
+        "Calibrated, in [0, 1]; null outside the population.", 0.712345
     )
-    percentile: float | None = described(
-        "Share of the scored customers with a lower probability, in [0, 100].", 96.21
-    )
+    percentile: float | None = described("Percent of scored customers with a lower one.", 96.21)
     tier: str | None = described("The tier; null outside the population.", "high")
-    expected_value_minor: int | None = described(
-        "Money expected over the next 12 months, minor units; null where unknown.", 24_000
-    )
+    expected_value_minor: int | None = described("Expected in 12 months, minor units.", 24_000)
     value_at_risk_minor: int | None = described(
         "What is lost of the next 12 months' money if the customer leaves, times the "
         "probability, minor units; null where unknown.",
@@ -100,14 +95,10 @@ class ScoreRecord(Answer):
         "at_risk",
     )
     segment: str = described("Segment by recency, frequency and money of a year.", "champion")
-    action: str = described(
-        "What to do, by the table of actions; see `python -m serving actions`.", "call"
-    )
+    action: str = described("What to do; see `python -m serving actions`.", "call")
     reasons: list[ScoreReason] = described("At most three, the weightiest first.")
     warnings: list[str] = described("What a reader should know of this customer.", [])
-    as_of: datetime = described(
-        "The moment the features look back from, UTC.", "2026-03-02T04:00:00Z"
-    )
+    as_of: datetime = described("The moment the features look back from, UTC.", AS_OF)
     model_version: str = described("Id of the churn bundle.", BUNDLE_ID)
     score_set: str = described("Id of the score set.", ID)
 
@@ -116,24 +107,18 @@ class ScoreEnvelope(Answer):
     """Where the scores come from."""
 
     score_set: str = described("Id of the published score set.", ID)
-    as_of: datetime = described(
-        "The moment the features look back from, UTC.", "2026-03-02T04:00:00Z"
-    )
+    as_of: datetime = described("The moment the features look back from, UTC.", AS_OF)
     model_version: str = described("Id of the churn bundle.", BUNDLE_ID)
     snapshot: str = described("Id of the feature snapshot.", SNAPSHOT_ID)
     tiers: list[str] = described(
-        "The tiers, from the highest risk down.", ["critical", "high", "medium", "low"]
+        "The tiers, highest risk first.", ["critical", "high", "medium", "low"]
     )
     stages: list[str] = described(
-        "The stages that a customer can be in.",
+        "The possible stages.",
         ["new", "active", "at_risk", "lapsed", "won_back", "prospect"],
     )
-    segments: list[str] = described(
-        "The segments that a customer can be of.", ["champion", "loyal", "regular"]
-    )
-    actions: list[str] = described(
-        "The actions that can be suggested.", ["no_contact", "call", "none"]
-    )
+    segments: list[str] = described("The possible segments.", ["champion", "loyal", "regular"])
+    actions: list[str] = described("The possible actions.", ["no_contact", "call", "none"])
     warnings: list[str] = described("What a reader should know of the whole set.", [])
 
 
@@ -148,9 +133,7 @@ class ScoresPage(ScoreEnvelope):
     """A page of the published score set."""
 
     customers: int = described("Customers in the whole set.", 100_000)
-    next: str | None = described(
-        "Id to pass as `after` for the next page; null on the last.", "C000017"
-    )
+    next: str | None = described("The `after` of the next page; null on the last.", "C000017")
     scores: list[ScoreRecord] = described("In the order of the ids' UTF-8 bytes.")
 
 
@@ -189,9 +172,7 @@ class PartState(Answer):
     )
     age_seconds: float | None = described("Seconds since it was published.", 5_400)
     remedy: str | None = described("What to run where it is missing; null where it is there.", None)
-    refused: str | None = described(
-        "Why a newer folder is not served; null where there is none.", None
-    )
+    refused: str | None = described("Why a newer folder is not served; null for none.", None)
 
 
 class OverridesState(Answer):
@@ -210,7 +191,7 @@ class Readiness(Answer):
     ready: bool = described("Whether at least one set, a forecast or scores, is served.", True)
     version: str = described("Version of the software.", "0.1.0")
     refreshed_seconds_ago: float | None = described(
-        "Seconds since this worker last looked for new folders.", 0.8
+        "Seconds since the last look for new folders.", 0.8
     )
     parts: list[PartState] = described("Each published part.")
     overrides: OverridesState = described("Planners' overrides.")

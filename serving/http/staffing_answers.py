@@ -33,20 +33,13 @@ EFFICIENCY_DECIMALS = 3
 
 
 def staffing_json(choice: Choice, staffed: list[Staffed], *, request: StaffingRequest) -> bytes:
-    """Return the JSON answer of a staffing request.
-
-    Args:
-        choice: The part of the forecast that it asks for.
-        staffed: The agents of its queues.
-        request: The request, validated.
-    """
+    """Return the JSON answer of a staffing request."""
+    policy = request.policy
     head = envelope(choice) | {
         "policy": {
-            "kind": request.policy.kind,
-            "probability": (
-                request.policy.probability if request.policy.kind == "probability" else None
-            ),
-            "least_agents": request.policy.least_agents,
+            "kind": policy.kind,
+            "probability": policy.probability if policy.kind == "probability" else None,
+            "least_agents": policy.least_agents,
         },
         "costs": None if request.costs is None else request.costs.model_dump(),
         "paths": request.paths.model_dump(),
@@ -62,10 +55,6 @@ def staffing_json(choice: Choice, staffed: list[Staffed], *, request: StaffingRe
 
 def staffing_file(staffed: list[Staffed], *, form: Format) -> bytes:
     """Return the agents as a file that another tool imports; volumes are not rounded.
-
-    Args:
-        staffed: The agents, by queue.
-        form: The file's format.
 
     Raises:
         InputError: The format cannot hold such queues or intervals; the message says which.

@@ -91,18 +91,14 @@ class StaffingPolicy(Request):
 class StaffingCosts(Request):
     """What things cost, in one currency's major unit; at least one is above 0."""
 
-    agent_hour: Cost = described(
-        f"One paid hour of a rostered agent, 0 to {MOST_COST:g}.", 30, default=0.0
-    )
+    agent_hour: Cost = described(f"One paid hour of an agent, 0 to {MOST_COST:g}.", 30, default=0.0)
     abandoned_contact: Cost = described(
         "One contact that gives up, is blocked, or is done after its deadline, 0 to "
         f"{MOST_COST:g}.",
         12,
         default=0.0,
     )
-    missed_goal: Cost = described(
-        f"One interval of a queue that misses its goal, 0 to {MOST_COST:g}.", 20, default=0.0
-    )
+    missed_goal: Cost = described(f"An interval off its goal, 0 to {MOST_COST:g}.", 20, default=0.0)
     currency: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")] | None = optional(
         "Its ISO 4217 code, three capital letters; only repeated in the answer.", "EUR"
     )

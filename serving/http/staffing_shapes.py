@@ -6,7 +6,15 @@ from datetime import datetime
 from typing import Literal
 
 from serving.http.shapes import Answer, described
-from serving.http.volume_shapes import Drawn, ForecastEnvelope, QueueGoal, QueueHead
+from serving.http.volume_shapes import (
+    END,
+    START,
+    START_LOCAL,
+    Drawn,
+    ForecastEnvelope,
+    QueueGoal,
+    QueueHead,
+)
 
 _COST = "Expected cost, in the request's currency; null without `costs`."
 
@@ -14,14 +22,10 @@ _COST = "Expected cost, in the request's currency; null without `costs`."
 class Margin(Answer):
     """What one agent in one interval changes: with it or without it, less the plan."""
 
-    goal_probability: float = described(
-        "Change of the probability that the interval meets the goal.", 0.105
-    )
+    goal_probability: float = described("Change of the probability to meet the goal.", 0.105)
     service_level: float = described("Change of the expected service level.", 0.0642)
     abandoned_contacts: float = described("Change of the contacts that give up.", -1.197)
-    cost: float | None = described(
-        "Change of the cost, the agent's own pay counted; null without `costs`.", 28.5
-    )
+    cost: float | None = described("Change of the cost, pay included; null without `costs`.", 28.5)
 
 
 class StaffingInterval(Answer):
@@ -30,36 +34,24 @@ class StaffingInterval(Answer):
     id: str = described("Stable text: the queue, `@`, the start.", "sales@2026-03-02T08:00:00Z")
     queue_id: str = described("The queue's name.", "sales")
     channel: str = described("How its contacts come.", "voice")
-    start_time: datetime = described("Start, UTC.", "2026-03-02T08:00:00Z")
-    end_time: datetime = described("End, UTC, excluded.", "2026-03-02T09:00:00Z")
+    start_time: datetime = described("Start, UTC.", START)
+    end_time: datetime = described("End, UTC, excluded.", END)
     interval_minutes: int = described("Its length, minutes.", 60)
     volume: float = described("Expected contacts in the interval.", 41.7)
     aht_seconds: float = described("Expected average handle time, seconds: the forecast's.", 312.4)
-    required_agents: int = described(
-        "The same as `agents_rostered`, under the name that scheduling tools read.", 9
-    )
-    start_local: datetime = described(
-        "Start on the queue's wall clock, with its offset.", "2026-03-02T09:00:00+01:00"
-    )
+    required_agents: int = described("`agents_rostered` under the name that tools read.", 9)
+    start_local: datetime = described("Start on the queue's clock.", START_LOCAL)
     is_open: bool = described("Whether the queue is open.", True)
     agents_on_phone: int = described("Agents on contacts, by the policy; filled up to `shifts`.", 6)
-    agents_rostered: int = described(
-        "Agents to schedule, so that shrinkage leaves enough on contacts.", 9
-    )
-    goal_probability: float = described(
-        "Share of the sample paths on which the interval meets the goal, in [0, 1].", 0.875
-    )
-    service_level: float = described(
-        "Share answered within the threshold, expected over the paths, in [0, 1].", 0.8726
-    )
+    agents_rostered: int = described("Agents to schedule: shrinkage leaves enough on contacts.", 9)
+    goal_probability: float = described("Share of the paths that meet the goal, in [0, 1].", 0.875)
+    service_level: float = described("Expected share answered in the threshold, [0, 1].", 0.8726)
     service_level_low: float = described("Its 10 % quantile over the paths.", 0.784)
     service_level_high: float = described("Its 90 % quantile over the paths.", 0.9486)
     asa_seconds: float | None = described(
         "Average speed of answer at the mean forecast, seconds; null where nobody is answered.", 6.0
     )
-    occupancy: float = described(
-        "Share of time that an agent is busy at the mean forecast, in [0, 1].", 0.5764
-    )
+    occupancy: float = described("Share of time busy at the mean forecast, in [0, 1].", 0.5764)
     abandonment: float | None = described(
         "Share of contacts that give up, are blocked, or are done after their "
         "deadline, expected over the paths, in [0, 1]; null with `erlang_c`, which knows no "
@@ -68,9 +60,7 @@ class StaffingInterval(Answer):
     )
     abandoned_contacts: float = described("The same in contacts.", 2.248)
     cost: float | None = described(_COST, 284.12)
-    backlog: float = described(
-        "Contacts that still wait at the end of the interval, at the mean forecast.", 0.0
-    )
+    backlog: float = described("Contacts that wait at its end, at the mean forecast.", 0.0)
     one_more: Margin = described("What one agent more on contacts changes.")
     one_fewer: Margin = described(
         "What one agent fewer changes; all zero where there is none.",
@@ -81,9 +71,7 @@ class StaffingInterval(Answer):
             "cost": -16.33,
         },
     )
-    published: Literal["model", "override"] = described(
-        "Whose number the volume is: the model's, or a planner's override.", "model"
-    )
+    published: Literal["model", "override"] = described("Where the volume comes from.", "model")
     override_id: str | None = described("The override that is in force; null for none.", None)
 
 
@@ -94,9 +82,7 @@ class StaffingSpan(Answer):
     agent_hours_on_phone: float = described("Agent hours on contacts.", 6.0)
     agent_hours_rostered: float = described("Agent hours to schedule.", 9.0)
     peak_agents_on_phone: int = described("Most agents on contacts in any interval.", 6)
-    peak_start: datetime = described(
-        "Start of the first interval that has them, UTC.", "2026-03-02T08:00:00Z"
-    )
+    peak_start: datetime = described("Start of the first with them, UTC.", START)
     service_level: float = described(
         "Share of all its contacts answered within the threshold, expected over the "
         "paths, in [0, 1].",
@@ -135,9 +121,7 @@ class QueueStaffing(QueueHead):
 
     model: str = described("`erlang_a`, `erlang_b`, `erlang_c` or `backlog`.", "erlang_a")
     goal: StaffingGoal = described("The request's goal, or the queue's own.")
-    patience_seconds: float | None = described(
-        "Mean patience used, seconds; null where the model knows none.", 180
-    )
+    patience_seconds: float | None = described("Mean patience, seconds; null for none.", 180)
     patience_source: str | None = described(
         "Who says it: `request`, `queue` where it is stated, `learnt` from the "
         "history; null without a patience.",
@@ -170,13 +154,9 @@ class AppliedCosts(Answer):
     """What things cost."""
 
     agent_hour: float = described("One paid hour of a rostered agent.", 30)
-    abandoned_contact: float = described(
-        "One contact that gives up, is blocked, or is done after its deadline.", 12
-    )
+    abandoned_contact: float = described("One contact that gives up, is blocked or late.", 12)
     missed_goal: float = described("One interval of a queue that misses its goal.", 0.0)
-    currency: str | None = described(
-        "ISO 4217 code, as in the request; null where it names none.", "EUR"
-    )
+    currency: str | None = described("ISO 4217 code, as in the request; null for none.", "EUR")
 
 
 class StaffingAnswer(ForecastEnvelope):
@@ -186,6 +166,4 @@ class StaffingAnswer(ForecastEnvelope):
     costs: AppliedCosts | None = described("The request's costs; null without.")
     paths: Drawn = described("The sample paths that probabilities are read off.")
     queues: list[QueueStaffing] = described("One entry a queue, as asked for.")
-    intervals: list[StaffingInterval] = described(
-        "The intervals of all queues, queue by queue, in order, no gap."
-    )
+    intervals: list[StaffingInterval] = described("Queue by queue, in order, no gap.")

@@ -30,8 +30,6 @@ class State:
     """What one worker answers from.
 
     Attributes:
-        clock: Gives the time, aware UTC.
-        draw_key: Gives the key of a new experiment.
         writer: Forecast answers already written.
         kept: Score sets that were replaced.
     """

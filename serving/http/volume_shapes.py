@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from serving.http.shapes import BUNDLE_ID, ID, SNAPSHOT_ID, Answer, described
+from serving.http.shapes import AS_OF, BUNDLE_ID, ID, SNAPSHOT_ID, Answer, described
 
 OVERRIDE_ID = "20260302T090000Z-00000001-00000"
-"""An override's id as it stands in examples."""
+START, END = "2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z"
+START_LOCAL, END_LOCAL = "2026-03-02T09:00:00+01:00", "2026-03-02T10:00:00+01:00"
+"""An override's id and the hour of the examples."""
 
 
 class Volume(Answer):
@@ -37,28 +39,16 @@ class Parts(Answer):
 class ForecastInterval(Answer):
     """One interval, left-closed, named by its start."""
 
-    start: datetime = described("Start, UTC.", "2026-03-02T08:00:00Z")
-    end: datetime = described("End, UTC, excluded.", "2026-03-02T09:00:00Z")
-    start_local: datetime = described(
-        "Start on the queue's wall clock, with its offset.", "2026-03-02T09:00:00+01:00"
-    )
-    end_local: datetime = described(
-        "End on the queue's wall clock, with its offset.", "2026-03-02T10:00:00+01:00"
-    )
-    is_open: bool = described(
-        "Whether the queue is open in any part of it; a closed interval has no volume.", True
-    )
+    start: datetime = described("Start, UTC.", START)
+    end: datetime = described("End, UTC, excluded.", END)
+    start_local: datetime = described("Start on the queue's clock.", START_LOCAL)
+    end_local: datetime = described("End on the queue's clock.", END_LOCAL)
+    is_open: bool = described("Whether the queue is open in any part of it; else no volume.", True)
     volume: Volume = described("Contacts offered.")
     aht_seconds: float = described("Expected average handle time, seconds.", 312.4)
-    published: Literal["model", "override"] = described(
-        "Whose number the mean is: the model's, or a planner's override.", "model"
-    )
-    override_id: str | None = described(
-        "The override that is in force; only with one.", OVERRIDE_ID, default=None
-    )
-    model_mean: float | None = described(
-        "Contacts that the model expects; only with an override.", 41.7, default=None
-    )
+    published: Literal["model", "override"] = described("Where the mean comes from.", "model")
+    override_id: str | None = described("The override in force, if any.", OVERRIDE_ID, default=None)
+    model_mean: float | None = described("The model's mean, with an override.", 41.7, default=None)
     parts: Parts | None = described(
         "What the model's mean is the sum of (`model_mean` where an override is in "
         "force); only where it was asked for.",
@@ -104,7 +94,7 @@ class OverrideInForce(Answer):
     override_id: str = described("Its id.", OVERRIDE_ID)
     queue: str = described("The queue.", "sales")
     made_by: str = described("Who made it.", "Ann")
-    made_at: datetime = described("When, UTC.", "2026-03-02T09:00:00Z")
+    made_at: datetime = described("When, UTC.", END)
     reason: str = described("Why.", "TV spot on Wednesday")
 
 
@@ -117,20 +107,16 @@ class ForecastEnvelope(Answer):
         "it is a full one.",
         None,
     )
-    made_at: datetime = described(
-        "When the forecast was made: leads count from here.", "2026-03-02T04:00:00Z"
-    )
-    as_of: datetime = described("Events up to here were known to it.", "2026-03-02T04:00:00Z")
+    made_at: datetime = described("When it was made: leads count from here.", AS_OF)
+    as_of: datetime = described("Events up to here were known to it.", AS_OF)
     method: str = described(
-        "The queues' common method, or `mixed`; each queue names its own.", "combined"
+        "The queues' common method, or `mixed`; each names its own.", "combined"
     )
-    what_if: bool = described(
-        "Whether it was changed on request; false for what is published.", False
-    )
+    what_if: bool = described("Whether it was changed on request; else as published.", False)
     model_version: str = described("Id of the volume bundle.", BUNDLE_ID)
     snapshot: str = described("Id of the feature snapshot it was made from.", SNAPSHOT_ID)
-    start: datetime = described("First moment answered, UTC.", "2026-03-02T08:00:00Z")
-    end: datetime = described("One past the last moment answered, UTC.", "2026-03-02T09:00:00Z")
+    start: datetime = described("First moment answered, UTC.", START)
+    end: datetime = described("One past the last moment answered, UTC.", END)
     warnings: list[str] = described("What a reader should know of the whole set.", [])
     overrides: list[OverrideInForce] = described(
         "Planners' overrides that are in force in it, by queue, in the order they were made.", []
@@ -147,9 +133,7 @@ class Drawn(Answer):
 class ForecastAnswer(ForecastEnvelope):
     """A forecast by queue and interval."""
 
-    paths: Drawn | None = described(
-        "How the sample paths were drawn; only with them.", default=None
-    )
+    paths: Drawn | None = described("How sample paths were drawn; only with them.", default=None)
     queues: list[QueueForecast] = described("One entry a queue, as asked for.")
 
 
@@ -165,12 +149,8 @@ class Total(Answer):
 class Peak(Answer):
     """The busiest interval."""
 
-    start: datetime = described(
-        "Start of the interval with the highest mean, UTC.", "2026-03-02T09:00:00Z"
-    )
-    start_local: datetime = described(
-        "The same on the group's clock, with its offset.", "2026-03-02T10:00:00+01:00"
-    )
+    start: datetime = described("Start of the one with the highest mean, UTC.", END)
+    start_local: datetime = described("The same on the group's clock.", END_LOCAL)
     mean: float = described("Expected contacts in it.", 61.0)
     quantiles: dict[str, float] = described(
         "Contacts by quantile level, of the sample paths' greatest intervals, whichever they are.",
@@ -203,7 +183,7 @@ class GroupTotals(Answer):
         "Europe/Berlin",
     )
     interval_minutes: int = described(
-        "Length of the intervals that peaks are of, minutes: the longest of the queues'.", 60
+        "Minutes of a peak's interval: the longest of the queues'.", 60
     )
     method: str = described("The queues' common method, or `mixed`.", "combined")
     warnings: list[str] = described("What a reader should know of this group.", [])
@@ -245,12 +225,8 @@ class QueueEntry(Answer):
     goal: QueueGoal = described("Its service goal.")
     patience_seconds: float | None = described("Mean patience, seconds; null where not known.", 180)
     method: str = described("How its forecast was made.", "combined")
-    start: datetime | None = described(
-        "Start of its published span, UTC; null where it has none.", "2026-03-02T04:00:00Z"
-    )
-    end: datetime | None = described(
-        "End of its published span, UTC, excluded.", "2026-03-30T04:00:00Z"
-    )
+    start: datetime | None = described("Start of its span, UTC; null without one.", AS_OF)
+    end: datetime | None = described("End of its span, UTC, excluded.", "2026-03-30T04:00:00Z")
     warnings: list[str] = described("What a reader should know of this queue.", [])
 
 
@@ -270,9 +246,7 @@ class EventEntry(Answer):
     ends_at: datetime = described("One past the last moment, UTC.", "2026-03-12T00:00:00Z")
     known_at: datetime = described("When it was known, UTC.", "2026-02-20T09:00:00Z")
     queues: list[str] | None = described("The queues it touches; null for all.", ["sales"])
-    size: float | None = described(
-        "Its size in the business's own measure; null where none is known.", 0.2
-    )
+    size: float | None = described("Its size in the business's own measure; null if unknown.", 0.2)
 
 
 class EventsAnswer(Answer):

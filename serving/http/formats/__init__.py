@@ -16,9 +16,6 @@ class Format:
     """A file format.
 
     Attributes:
-        name: As in ``?format=``.
-        media_type: Of the file.
-        suffix: Of the file's name.
         write: Queues to bytes.
         read: Bytes to queues.
     """

@@ -28,12 +28,7 @@ _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table.
-
-    Attributes:
-        number: Its number in the file, for messages.
-        cells: Text by column.
-    """
+    """One numbered line of a table; a cell that is not as expected raises `InputError`."""
 
     number: int
     cells: dict[str, str]
@@ -44,11 +39,7 @@ class Line:
         return wrong(column, thing=thing, got=shown(self.cells[column]), expected=expected)
 
     def time(self, column: str) -> int:
-        """Return the cell's moment in epoch seconds, on a quarter of an hour.
-
-        Raises:
-            InputError: It is no such moment.
-        """
+        """Return the cell's moment in epoch seconds, on a quarter of an hour."""
         text = self.cells[column]
         if _TIME.fullmatch(text):
             try:
@@ -64,11 +55,7 @@ class Line:
         )
 
     def number_up_to(self, column: str, most: int) -> float:
-        """Return the cell's number, from 0 to the most.
-
-        Raises:
-            InputError: It is no such number.
-        """
+        """Return the cell's number, from 0 to the most."""
         text = self.cells[column]
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not 0 <= value <= most:
@@ -76,11 +63,7 @@ class Line:
         return value
 
     def whole_up_to(self, column: str, most: int) -> int:
-        """Return the cell's whole number, from 0 to the most.
-
-        Raises:
-            InputError: It is no such number.
-        """
+        """Return the cell's whole number, from 0 to the most."""
         text = self.cells[column]
         value = int(text) if _WHOLE.fullmatch(text) else -1
         if not 0 <= value <= most:
@@ -118,10 +101,6 @@ def write_table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> byt
 def read_table(data: bytes, *, header: Sequence[str]) -> Iterator[Line]:
     """Yield the lines of a CSV file under its header; LF alone and a byte order mark are allowed.
 
-    Args:
-        data: The file.
-        header: The columns that it must have, in this order.
-
     Raises:
         UnreadableFileError: It is too large, no UTF-8 text, no CSV, or of other columns.
     """
@@ -150,11 +129,7 @@ def read_table(data: bytes, *, header: Sequence[str]) -> Iterator[Line]:
 
 
 def check_size(size: int) -> None:
-    """Check that a file is not too large, unpacked.
-
-    Raises:
-        UnreadableFileError: It is.
-    """
+    """Check that a file is not too large, unpacked."""
     if size > MOST_BYTES:
         raise UnreadableFileError(
             "the file",

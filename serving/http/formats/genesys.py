@@ -55,12 +55,7 @@ _GROUP = ("planningGroupId", "offeredPerInterval", "averageHandleTimeSecondsPerI
 
 @dataclass(frozen=True)
 class Week:
-    """Seven local days.
-
-    Attributes:
-        first: Its first local day.
-        time_zone: IANA zone.
-    """
+    """Seven local days."""
 
     first: date
     time_zone: str

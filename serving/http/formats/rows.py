@@ -99,13 +99,6 @@ class Entry:
 
     Attributes:
         line: The line's number in the file, for messages.
-        queue: As in `Rows`.
-        name: As in `Rows`.
-        channel: As in `Rows`.
-        start: Start of the interval, epoch seconds.
-        interval_minutes: As in `Rows`.
-        volume: Contacts expected.
-        aht_seconds: Average handle time.
         agents_on_phone: Agents on contacts; None where the line does not say.
         agents_rostered: Agents to roster; None where the line does not say.
     """

@@ -135,7 +135,8 @@ def _fields(schema: Json) -> str:
     rows = [
         [
             f"<code>{escape(field)}</code>",
-            _type(about, optional=field not in required) + (", required" if field in required else ""),
+            _type(about, optional=field not in required)
+            + (", required" if field in required else ""),
             prose(about.get("description", "")) + _default(about) + _such_as(about),
         ]
         for field, about in schema.get("properties", {}).items()
