@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from serving.http.fields import Request
 from serving.http.override_schemas import Who, Why
 from serving.http.schemas import MOST_MONEY, Words
-from serving.http.shapes import BUNDLE_ID, ID, Answer, described, optional
+from serving.http.shapes import BUNDLE_ID, ID, Answer, described, optional, with_example
 from serving.list_store import DEFAULT_HOLD_OUT
 
 MOST_CONTACTED = 20_000
@@ -41,21 +41,15 @@ class ListFilters(Request):
 class ListRequest(Request):
     """Whom to contact in a campaign, with a random hold-out to learn from."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "experiment": "winback-2026-03",
-                    "capacity": 500,
-                    "action": "call",
-                    "filters": {"tier": ["high"]},
-                    "rank_by": "probability",
-                    "hold_out": 0.1,
-                    "made_by": "Ann",
-                    "reason": "Win back before Easter",
-                }
-            ]
-        }
+    model_config = with_example(
+        experiment="winback-2026-03",
+        capacity=500,
+        action="call",
+        filters={"tier": ["high"]},
+        rank_by="probability",
+        hold_out=0.1,
+        made_by="Ann",
+        reason="Win back before Easter",
     )
 
     experiment: ExperimentName = described(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, StringConstraints, model_validator
 
 from features.calendar import epoch
 from features.contracts import OVERRIDES
 from serving.http.fields import MOST_QUEUES, Moment, Name, Request
-from serving.http.shapes import ID, Answer, described, optional
+from serving.http.shapes import ID, Answer, described, optional, with_example
 from serving.http.volume_shapes import OVERRIDE_ID
 
 MOST_OVERRIDES = 100_000
@@ -82,24 +82,18 @@ class NewOverride(Request):
 class OverridesRequest(Request):
     """A planner's own numbers for some queues and spans of time."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "made_by": "Ann",
-                    "reason": "TV spot on Wednesday",
-                    "overrides": [
-                        {
-                            "queue": "sales",
-                            "start": "2026-03-04T09:00:00Z",
-                            "end": "2026-03-04T11:00:00Z",
-                            "volume": 180,
-                            "aht_seconds": 320,
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = with_example(
+        made_by="Ann",
+        reason="TV spot on Wednesday",
+        overrides=[
+            {
+                "queue": "sales",
+                "start": "2026-03-04T09:00:00Z",
+                "end": "2026-03-04T11:00:00Z",
+                "volume": 180,
+                "aht_seconds": 320,
+            }
+        ],
     )
 
     made_by: Who = described("Who sends them, at most 200 characters.", "Ann")

@@ -5,19 +5,12 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from features.contracts import QUANTILE_LEVELS
 from serving.http.changes import WhatIf
 from serving.http.fields import MOST_QUEUES, Moment, Name, Request
-from serving.http.shapes import described, optional
+from serving.http.shapes import described, optional, with_example
 
 MOST_CUSTOMERS = 1_000
 MOST_ROWS = 1_000_000
@@ -115,17 +108,11 @@ class PathsRequest(Request):
 class ForecastRequest(Span):
     """Which queues, which span, which quantiles."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "queues": ["sales"],
-                    "start": "2026-03-02T08:00:00Z",
-                    "end": "2026-03-02T09:00:00Z",
-                    "quantiles": [0.1, 0.5, 0.9],
-                }
-            ]
-        }
+    model_config = with_example(
+        queues=["sales"],
+        start="2026-03-02T08:00:00Z",
+        end="2026-03-02T09:00:00Z",
+        quantiles=[0.1, 0.5, 0.9],
     )
 
     quantiles: Quantiles = described(
@@ -150,19 +137,13 @@ class ForecastRequest(Span):
 class TotalsRequest(Span):
     """Which queues and span, how they are grouped, which quantiles."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "queues": ["sales"],
-                    "start": "2026-03-02T00:00:00+01:00",
-                    "end": "2026-03-03T00:00:00+01:00",
-                    "by": "queue",
-                    "quantiles": [0.1, 0.9],
-                    "what_if": {"scale_volume": [{"factor": 1.1}]},
-                }
-            ]
-        }
+    model_config = with_example(
+        queues=["sales"],
+        start="2026-03-02T00:00:00+01:00",
+        end="2026-03-03T00:00:00+01:00",
+        by="queue",
+        quantiles=[0.1, 0.9],
+        what_if={"scale_volume": [{"factor": 1.1}]},
     )
 
     by: Literal["queue", "channel", "all"] = described(
@@ -233,9 +214,7 @@ class ForecastQuery(Request):
 class ScoresRequest(Request):
     """Whose scores."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"customer_ids": ["C000017", "C999999"]}]}
-    )
+    model_config = with_example(customer_ids=["C000017", "C999999"])
 
     customer_ids: list[Name] = described(
         "Customer ids as in the customers table, at most 1,000; case and spaces count.",

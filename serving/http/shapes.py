@@ -22,6 +22,11 @@ def described(description: str, *examples: Any, default: Any = ..., **limits: An
     return Field(default, description=description, examples=list(examples) or None, **limits)
 
 
+def with_example(**fields: Any) -> ConfigDict:
+    """Return the ``model_config`` of a request with its whole example."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 def optional(description: str, *examples: Any, **limits: Any) -> Any:
     """Return a field that may be left out and then is None."""
     return described(description, *examples, default=None, **limits)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from serving.http.fields import MOST_QUEUES, Name, Request
 from serving.http.schemas import PathsRequest, Span
-from serving.http.shapes import described, optional
+from serving.http.shapes import described, optional, with_example
 from serving.staffing.goal import LEAST_OCCUPANCY_LIMIT, MOST_CONCURRENCY
 
 MOST_SECONDS = 86_400 * 31
@@ -129,21 +129,15 @@ class Shifts(Request):
 class StaffingRequest(Span):
     """Which queues and span, what service is to be reached, and how surely."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "queues": ["sales"],
-                    "start": "2026-03-02T08:00:00Z",
-                    "end": "2026-03-02T09:00:00Z",
-                    "goal": {"service_level": 0.8, "threshold_seconds": 20},
-                    "patience_seconds": 180,
-                    "policy": {"kind": "probability", "probability": 0.8},
-                    "costs": {"agent_hour": 30, "abandoned_contact": 12, "currency": "EUR"},
-                    "shrinkage": 0.3,
-                }
-            ]
-        }
+    model_config = with_example(
+        queues=["sales"],
+        start="2026-03-02T08:00:00Z",
+        end="2026-03-02T09:00:00Z",
+        goal={"service_level": 0.8, "threshold_seconds": 20},
+        patience_seconds=180,
+        policy={"kind": "probability", "probability": 0.8},
+        costs={"agent_hour": 30, "abandoned_contact": 12, "currency": "EUR"},
+        shrinkage=0.3,
     )
 
     goal: ServiceGoal = Field(
