@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints, field_validator
 
 from serving.http.fields import Request
 from serving.http.override_schemas import Who, Why
-from serving.http.schemas import MOST_MONEY, Words
-from serving.http.shapes import BUNDLE_ID, ID, Answer, described, optional, with_example
+from serving.http.schemas import Flag, Money, Probability, Words
+from serving.http.shapes import Answer, ScoreSource, described, optional, with_example
 from serving.list_store import DEFAULT_HOLD_OUT
 
 MOST_CONTACTED = 20_000
@@ -27,15 +27,8 @@ class ListFilters(Request):
     stage: Words | None = optional("Only these stages of the life cycle.", ["at_risk"])
     segment: Words | None = optional("Only these segments.", ["champion"])
     action: Words | None = optional("Only where one of these is suggested.", ["call"])
-    min_probability: float | None = optional(
-        "Only customers with at least this probability of churn, in [0, 1].", 0.3, ge=0, le=1
-    )
-    min_value: int | None = optional(
-        "Only customers with at least this value at risk, minor units.",
-        10_000,
-        ge=0,
-        le=MOST_MONEY,
-    )
+    min_probability: Probability | None = optional("Only this churn probability or more.", 0.3)
+    min_value: Money | None = optional("Only this value at risk or more, minor units.", 10_000)
 
 
 class ListRequest(Request):
@@ -57,12 +50,8 @@ class ListRequest(Request):
         "most 64. Within it a customer always falls the same way.",
         "winback-2026-03",
     )
-    capacity: int = described(
-        "How many to contact, 1 to 20,000; those held out come on top.",
-        500,
-        ge=1,
-        le=MOST_CONTACTED,
-        strict=True,
+    capacity: Annotated[int, Field(strict=True, ge=1, le=MOST_CONTACTED)] = described(
+        "How many to contact, 1 to 20,000; those held out come on top.", 500
     )
     action: Annotated[Who, StringConstraints(max_length=64)] = described(
         "What is done with them, at most 64 characters; one for the whole experiment.", "call"
@@ -78,19 +67,13 @@ class ListRequest(Request):
         "value_at_risk",
         default="probability",
     )
-    hold_out: float | None = optional(
+    hold_out: Annotated[float, Field(gt=0, le=MOST_HELD_OUT)] | None = optional(
         "Share held out at random, above 0 and at most 0.5; fixed by the experiment's first list, "
         f"{DEFAULT_HOLD_OUT:g} where that says none.",
         0.1,
-        gt=0,
-        le=MOST_HELD_OUT,
     )
-    again: bool = described(
-        "Whether customers who are in the experiment already may be listed again; each keeps the "
-        "arm.",
-        False,
-        default=False,
-        strict=True,
+    again: Flag = described(
+        "Whether customers of the experiment may be listed again, in their arm.", default=False
     )
     made_by: Who = described("Who asks, at most 200 characters.", "Ann")
     reason: Why = described("Why, at most 1,000 characters.", "Win back before Easter")
@@ -112,7 +95,6 @@ class ListQuery(Request):
     arm: Literal["treat", "control", "all"] = described(
         "Of a CSV file: those to contact (`treat`), those held out (`control`), or `all`. JSON "
         "tells both, apart.",
-        "treat",
         default="treat",
     )
 
@@ -136,7 +118,7 @@ class ListCounts(Answer):
     held_out: int = described("On the list, held out.", 1)
 
 
-class ContactListAnswer(Answer):
+class ContactListAnswer(ScoreSource):
     """A contact list as it is kept."""
 
     list_id: str = described("Its id.", LIST_ID)
@@ -150,9 +132,6 @@ class ContactListAnswer(Answer):
     rank_by: str = described("What the ranking was by.", "probability")
     filters: dict[str, Any] = described("The filters that were set.", {"tier": ["high"]})
     again: bool = described("Whether customers of the experiment could be listed again.", False)
-    score_set: str = described("Id of the score set it was made from.", ID)
-    as_of: datetime = described("What that looks back from, UTC.", "2026-03-02T04:00:00Z")
-    model_version: str = described("Id of the churn bundle.", BUNDLE_ID)
     counts: ListCounts = described("How many customers are on it, and why not others.")
     warnings: list[str] = described(
         "What to know of the list.", ["1 of 500 to contact: the filters leave no more"]

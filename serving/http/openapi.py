@@ -51,12 +51,12 @@ def subject_router(tag: str) -> APIRouter:
     return APIRouter(tags=[tag], generate_unique_id_function=lambda route: route.name)
 
 
-def example_of(model: type[BaseModel]) -> Any:
+def example_of(model: type[BaseModel]) -> dict[str, Any]:
     """Return an example of a body: the model's own, or the examples of its required fields."""
-    extra = model.model_config.get("json_schema_extra")
-    if isinstance(extra, dict):
-        examples: Any = extra["examples"]
-        return examples[0]
+    extra: Any = model.model_config.get("json_schema_extra")
+    if extra is not None:
+        example: dict[str, Any] = extra["examples"][0]
+        return example
     return {
         name: _field_example(field)
         for name, field in model.model_fields.items()
@@ -189,4 +189,5 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def _named(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a model's schema and those it refers to, by name."""
-    return schema.pop("$defs", {}) | {schema["title"]: schema}
+    inner: dict[str, Any] = schema.pop("$defs", {})
+    return inner | {schema["title"]: schema}

@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from features.calendar import epoch
 from features.contracts import OVERRIDES
-from serving.http.fields import MOST_QUEUES, Moment, Name, Request
+from serving.http.fields import Moment, Name, Request
+from serving.http.schemas import QueueNames
 from serving.http.shapes import ID, Answer, described, optional, with_example
 from serving.http.volume_shapes import OVERRIDE_ID
 
 MOST_OVERRIDES = 100_000
-MOST_VOLUME = float(OVERRIDES.column("offered").maximum or 0)
-MOST_AHT_SECONDS = float(OVERRIDES.column("aht_seconds").maximum or 0)
-LEAST_AHT_SECONDS = float(OVERRIDES.column("aht_seconds").minimum or 0)
+_VOLUME, _AHT = OVERRIDES.column("offered"), OVERRIDES.column("aht_seconds")
+Volume = Annotated[float, Field(ge=0, le=_VOLUME.maximum, allow_inf_nan=False)]
+AhtSeconds = Annotated[float, Field(ge=_AHT.minimum, le=_AHT.maximum, allow_inf_nan=False)]
 
 
 def _printable(text: str) -> str:
@@ -54,20 +55,13 @@ class NewOverride(Request):
     interval_minutes: int | None = optional(
         "Length of the span, minutes, instead of `end`.", None, ge=15, le=1_000_000, strict=True
     )
-    volume: float = described(
+    volume: Volume = described(
         "Contacts expected in the whole span, 0 to 10,000,000. Over several intervals they are "
         "split in proportion to the model's forecast, closed ones left out.",
         180,
-        ge=0,
-        le=MOST_VOLUME,
-        allow_inf_nan=False,
     )
-    aht_seconds: float | None = optional(
-        "Average handle time expected, seconds; the model's where it is left out.",
-        320,
-        ge=LEAST_AHT_SECONDS,
-        le=MOST_AHT_SECONDS,
-        allow_inf_nan=False,
+    aht_seconds: AhtSeconds | None = optional(
+        "Average handle time expected, seconds; the model's where it is left out.", 320
     )
 
     @model_validator(mode="after")
@@ -119,7 +113,6 @@ class OverridesForm(Request):
     format: Literal["json", "csv", "genesys", "connect"] = described(
         "`json`, or a file: `csv`, `genesys` (gzipped JSON) or `connect` (override CSV), as "
         "`POST /v1/staffing` writes them.",
-        "json",
         default="json",
     )
     made_by: Who | None = optional("Who sends a file; with `json` the body says it.", "Ann")
@@ -131,10 +124,8 @@ class OverridesForm(Request):
 class OverridesQuery(Request):
     """Which overrides to list."""
 
-    queue: list[Name] | None = optional(
-        "Name of a queue; repeat it for several. All queues where it is left out.",
-        ["sales"],
-        max_length=MOST_QUEUES,
+    queue: QueueNames | None = optional(
+        "Name of a queue; repeat it for several. All queues where it is left out.", ["sales"]
     )
     start: Moment | None = optional(
         "Those that end after this; by default now.", "2026-03-02T00:00:00Z"
@@ -143,9 +134,7 @@ class OverridesQuery(Request):
         "Those that begin before this; by default all.", "2026-03-16T00:00:00Z"
     )
     include: Literal["all", "in_force"] = described(
-        "`all` layers, or only those `in_force` in one interval at least.",
-        "in_force",
-        default="all",
+        "`all` layers, or only those `in_force` in one interval.", "in_force", default="all"
     )
 
 
@@ -167,9 +156,7 @@ class OverrideEntry(Answer):
     volume: float = described("Contacts expected in the whole span.", 180)
     aht_seconds: float | None = described("Expected AHT, seconds; null for the model's.", 320)
     model_volume: float = described(
-        "Contacts that the model expected in the span when the override was made: "
-        "what it replaced.",
-        121.4,
+        "Contacts that the model expected when the override was made: what it replaced.", 121.4
     )
     forecast_set: str = described("Id of the forecast set of then.", ID)
     made_by: str = described("Who made it.", "Ann")

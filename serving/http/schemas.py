@@ -30,20 +30,21 @@ def _in_published_range(levels: list[float]) -> list[float]:
     return sorted({round(level, 4) for level in levels})
 
 
+Probability = Annotated[float, Field(ge=0, le=1)]
+Money = Annotated[int, Field(ge=0, le=MOST_MONEY)]
+QueueNames = Annotated[list[Name], Field(max_length=MOST_QUEUES)]
 Words = Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=20)]
 Quantiles = Annotated[list[float], Field(max_length=19), AfterValidator(_in_published_range)]
 Minutes = Literal[15, 30, 60]
+Flag = Annotated[bool, Field(strict=True)]
 SetId = Annotated[str, StringConstraints(max_length=128)]
 
 
 class Span(Request):
     """Which queues, which span, in which intervals, after which changes."""
 
-    queues: list[Name] | None = optional(
-        "Names of queues, as `GET /v1/queues` lists them; all where it is left out.",
-        ["sales"],
-        min_length=1,
-        max_length=MOST_QUEUES,
+    queues: Annotated[QueueNames, Field(min_length=1)] | None = optional(
+        "Names of queues, as `GET /v1/queues` lists them; all where it is left out.", ["sales"]
     )
     start: Moment | None = optional(
         "First moment, ISO 8601 with `Z` or an offset; intervals that begin at or after it are "
@@ -65,11 +66,8 @@ class Span(Request):
         "answer says `what_if: true`.",
         {"scale_volume": [{"factor": 1.1}]},
     )
-    overrides: bool = described(
-        "Whether planners' overrides are in force; false for the model's own forecast.",
-        True,
-        default=True,
-        strict=True,
+    overrides: Flag = described(
+        "Whether planners' overrides count; false for the model's own forecast.", default=True
     )
 
     @field_validator("queues")
@@ -87,21 +85,11 @@ class Span(Request):
 class PathsRequest(Request):
     """How many sample paths, and from which seed."""
 
-    count: int = described(
-        f"How many sample paths, 1 to {MOST_PATHS:,}.",
-        200,
-        default=200,
-        strict=True,
-        ge=1,
-        le=MOST_PATHS,
+    count: Annotated[int, Field(strict=True, ge=1, le=MOST_PATHS)] = described(
+        f"How many sample paths, 1 to {MOST_PATHS:,}.", default=200
     )
-    seed: int = described(
-        "Seed of the draw: the same seed on the same set gives the same paths.",
-        0,
-        default=0,
-        strict=True,
-        ge=0,
-        lt=2**32,
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = described(
+        "Seed of the draw: the same seed on the same set gives the same paths.", default=0
     )
 
 
@@ -118,15 +106,10 @@ class ForecastRequest(Span):
     quantiles: Quantiles = described(
         f"Quantiles of the volume, each in [{LOWEST}, {HIGHEST}]; between published levels (every "
         "0.05) they are interpolated linearly. An empty list gives the mean alone.",
-        list(DEFAULT_QUANTILES),
         default=list(DEFAULT_QUANTILES),
     )
-    parts: bool = described(
-        "Whether each interval carries the `parts` that its mean is the sum of, and the "
-        "`baseline`.",
-        False,
-        default=False,
-        strict=True,
+    parts: Flag = described(
+        "Whether each interval carries the `parts` of its mean and the `baseline`.", default=False
     )
     paths: PathsRequest | None = optional(
         "Asks for joint sample paths of every queue over the span; none where it is left out.",
@@ -147,13 +130,10 @@ class TotalsRequest(Span):
     )
 
     by: Literal["queue", "channel", "all"] = described(
-        "What is added up: each queue alone, the queues of each channel, or all.",
-        "channel",
-        default="queue",
+        "What is added up: each queue, each channel's queues, or all.", "channel", default="queue"
     )
     quantiles: Quantiles = described(
         f"Quantiles of totals and peaks, each in [{LOWEST}, {HIGHEST}], read off the sample paths.",
-        list(DEFAULT_QUANTILES),
         default=list(DEFAULT_QUANTILES),
     )
     paths: PathsRequest = Field(
@@ -166,35 +146,26 @@ class TotalsRequest(Span):
 class ForecastQuery(Request):
     """The same question as query parameters."""
 
-    queue: list[Name] | None = optional(
-        "Name of a queue; repeat it for several. All queues where it is left out.",
-        ["sales"],
-        max_length=MOST_QUEUES,
+    queue: QueueNames | None = optional(
+        "Name of a queue; repeat it for several. All queues where it is left out.", ["sales"]
     )
     start: Moment | None = optional(
-        "First moment, ISO 8601 with `Z` or an offset (`+` is `%2B` in an address).",
-        "2026-03-02T00:00:00Z",
+        "First moment, ISO 8601; write the `+` of an offset as `%2B`.", "2026-03-02T00:00:00Z"
     )
     end: Moment | None = optional(
         "End, excluded; by default 14 days after.", "2026-03-16T00:00:00Z"
     )
     quantile: Quantiles = described(
-        f"A quantile in [{LOWEST}, {HIGHEST}]; repeat it for several.",
-        list(DEFAULT_QUANTILES),
-        default=list(DEFAULT_QUANTILES),
+        f"A quantile in [{LOWEST}, {HIGHEST}]; repeatable.", default=list(DEFAULT_QUANTILES)
     )
     interval_minutes: Minutes | None = optional(
         "Length of an interval, minutes: the queue's own, or a shorter one.", 60
     )
     parts: bool = described(
-        "Whether each interval carries the parts of its mean and the baseline.",
-        False,
-        default=False,
+        "Whether each interval carries the parts of its mean and the baseline.", default=False
     )
     overrides: bool = described(
-        "Whether planners' overrides are in force; false for the model's own forecast.",
-        True,
-        default=True,
+        "Whether planners' overrides count; false for the model's own forecast.", default=True
     )
 
     @field_validator("interval_minutes", mode="before")
@@ -228,41 +199,26 @@ class ScoresQuery(Request):
     """Which page of the published score set."""
 
     set: SetId | None = optional(
-        "Id of the score set to read, such as that of an earlier page, so that a whole pull comes "
-        "from one set; the current one where it is left out.",
+        "Id of the score set to read, such as that of an earlier page; by default the current one.",
         "20260302T040000Z-0a1b2c3d",
     )
     after: Name | None = optional(
-        "Give customers whose id follows this one, in the order of UTF-8 bytes; from the first "
-        "where it is left out.",
-        "C000042",
+        "Give customers whose id follows this one, in the order of UTF-8 bytes.", "C000042"
     )
-    limit: int = described(
-        "Greatest number of customers on the page, at most 1,000,000; a long page comes as a "
-        "stream.",
-        1_000,
-        default=1_000,
-        ge=1,
-        le=MOST_ROWS,
+    limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = described(
+        "Most customers on the page, up to 1,000,000; a long page comes as a stream.", default=1_000
     )
     tier: Words | None = optional("Only this tier; repeat it for several.", ["high"])
     stage: Words | None = optional("Only this stage; repeat it for several.", ["at_risk"])
     segment: Words | None = optional("Only this segment; repeat it for several.", ["champion"])
     action: Words | None = optional("Only this action; repeat it for several.", ["call"])
-    min_probability: float | None = optional(
-        "Only customers with at least this probability of churn, in [0, 1].", 0.5, ge=0, le=1
-    )
+    min_probability: Probability | None = optional("Only this churn probability or more.", 0.5)
     changed_since: SetId | None = optional(
         "Id of an earlier score set: only customers who are not in it, whose tier, stage, "
         "segment, action or first reason is another, or whose probability moved by 0.01 or more.",
         "20260301T040000Z-5b6c7d8e",
     )
-    min_value: int | None = optional(
-        "Only customers with at least this value at risk, minor units.",
-        10_000,
-        ge=0,
-        le=MOST_MONEY,
-    )
+    min_value: Money | None = optional("Only this value at risk or more, minor units.", 10_000)
 
     @property
     def filters(self) -> bool:

@@ -18,7 +18,9 @@ AS_OF = "2026-03-02T04:00:00Z"
 
 
 def described(description: str, *examples: Any, default: Any = ..., **limits: Any) -> Any:
-    """Return a field with its description and an example; required without a default."""
+    """Return a field, required without a default; by default the default is the example."""
+    if not examples and default not in (None, ...):
+        examples = (default,)
     return Field(default, description=description, examples=list(examples) or None, **limits)
 
 
@@ -76,7 +78,15 @@ class ScoreReason(Answer):
     usual: float | None = described("The usual value; null where undefined.", 31)
 
 
-class ScoreRecord(Answer):
+class ScoreSource(Answer):
+    """Where scores come from."""
+
+    score_set: str = described("Id of the published score set.", ID)
+    as_of: datetime = described("The moment the features look back from, UTC.", AS_OF)
+    model_version: str = described("Id of the churn bundle.", BUNDLE_ID)
+
+
+class ScoreRecord(ScoreSource):
     """One customer's score."""
 
     customer_id: str = described("The customer's id.", "C000017")
@@ -90,9 +100,7 @@ class ScoreRecord(Answer):
     tier: str | None = described("The tier; null outside the population.", "high")
     expected_value_minor: int | None = described("Expected in 12 months, minor units.", 24_000)
     value_at_risk_minor: int | None = described(
-        "What is lost of the next 12 months' money if the customer leaves, times the "
-        "probability, minor units; null where unknown.",
-        41_000,
+        "Money of the next 12 months lost by leaving, times the probability, minor units.", 41_000
     )
     stage: str = described(
         "Stage of the life cycle: `new`, `active`, `at_risk`, `lapsed`, `won_back` or, "
@@ -103,24 +111,17 @@ class ScoreRecord(Answer):
     action: str = described("What to do; see `python -m serving actions`.", "call")
     reasons: list[ScoreReason] = described("At most three, the weightiest first.")
     warnings: list[str] = described("What a reader should know of this customer.", [])
-    as_of: datetime = described("The moment the features look back from, UTC.", AS_OF)
-    model_version: str = described("Id of the churn bundle.", BUNDLE_ID)
-    score_set: str = described("Id of the score set.", ID)
 
 
-class ScoreEnvelope(Answer):
-    """Where the scores come from."""
+class ScoreEnvelope(ScoreSource):
+    """What an answer says before its scores."""
 
-    score_set: str = described("Id of the published score set.", ID)
-    as_of: datetime = described("The moment the features look back from, UTC.", AS_OF)
-    model_version: str = described("Id of the churn bundle.", BUNDLE_ID)
     snapshot: str = described("Id of the feature snapshot.", SNAPSHOT_ID)
     tiers: list[str] = described(
         "The tiers, highest risk first.", ["critical", "high", "medium", "low"]
     )
     stages: list[str] = described(
-        "The possible stages.",
-        ["new", "active", "at_risk", "lapsed", "won_back", "prospect"],
+        "The possible stages.", ["new", "active", "at_risk", "lapsed", "won_back", "prospect"]
     )
     segments: list[str] = described("The possible segments.", ["champion", "loyal", "regular"])
     actions: list[str] = described("The possible actions.", ["no_contact", "call", "none"])
@@ -171,10 +172,7 @@ class PartState(Answer):
 
     part: str = described("`forecast`, `scores`, `volume`, `churn` or `snapshot`.", "forecast")
     id: str | None = described("Id of what is served; null for none.", ID)
-    as_of: datetime | None = described(
-        "The moment its content looks back from, UTC; null where it has none.",
-        "2026-03-02T04:00:00Z",
-    )
+    as_of: datetime | None = described("What it looks back from, UTC; null for none.", AS_OF)
     age_seconds: float | None = described("Seconds since it was published.", 5_400)
     remedy: str | None = described("What to run where it is missing; null where it is there.", None)
     refused: str | None = described("Why a newer folder is not served; null for none.", None)

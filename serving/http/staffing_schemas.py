@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from serving.http.fields import MOST_QUEUES, Name, Request
-from serving.http.schemas import PathsRequest, Span
+from serving.http.schemas import Flag, PathsRequest, Span
 from serving.http.shapes import described, optional, with_example
 from serving.staffing.goal import LEAST_OCCUPANCY_LIMIT, MOST_CONCURRENCY
 
@@ -24,6 +24,14 @@ ModelName = Literal["erlang_a", "erlang_b", "erlang_c", "backlog"]
 FormatName = Literal["json", "csv", "genesys", "connect"]
 Agents = Annotated[int, Field(ge=0, le=MOST_AGENTS, strict=True)]
 Backlog = Annotated[float, Field(ge=0, le=MOST_BACKLOG, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
+AnswerSeconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
+Occupancy = Annotated[float, Field(ge=LEAST_OCCUPANCY_LIMIT, le=1, allow_inf_nan=False)]
+Patience = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Concurrency = Annotated[int, Field(ge=1, le=MOST_CONCURRENCY, strict=True)]
+Slowdown = Annotated[float, Field(ge=0, le=MOST_SLOWDOWN, allow_inf_nan=False)]
+Shrinkage = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+ShiftMinutes = Annotated[int, Field(ge=15, le=MOST_SHIFT_MINUTES, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Cost = Annotated[float, Field(ge=0, le=MOST_COST, allow_inf_nan=False)]
 
@@ -36,26 +44,18 @@ class ServiceGoal(Request):
         "the queue's own goal.",
         0.8,
     )
-    threshold_seconds: float | None = optional(
+    threshold_seconds: Seconds | None = optional(
         "Seconds within which a contact is to be answered, for deferred work its deadline, 0 to "
         f"{MOST_SECONDS:,}; by default the queue's own goal.",
         20,
-        ge=0,
-        le=MOST_SECONDS,
-        allow_inf_nan=False,
     )
-    asa_seconds: float | None = optional(
+    asa_seconds: AnswerSeconds | None = optional(
         f"Greatest average speed of answer, seconds, above 0 and at most {MOST_SECONDS:,}; no "
         "limit where it is left out.",
         30,
-        gt=0,
-        le=MOST_SECONDS,
-        allow_inf_nan=False,
     )
     abandonment: Share | None = optional(
-        "Greatest share of contacts that give up, above 0 and below 1; no limit where it is left "
-        "out.",
-        0.05,
+        "Greatest share of contacts that give up, above 0 and below 1; by default no limit.", 0.05
     )
 
 
@@ -66,13 +66,10 @@ class StaffingPolicy(Request):
         "`probability`: the fewest that meet the goal with `probability`. `mean`: the fewest that "
         "meet it at the mean forecast. `cost`: those of the least expected cost, which needs "
         "`costs`. `given`: your own, to be judged.",
-        "probability",
         default="probability",
     )
     probability: Share = described(
-        "For `probability`: with which probability each interval is to meet the goal, above 0 and "
-        "below 1.",
-        0.8,
+        "For `probability`: that with which each interval meets the goal, above 0, below 1.",
         default=0.8,
     )
     least_agents: Agents = described(
@@ -116,13 +113,10 @@ class StaffingCosts(Request):
 class Shifts(Request):
     """How long an agent works at a stretch."""
 
-    minimum_minutes: int = described(
-        f"Least minutes on contacts at a stretch, from the length of an interval to "
+    minimum_minutes: ShiftMinutes = described(
+        "Least minutes on contacts at a stretch, from the length of an interval to "
         f"{MOST_SHIFT_MINUTES}.",
         240,
-        ge=15,
-        le=MOST_SHIFT_MINUTES,
-        strict=True,
     )
 
 
@@ -144,13 +138,10 @@ class StaffingRequest(Span):
         default_factory=ServiceGoal,
         description="The service goal; by default each queue's own.",
     )
-    max_occupancy: float | None = optional(
-        f"Greatest share of time an agent is busy, {LEAST_OCCUPANCY_LIMIT:g} to 1; no limit where "
-        "it is left out.",
+    max_occupancy: Occupancy | None = optional(
+        f"Greatest share of time an agent is busy, {LEAST_OCCUPANCY_LIMIT:g} to 1; by default no "
+        "limit.",
         0.85,
-        ge=LEAST_OCCUPANCY_LIMIT,
-        le=1,
-        allow_inf_nan=False,
     )
     model: ModelName | None = optional(
         "`erlang_a`: contacts wait until their patience runs out, which needs a patience. "
@@ -160,30 +151,20 @@ class StaffingRequest(Span):
         "`erlang_c`.",
         "erlang_a",
     )
-    patience_seconds: float | None = optional(
+    patience_seconds: Patience | None = optional(
         "Mean time until a waiting contact gives up, seconds, above 0 and at most 86,400; by "
         "default the queue's stated one, else the one learnt from its history.",
         180,
-        gt=0,
-        le=86_400,
-        allow_inf_nan=False,
     )
-    concurrency: int | None = optional(
-        f"Contacts that an agent holds at once, 1 to {MOST_CONCURRENCY}; by default the queue's.",
-        3,
-        ge=1,
-        le=MOST_CONCURRENCY,
-        strict=True,
+    concurrency: Concurrency | None = optional(
+        f"Contacts that an agent holds at once, 1 to {MOST_CONCURRENCY}; by default the queue's.", 3
     )
-    slowdown: float = described(
+    slowdown: Slowdown = described(
         "Share by which each further contact that an agent holds lengthens all of them, 0 to "
         f"{MOST_SLOWDOWN:g}. The forecast's AHT is that of agents who hold `concurrency` "
         "contacts.",
         0.15,
         default=0.0,
-        ge=0,
-        le=MOST_SLOWDOWN,
-        allow_inf_nan=False,
     )
     policy: StaffingPolicy = Field(
         default_factory=StaffingPolicy,
@@ -196,14 +177,11 @@ class StaffingRequest(Span):
         "is left out.",
         {"agent_hour": 30, "abandoned_contact": 12, "currency": "EUR"},
     )
-    shrinkage: float = described(
+    shrinkage: Shrinkage = described(
         "Share of paid time away from contacts (breaks, training, absence), from 0 to below 1; "
         "rostered = on phone / (1 - shrinkage), rounded up.",
         0.3,
         default=0.0,
-        ge=0,
-        lt=1,
-        allow_inf_nan=False,
     )
     shifts: Shifts | None = optional(
         "Fills the agents up so that nobody is called in for less than a stretch of time; each "
@@ -216,12 +194,10 @@ class StaffingRequest(Span):
         default={},
         max_length=MOST_QUEUES,
     )
-    calibrated: bool = described(
+    calibrated: Flag = described(
         "Whether a queue's handle time is divided by its learnt `efficiency`, so that what is "
         "expected is what was achieved.",
-        True,
         default=True,
-        strict=True,
     )
     paths: PathsRequest = Field(
         default_factory=PathsRequest,
@@ -236,6 +212,5 @@ class StaffingQuery(Request):
     format: FormatName = described(
         "`json`: everything. For import into another tool volume, AHT and agents alone, as `csv`, "
         "`genesys` (gzipped JSON of 15-minute arrays) or `connect` (override CSV).",
-        "json",
         default="json",
     )

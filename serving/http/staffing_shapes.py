@@ -84,9 +84,7 @@ class StaffingSpan(Answer):
     peak_agents_on_phone: int = described("Most agents on contacts in any interval.", 6)
     peak_start: datetime = described("Start of the first with them, UTC.", START)
     service_level: float = described(
-        "Share of all its contacts answered within the threshold, expected over the "
-        "paths, in [0, 1].",
-        0.8726,
+        "Share of its contacts answered within the threshold, expected over the paths.", 0.8726
     )
     goal_probability: float = described(
         "Share of the sample paths on which it meets the goal's service level as a "
@@ -144,8 +142,7 @@ class AppliedPolicy(Answer):
 
     kind: str = described("`probability`, `mean`, `cost` or `given`.", "probability")
     probability: float | None = described(
-        "With which probability each interval was to meet the goal; null for policies without one.",
-        0.8,
+        "With which probability each interval was to meet the goal; null without.", 0.8
     )
     least_agents: int = described("Agents on contacts in every open interval at least.", 0)
 

@@ -55,9 +55,7 @@ class ForecastInterval(Answer):
         default=None,
     )
     baseline: float | None = described(
-        "Contacts in the same hour of the last observed week; only with `parts`.",
-        39.0,
-        default=None,
+        "Contacts in this hour of the last observed week; with `parts`.", 39.0, default=None
     )
 
 
@@ -102,11 +100,7 @@ class ForecastEnvelope(Answer):
     """Where the numbers come from."""
 
     forecast_set: str = described("Id of the published forecast set.", ID)
-    base: str | None = described(
-        "Id of the full set that this one corrects with what came since; null where "
-        "it is a full one.",
-        None,
-    )
+    base: str | None = described("Id of the full set that it corrects; null for a full one.", None)
     made_at: datetime = described("When it was made: leads count from here.", AS_OF)
     as_of: datetime = described("Events up to here were known to it.", AS_OF)
     method: str = described(
@@ -153,8 +147,7 @@ class Peak(Answer):
     start_local: datetime = described("The same on the group's clock.", END_LOCAL)
     mean: float = described("Expected contacts in it.", 61.0)
     quantiles: dict[str, float] = described(
-        "Contacts by quantile level, of the sample paths' greatest intervals, whichever they are.",
-        {"0.1": 58.0, "0.9": 80.3},
+        "Contacts by quantile level, of each sample path's greatest.", {"0.1": 58.0, "0.9": 80.3}
     )
 
 
@@ -178,10 +171,7 @@ class GroupTotals(Answer):
 
     group: str = described("Name of the queue or of the channel, or `all`.", "sales")
     queues: list[str] = described("The queues added up.", ["sales"])
-    time_zone: str = described(
-        "IANA zone of the days: the queues' own; `UTC` where they keep different clocks.",
-        "Europe/Berlin",
-    )
+    time_zone: str = described("IANA zone of the days; `UTC` where queues differ.", "Europe/Berlin")
     interval_minutes: int = described(
         "Minutes of a peak's interval: the longest of the queues'.", 60
     )
@@ -209,14 +199,10 @@ class QueueGoal(Answer):
     threshold_seconds: float = described("The threshold, seconds.", 20)
 
 
-class QueueEntry(Answer):
+class QueueEntry(QueueHead):
     """One queue that is served."""
 
-    queue: str = described("Its name in every request.", "sales")
     name: str | None = described("A name for people.", "Sales line")
-    channel: str = described("How its contacts come.", "voice")
-    time_zone: str = described("IANA zone of its clock.", "Europe/Berlin")
-    interval_minutes: int = described("Length of its intervals, minutes.", 60)
     opening: dict[str, str | None] = described(
         "Opening hours by weekday, local; `closed`; null where not stated.",
         {"mon": "08:00-18:00", "sun": "closed"},
@@ -224,10 +210,8 @@ class QueueEntry(Answer):
     opening_source: str = described("`stated`, `learnt` from the history, or `assumed`.", "stated")
     goal: QueueGoal = described("Its service goal.")
     patience_seconds: float | None = described("Mean patience, seconds; null where not known.", 180)
-    method: str = described("How its forecast was made.", "combined")
     start: datetime | None = described("Start of its span, UTC; null without one.", AS_OF)
     end: datetime | None = described("End of its span, UTC, excluded.", "2026-03-30T04:00:00Z")
-    warnings: list[str] = described("What a reader should know of this queue.", [])
 
 
 class QueuesAnswer(Answer):
