@@ -66,20 +66,8 @@ def create_app(
         draw_key,
     )
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await state.refresh()
-        refreshing = asyncio.create_task(state.keep_fresh())
-        try:
-            yield
-        finally:
-            refreshing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await refreshing
-            database.close()
-
     app = FastAPI(
-        lifespan=lifespan,
+        lifespan=lambda _: _running(state, database),
         # FastAPI would ask for a tracer at each request; `metrics.py` counts instead.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,
@@ -103,6 +91,19 @@ def create_app(
         timeout_seconds=settings.request_timeout_seconds,
     )
     return app
+
+
+@contextlib.asynccontextmanager
+async def _running(state: State, database: Database) -> AsyncIterator[None]:
+    await state.refresh()
+    refreshing = asyncio.create_task(state.keep_fresh())
+    try:
+        yield
+    finally:
+        refreshing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await refreshing
+        database.close()
 
 
 def _respond(request: Request, problem: problems.Problem) -> Response:

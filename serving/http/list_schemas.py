@@ -93,8 +93,7 @@ class ListQuery(Request):
     """Which part of a list to read."""
 
     arm: Literal["treat", "control", "all"] = described(
-        "Of a CSV file: those to contact (`treat`), those held out (`control`), or `all`. JSON "
-        "tells both, apart.",
+        "Of a CSV file: those to contact, those held out, or `all`. JSON tells both.",
         default="treat",
     )
 

@@ -45,8 +45,7 @@ class FieldProblem(Answer):
 
     field: str = described("Path of the field, such as `queues.0`; empty for the whole.", "start")
     message: str = described(
-        "What was given, what was expected, what to do.",
-        "has no time zone: add `Z` or an offset such as `+02:00`",
+        "What was given, what was expected, what to do.", "has no time zone: add `Z` or an offset"
     )
 
 
@@ -57,8 +56,7 @@ class ProblemDetails(Answer):
     title: str = described("The kind in words.", "A field is not as it must be")
     status: int = described("The HTTP status.", 422)
     detail: str = described(
-        "What happened this time and what to do.",
-        "`start` has no time zone: add `Z` or an offset such as `+02:00`.",
+        "What happened and what to do.", "`start` has no time zone: add `Z` or an offset."
     )
     instance: str = described("Path of the request.", "/v1/forecast")
     request_id: str = described("The id in `X-Request-ID` and the log.", "5f0c2c9be4b14d1e9a5e")
@@ -102,11 +100,7 @@ class ScoreRecord(ScoreSource):
     value_at_risk_minor: int | None = described(
         "Money of the next 12 months lost by leaving, times the probability, minor units.", 41_000
     )
-    stage: str = described(
-        "Stage of the life cycle: `new`, `active`, `at_risk`, `lapsed`, `won_back` or, "
-        "without a purchase, `prospect`.",
-        "at_risk",
-    )
+    stage: str = described("Stage of the life cycle, one of `stages`.", "at_risk")
     segment: str = described("Segment by recency, frequency and money of a year.", "champion")
     action: str = described("What to do; see `python -m serving actions`.", "call")
     reasons: list[ScoreReason] = described("At most three, the weightiest first.")
@@ -150,15 +144,10 @@ class ModelEntry(Answer):
     version: str = described("Id of the promoted bundle.", BUNDLE_ID)
     created_at: datetime = described("When the bundle was made, UTC.", "2026-03-01T02:00:00Z")
     card: dict[str, Any] = described(
-        "The model card: metrics out of sample, training span, configuration, "
-        "versions of data and libraries.",
+        "The model card: metrics out of sample, training span, configuration, versions.",
         {"training_start": "2024-03-01T00:00:00Z", "metrics": {"wape": 0.14}},
     )
-    serves: str | None = described(
-        "Id of the published set that this very version made; null where the set in "
-        "force came from another version.",
-        ID,
-    )
+    serves: str | None = described("Id of the set in force, if this very version made it.", ID)
 
 
 class ModelsAnswer(Answer):

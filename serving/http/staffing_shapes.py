@@ -53,9 +53,7 @@ class StaffingInterval(Answer):
     )
     occupancy: float = described("Share of time busy at the mean forecast, in [0, 1].", 0.5764)
     abandonment: float | None = described(
-        "Share of contacts that give up, are blocked, or are done after their "
-        "deadline, expected over the paths, in [0, 1]; null with `erlang_c`, which knows no "
-        "giving up.",
+        "Share that gives up, is blocked or done late, expected, in [0, 1]; null with `erlang_c`.",
         0.0539,
     )
     abandoned_contacts: float = described("The same in contacts.", 2.248)
@@ -87,14 +85,10 @@ class StaffingSpan(Answer):
         "Share of its contacts answered within the threshold, expected over the paths.", 0.8726
     )
     goal_probability: float = described(
-        "Share of the sample paths on which it meets the goal's service level as a "
-        "whole; 1 less this is the risk of missing it.",
-        0.87,
+        "Share of the paths on which it meets the goal's service level as a whole.", 0.87
     )
     intervals_at_risk: int = described(
-        "Open intervals with contacts that meet the goal with less than the policy's "
-        "probability (0.8 for policies without one).",
-        0,
+        "Open intervals that meet the goal with less than the policy's probability (else 0.8).", 0
     )
     abandoned_contacts: float = described("Expected contacts that give up.", 2.248)
     cost: float | None = described(_COST, 284.12)
@@ -121,13 +115,10 @@ class QueueStaffing(QueueHead):
     goal: StaffingGoal = described("The request's goal, or the queue's own.")
     patience_seconds: float | None = described("Mean patience, seconds; null for none.", 180)
     patience_source: str | None = described(
-        "Who says it: `request`, `queue` where it is stated, `learnt` from the "
-        "history; null without a patience.",
-        "request",
+        "Who says it: `request`, `queue`, or `learnt` from the history; null for none.", "request"
     )
     efficiency: float = described(
-        "What the handle time was divided by for staffing, learnt from achieved "
-        "service; 1 where nothing was learnt or `calibrated` is false.",
+        "Learnt divisor of the handle time; 1 where nothing was learnt or `calibrated` is false.",
         1.0,
     )
     concurrency: int = described("Contacts that an agent holds at once.", 1)

@@ -18,8 +18,7 @@ class Volume(Answer):
 
     mean: float = described("Expected contacts in the interval.", 41.7)
     quantiles: dict[str, float] = described(
-        "Contacts by quantile level: with `0.9`, nine intervals in ten stay at or "
-        "below. Never crossing, never negative.",
+        "Contacts by quantile level: with `0.9`, nine intervals in ten stay at or below.",
         {"0.1": 33.0, "0.5": 41.2, "0.9": 51.5},
     )
 
@@ -50,9 +49,7 @@ class ForecastInterval(Answer):
     override_id: str | None = described("The override in force, if any.", OVERRIDE_ID, default=None)
     model_mean: float | None = described("The model's mean, with an override.", 41.7, default=None)
     parts: Parts | None = described(
-        "What the model's mean is the sum of (`model_mean` where an override is in "
-        "force); only where it was asked for.",
-        default=None,
+        "What the model's mean is the sum of; only where it was asked for.", default=None
     )
     baseline: float | None = described(
         "Contacts in this hour of the last observed week; with `parts`.", 39.0, default=None
