@@ -1,4 +1,4 @@
-"""What requests with an idempotency key were answered, in the service's database."""
+"""Stored responses to requests with an idempotency key, in the service's database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from serving.database import METADATA
 
 ANSWERS_KEPT_SECONDS = 7 * 86_400
-"""How long the answer to an idempotency key is kept."""
+"""How long the answer to an idempotency key is stored."""
 
 _ANSWERS = sa.Table(
     "answers",
@@ -23,33 +23,28 @@ _ANSWERS = sa.Table(
 
 @dataclass(frozen=True)
 class Answered:
-    """What a request was answered.
-
-    Attributes:
-        digest: Of the request.
-        answer: The answer's bytes, or the id of what they are made from.
-    """
+    """The digest of a request, and the bytes of its answer, or the id of what it is made from."""
 
     digest: str
     answer: bytes
 
 
-def find_answer(connection: sa.Connection, key: str) -> Answered | None:
-    """Return what the request with an idempotency key was answered; None for a new key."""
-    found = connection.execute(sa.select(_ANSWERS).where(_ANSWERS.c.key == key)).first()
-    return None if found is None else Answered(found.digest, bytes(found.answer))
+def find_answer(connection: sa.Connection | None, key: str | None) -> Answered | None:
+    """Return the answer to the request with an idempotency key; None for a new key or none."""
+    if connection is None or key is None:
+        return None
+    row = connection.execute(sa.select(_ANSWERS).where(_ANSWERS.c.key == key)).first()
+    return None if row is None else Answered(row.digest, row.answer)
 
 
-def keep_answer(connection: sa.Connection, key: str, found: Answered, *, at: int) -> None:
-    """Keep the answer to a new idempotency key, and forget old ones.
+def keep_answer(connection: sa.Connection, key: str | None, response: Answered, *, at: int) -> None:
+    """Store the answer to a new idempotency key at epoch second `at`, and delete old ones.
 
-    Args:
-        connection: Of a writer.
-        key: The key.
-        found: The answer.
-        at: When, epoch seconds.
+    Without a key nothing is stored.
     """
-    old = at - ANSWERS_KEPT_SECONDS
-    connection.execute(_ANSWERS.delete().where(_ANSWERS.c.made_at < old))
-    row = {"key": key, "digest": found.digest, "made_at": at, "answer": found.answer}
+    if key is None:
+        return
+    oldest = at - ANSWERS_KEPT_SECONDS
+    connection.execute(_ANSWERS.delete().where(_ANSWERS.c.made_at < oldest))
+    row = {"key": key, "digest": response.digest, "made_at": at, "answer": response.answer}
     connection.execute(_ANSWERS.insert(), row)

@@ -1,7 +1,6 @@
-"""The service's own database: where it stands, how it is opened, and how writers take turns.
+"""The service's own database: SQLite in WAL mode under the home, or Postgres by URL.
 
-SQLite in WAL mode under the home, or Postgres by URL. It is made by the first write; until then
-reading finds nothing and leaves no trace.
+The first write creates it; until then reading finds nothing and leaves no trace.
 """
 
 from __future__ import annotations
@@ -22,20 +21,17 @@ from features.home import Home
 SETTING = "EBBFLOW_DATABASE_URL"
 SCHEMA_VERSION = 1
 WAIT_SECONDS = 2
-"""How long a connection, and a turn to write, is waited for: less than a request may take."""
-_TURN = 7_014_221
-"""Number of the advisory lock by which writers take turns in Postgres."""
+"""Longest wait for a connection, or for the lock to write: less than a request may take."""
+_WRITE_LOCK = 7_014_221
+"""Number of Postgres's advisory lock under which one writer works at a time."""
 
 METADATA = sa.MetaData()
-"""All tables; modules that keep something add theirs."""
+"""All tables; each module that stores something adds its own."""
 _SERVICE = sa.Table("service", METADATA, sa.Column("schema_version", sa.Integer, nullable=False))
 
 
 class Database:
-    """The database behind one URL; nothing is opened before it is read or written.
-
-    Args:
-        url: A SQLAlchemy URL of a SQLite file or of Postgres.
+    """The database behind a URL of a SQLite file or of Postgres; opened on first use.
 
     Raises:
         ConfigError: It is no such URL, or the driver that it names is not installed.
@@ -45,70 +41,75 @@ class Database:
         try:
             address = sa.make_url(url)
         except ArgumentError:
-            raise _wrong("no SQLAlchemy URL") from None
-        self._sqlite = address.get_backend_name() == "sqlite"
-        if self._sqlite and address.database in (None, "", ":memory:"):
-            raise _wrong("SQLite without a file")
-        if not self._sqlite and address.get_backend_name() != "postgresql":
-            raise _wrong(f"a URL of {address.get_backend_name()}")
+            raise _setting_error("no SQLAlchemy URL") from None
+        backend = address.get_backend_name()
+        if backend not in _ENGINES:
+            raise _setting_error(f"a URL of {backend}")
+        if backend == "sqlite" and address.database in (None, "", ":memory:"):
+            raise _setting_error("SQLite without a file")
+        self._file = Path(str(address.database)) if backend == "sqlite" else None
         self.shown = address.render_as_string(hide_password=True)
-        self._file = Path(str(address.database)) if self._sqlite else None
         try:
-            self._engine = _sqlite(address) if self._sqlite else _postgres(address)
+            self._engine = _ENGINES[backend](address)
         except (ImportError, SQLAlchemyError) as error:
-            raise _wrong(f"`{self.shown}`, whose driver cannot be loaded ({error})") from None
+            got = f"`{self.shown}`, whose driver cannot be loaded ({error})"
+            raise _setting_error(got) from None
 
     @classmethod
     def of(cls, home: Home, *, url: str | None = None) -> Database:
-        """Return the database of a home: the one behind a URL, by default the home's own file."""
+        """Return the database behind a URL, by default the home's own file."""
         return cls(url or sa.URL.create("sqlite", database=str(home.database)))
 
     def close(self) -> None:
-        """Close the connections that are kept open; the next use opens new ones."""
+        """Close the open connections; the next use opens new ones."""
         self._engine.dispose()
 
     @contextlib.contextmanager
     def reading(self, *, holding: sa.Table = _SERVICE) -> Iterator[sa.Connection | None]:
-        """Yield a connection in one transaction; None where nothing was ever kept.
+        """Yield a connection in one transaction; None where nothing was ever stored.
 
         Args:
-            holding: The table that is read: a database of an earlier version may lack it.
+            holding: The table to read; a database of an earlier version may lack it.
         """
         if self._file is not None and not self._file.exists():
             yield None
             return
-        with self._failing("read"), self._engine.connect() as connection, connection.begin():
-            made = self._is_made(connection)
-            if made and holding is not _SERVICE:
-                made = sa.inspect(connection).has_table(holding.name)
-            yield connection if made else None
+        with (
+            self._explained("read"),
+            self._engine.connect() as connection,
+            connection.begin(),
+        ):
+            exists = self._is_created(connection)
+            if exists and holding is not _SERVICE:
+                exists = sa.inspect(connection).has_table(holding.name)
+            yield connection if exists else None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Yield a connection in one transaction while no other writes; make what is missing."""
+        """Yield a connection in one transaction as the only writer; create missing tables."""
         with (
-            self._failing("written"),
+            self._explained("written"),
             self._engine.connect().execution_options(writing=True) as connection,
             connection.begin(),
         ):
-            if not self._sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
-            if not self._is_made(connection):
+            if self._file is None:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITE_LOCK)))
+            exists = self._is_created(connection)
+            # Tables are only ever added: an earlier version goes on reading its own.
+            if not set(METADATA.tables) <= set(sa.inspect(connection).get_table_names()):
                 METADATA.create_all(connection)
+            if not exists:
                 connection.execute(_SERVICE.insert(), {"schema_version": SCHEMA_VERSION})
-            elif not set(METADATA.tables) <= set(sa.inspect(connection).get_table_names()):
-                # Tables are only ever added: an earlier version goes on reading its own.
-                METADATA.create_all(connection)
             yield connection
 
-    def _is_made(self, connection: sa.Connection) -> bool:
+    def _is_created(self, connection: sa.Connection) -> bool:
         if not sa.inspect(connection).has_table(_SERVICE.name):
             return False
-        found = connection.execute(sa.select(_SERVICE.c.schema_version)).scalar_one()
-        if found != SCHEMA_VERSION:
+        version = connection.execute(sa.select(_SERVICE.c.schema_version)).scalar_one()
+        if version != SCHEMA_VERSION:
             raise DatabaseError(
                 f"the service's database `{self.shown}`",
-                got=f"schema {found}",
+                got=f"schema {version}",
                 expected=f"schema {SCHEMA_VERSION}",
                 remedy="run the version of Ebbflow that wrote it, or name another database in "
                 f"{SETTING}",
@@ -116,29 +117,28 @@ class Database:
         return True
 
     @contextlib.contextmanager
-    def _failing(self, what: str) -> Iterator[None]:
+    def _explained(self, verb: str) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             cause = getattr(error, "orig", None) or error
             lines = str(cause).strip().splitlines() or [type(cause).__name__]
             raise DatabaseError(
-                f"the service's database `{self.shown}` cannot be {what}",
+                f"the service's database `{self.shown}` cannot be {verb}",
                 got=lines[0],
                 remedy=f"see docs/operations.md; {SETTING} names another database, and "
                 "EBBFLOW_HOME the folder of this one",
             ) from error
 
 
-def _sqlite(address: sa.URL) -> sa.Engine:
-    # A connection for each use: a file that was restored from a backup is seen at once.
-    engine = sa.create_engine(
-        address, poolclass=NullPool, connect_args={"timeout": float(WAIT_SECONDS)}
-    )
+def _sqlite_engine(address: sa.URL) -> sa.Engine:
+    # A new connection for each use, so that a file restored from a backup is seen at once.
+    timeout = {"timeout": float(WAIT_SECONDS)}
+    engine = sa.create_engine(address, poolclass=NullPool, connect_args=timeout)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
-        # The driver's own transactions begin too late for a turn to write.
+        # The driver's own transactions begin too late to lock out other writers.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
 
@@ -150,22 +150,20 @@ def _sqlite(address: sa.URL) -> sa.Engine:
     return engine
 
 
-def _postgres(address: sa.URL) -> sa.Engine:
+def _postgres_engine(address: sa.URL) -> sa.Engine:
     arguments: dict[str, Any] = {}
     if address.get_driver_name() in ("psycopg", "psycopg2"):
         limit = 1000 * WAIT_SECONDS
         waits = f"-c lock_timeout={limit} -c statement_timeout={limit}"
         arguments = {"connect_timeout": WAIT_SECONDS, "options": waits}
-    return sa.create_engine(
-        address,
-        pool_size=2,
-        pool_pre_ping=True,
-        pool_timeout=WAIT_SECONDS,
-        connect_args=arguments,
-    )
+    pool: dict[str, Any] = {"pool_size": 2, "pool_pre_ping": True, "pool_timeout": WAIT_SECONDS}
+    return sa.create_engine(address, connect_args=arguments, **pool)
 
 
-def _wrong(got: str) -> ConfigError:
+_ENGINES = {"sqlite": _sqlite_engine, "postgresql": _postgres_engine}
+
+
+def _setting_error(got: str) -> ConfigError:
     return ConfigError(
         f"setting `{SETTING}`",
         got=got,

@@ -1,12 +1,13 @@
-"""Contact lists in the service's database: kept with their decisions, never changed.
+"""Contact lists in the service's database; rows are added, never changed.
 
-Rows are only ever added. An experiment begins with its first list, which fixes its key, its
-hold-out and its action: with another share, or another action, its customers could not be compared.
+The first list of an experiment fixes its key, hold-out and action: with another share or action,
+its customers could not be compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -68,23 +69,15 @@ _DECISIONS = sa.Table(
 
 
 class ListStore:
-    """The contact lists of one database.
-
-    Args:
-        database: The database.
-    """
+    """The contact lists of one database; its methods raise `DatabaseError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def answered(self, key: str) -> Answered | None:
-        """Return the id of the list that an idempotency key made; None for a new key.
-
-        Raises:
-            DatabaseError: The database cannot be read.
-        """
+        """Return the id of the list that an idempotency key created; None for a new key."""
         with self._database.reading() as connection:
-            return None if connection is None else find_answer(connection, key)
+            return find_answer(connection, key)
 
     def make(
         self,
@@ -98,94 +91,85 @@ class ListStore:
         key: str | None = None,
         digest: str = "",
     ) -> Answered:
-        """Pick the customers of a list and keep it, all or nothing.
+        """Assign the customers of a list and store it, all or nothing.
 
         Args:
             ranking: Customers, the first to contact first.
-            experiment: What is to hold for the experiment if this is its first list.
-            hold_out: The share that was asked for; None for the experiment's own.
-            asked: What was asked for.
-            source: What it is made from.
-            at: When, epoch seconds.
+            experiment: The experiment as it begins, if this is its first list.
+            hold_out: The share requested; None for the experiment's own.
+            asked: The list's criteria.
+            source: The score set that the ranking comes from.
+            at: Epoch seconds.
             key: The request's idempotency key.
-            digest: Of the request.
+            digest: The request's digest.
 
         Returns:
-            The list's id; where the key was used before, that of the list of then.
+            The list's id; for a key that was used before, the id of the list of then.
 
         Raises:
             InputError: The experiment has another hold-out or action, or nobody is left to list.
-            DatabaseError: The database cannot be written; nothing was kept.
         """
         with self._database.writing() as connection:
-            before = None if key is None else find_answer(connection, key)
-            if before is not None:
-                return before
-            known = _experiment(connection, experiment.name)
+            earlier = find_answer(connection, key)
+            if earlier is not None:
+                return earlier
+            known = _find_experiment(connection, experiment.name)
             if known is None:
-                connection.execute(_EXPERIMENTS.insert(), _experiment_row(experiment))
+                row = asdict(experiment)
+                row["experiment"] = row.pop("name")
+                connection.execute(_EXPERIMENTS.insert(), row)
             else:
-                _check_same(known, experiment, hold_out=hold_out)
+                _check_comparable(known, experiment, hold_out=hold_out)
                 experiment = known
-            listed = set() if asked.again else _customers(connection, experiment.name)
+            listed = set() if asked.again else _listed_customers(connection, experiment.name)
             picked = pick(ranking, experiment=experiment, capacity=asked.capacity, known=listed)
             if not picked.decisions:
-                raise _nobody(source, picked)
-            number = _last_number(connection) + 1
-            id = f"{moment(at):%Y%m%dT%H%M%SZ}-{number:08d}"
-            made = ContactList(id, experiment, asked, source, at, picked)
-            connection.execute(_LISTS.insert(), _list_row(made, number))
-            connection.execute(_DECISIONS.insert(), _decision_rows(made))
-            found = Answered(digest, id.encode())
-            if key is not None:
-                keep_answer(connection, key, found, at=at)
-            return found
+                raise _nobody_left(source, picked)
+            last = connection.execute(sa.select(sa.func.max(_LISTS.c.number))).scalar() or 0
+            list_id = f"{moment(at):%Y%m%dT%H%M%SZ}-{last + 1:08d}"
+            contact_list = ContactList(list_id, experiment, asked, source, at, picked)
+            connection.execute(_LISTS.insert(), _list_row(contact_list, last + 1))
+            connection.execute(_DECISIONS.insert(), _decision_rows(contact_list))
+            response = Answered(digest, list_id.encode())
+            keep_answer(connection, key, response, at=at)
+            return response
 
     def find(self, list_id: str) -> ContactList:
         """Return one list.
 
         Raises:
             UnknownNameError: There is no such list.
-            DatabaseError: The database cannot be read.
         """
-        last: Sequence[str] = ()
+        last: list[str] = []
         with self._database.reading(holding=_LISTS) as connection:
             if connection is not None:
                 joined = sa.select(_LISTS, _EXPERIMENTS).join(_EXPERIMENTS)
                 row = connection.execute(joined.where(_LISTS.c.list_id == list_id)).first()
                 if row is not None:
-                    return _list(connection, row)
+                    return _read_list(connection, row)
                 ids = sa.select(_LISTS.c.list_id).order_by(_LISTS.c.number.desc()).limit(100)
                 last = list(connection.execute(ids).scalars())
         raise UnknownNameError("contact list", list_id, last, field="list_id")
 
 
-def _experiment(connection: sa.Connection, name: str) -> Experiment | None:
-    asked = sa.select(_EXPERIMENTS).where(_EXPERIMENTS.c.experiment == name)
-    row = connection.execute(asked).first()
-    return None if row is None else _experiment_of(row)
+def _find_experiment(connection: sa.Connection, name: str) -> Experiment | None:
+    query = sa.select(_EXPERIMENTS).where(_EXPERIMENTS.c.experiment == name)
+    row = connection.execute(query).first()
+    return None if row is None else _read_experiment(row)
 
 
-def _experiment_of(row: Any) -> Experiment:
-    return Experiment(row.experiment, bytes(row.key), float(row.hold_out), row.action)
+def _read_experiment(row: Any) -> Experiment:
+    return Experiment(row.experiment, row.key, row.hold_out, row.action)
 
 
-def _experiment_row(experiment: Experiment) -> dict[str, Any]:
-    return {
-        "experiment": experiment.name,
-        "key": experiment.key,
-        "hold_out": experiment.hold_out,
-        "action": experiment.action,
-    }
-
-
-def _check_same(known: Experiment, asked: Experiment, *, hold_out: float | None) -> None:
+def _check_comparable(known: Experiment, asked: Experiment, *, hold_out: float | None) -> None:
     """Refuse a list whose customers could not be compared with the experiment's others."""
+    began = f"with which experiment `{known.name}` began"
     if hold_out is not None and hold_out != known.hold_out:
         raise InputError(
             "`hold_out`",
             got=hold_out,
-            expected=f"{known.hold_out:g}, with which experiment `{known.name}` began",
+            expected=f"{known.hold_out:g}, {began}",
             remedy="leave it out, or begin another experiment",
             field="hold_out",
         )
@@ -193,13 +177,13 @@ def _check_same(known: Experiment, asked: Experiment, *, hold_out: float | None)
         raise InputError(
             "`action`",
             got=f"`{asked.action}`",
-            expected=f"`{known.action}`, with which experiment `{known.name}` began",
+            expected=f"`{known.action}`, {began}",
             remedy="begin another experiment for another action",
             field="action",
         )
 
 
-def _nobody(source: Source, picked: Picked) -> InputError:
+def _nobody_left(source: Source, picked: Picked) -> InputError:
     return InputError(
         "the list",
         got=f"nobody: of {source.candidates:,} customers that the filters leave, "
@@ -211,73 +195,50 @@ def _nobody(source: Source, picked: Picked) -> InputError:
     )
 
 
-def _customers(connection: sa.Connection, experiment: str) -> set[str]:
-    """Return who is on a list of an experiment."""
-    of = sa.select(_DECISIONS.c.customer_id).join(_LISTS).where(_LISTS.c.experiment == experiment)
-    return set(connection.execute(of).scalars())
+def _listed_customers(connection: sa.Connection, experiment: str) -> set[str]:
+    query = sa.select(_DECISIONS.c.customer_id).join(_LISTS)
+    return set(connection.execute(query.where(_LISTS.c.experiment == experiment)).scalars())
 
 
-def _last_number(connection: sa.Connection) -> int:
-    return int(connection.execute(sa.select(sa.func.max(_LISTS.c.number))).scalar() or 0)
-
-
-def _list_row(made: ContactList, number: int) -> dict[str, Any]:
-    asked, source = made.asked, made.source
+def _list_row(contact_list: ContactList, number: int) -> dict[str, Any]:
+    criteria = asdict(contact_list.asked)
     return {
-        "list_id": made.list_id,
+        "list_id": contact_list.list_id,
         "number": number,
-        "experiment": made.experiment.name,
-        "capacity": asked.capacity,
-        "rank_by": asked.rank_by,
-        "filters": asked.filters,
-        "again": asked.again,
-        "score_set": source.score_set,
-        "as_of": source.as_of,
-        "model_version": source.model_version,
-        "candidates": source.candidates,
-        "without_consent": source.without_consent,
-        "left_out": made.picked.left_out,
-        "made_at": made.at,
-        "made_by": asked.by,
-        "reason": asked.reason,
+        "experiment": contact_list.experiment.name,
+        "made_at": contact_list.at,
+        "made_by": criteria.pop("by"),
+        "left_out": contact_list.picked.left_out,
+        **criteria,
+        **asdict(contact_list.source),
     }
 
 
-def _decision_rows(made: ContactList) -> list[dict[str, Any]]:
+def _decision_rows(contact_list: ContactList) -> list[dict[str, Any]]:
     return [
         {
-            "list_id": made.list_id,
+            "list_id": contact_list.list_id,
             "place": decision.place,
-            "customer_id": decision.who.customer_id,
             "arm": decision.arm,
+            "customer_id": decision.who.customer_id,
             "probability": decision.who.probability,
             "value_minor": decision.who.value_minor,
         }
-        for decision in made.picked.decisions
+        for decision in contact_list.picked.decisions
     ]
 
 
-def _list(connection: sa.Connection, row: Any) -> ContactList:
-    rows = connection.execute(
-        sa.select(_DECISIONS)
-        .where(_DECISIONS.c.list_id == row.list_id)
-        .order_by(_DECISIONS.c.place)
-    )
+def _read_list(connection: sa.Connection, row: Any) -> ContactList:
+    query = sa.select(_DECISIONS).where(_DECISIONS.c.list_id == row.list_id)
     decisions = tuple(
-        Decision(
-            int(one.place), Candidate(one.customer_id, one.probability, one.value_minor), one.arm
-        )
-        for one in rows
+        Decision(one.place, Candidate(one.customer_id, one.probability, one.value_minor), one.arm)
+        for one in connection.execute(query.order_by(_DECISIONS.c.place))
     )
-    asked = Asked(
-        int(row.capacity), row.rank_by, row.filters, bool(row.again), row.made_by, row.reason
+    return ContactList(
+        row.list_id,
+        _read_experiment(row),
+        Asked(row.capacity, row.rank_by, row.filters, row.again, row.made_by, row.reason),
+        Source(row.score_set, row.as_of, row.model_version, row.candidates, row.without_consent),
+        row.made_at,
+        Picked(decisions, row.left_out),
     )
-    source = Source(
-        row.score_set,
-        int(row.as_of),
-        row.model_version,
-        int(row.candidates),
-        int(row.without_consent),
-    )
-    picked = Picked(decisions, int(row.left_out))
-    return ContactList(row.list_id, _experiment_of(row), asked, source, int(row.made_at), picked)

@@ -33,6 +33,7 @@ ONE_PLACE = {
     "deltalake": {"features/lake.py"},
     "duckdb": {"features/engine.py"},
     "pyspark": {"features/engine.py"},
+    "jinja2": {"serving/http/pages/render.py"},
     "fugue": {"training/scale.py"},
     "sqlalchemy": {
         "serving/database.py",

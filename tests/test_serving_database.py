@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from postgres_world import can_run_server, postgres_server, server_programs
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
@@ -59,36 +57,19 @@ def keep(store: OverrideStore, *what: Expected, at: int = 100, **more: str) -> l
     return kept
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
-    """A Postgres of its own, on a socket in a folder; its URL."""
-    if shutil.which("pg_ctl") is None or shutil.which("initdb") is None:
-        pytest.skip("Postgres is not installed")
+    """The URL of a Postgres server of this test run."""
     if find_spec("psycopg") is None:
-        pytest.skip("psycopg, the driver of Postgres, is not installed")
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    if user is not None and user not in {entry.pw_name for entry in pwd.getpwall()}:
-        pytest.skip("Postgres does not run as root, and there is no user postgres")
-    # Not below pytest's own folder, which no other user may enter.
-    with tempfile.TemporaryDirectory(prefix="ebbflow-pg-") as name:
-        yield from _cluster(Path(name), user)
-
-
-def _cluster(folder: Path, user: str | None) -> Iterator[str]:
-    if user is not None:
-        shutil.chown(folder, user)
-    data = folder / "data"
-
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder, timeout=60)
-
-    run("initdb", "-D", str(data), "-A", "trust", "-U", "ebbflow", "--no-sync")
-    options = f"-c listen_addresses='' -k {folder} -c fsync=off"
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-    try:
-        yield f"postgresql+psycopg://ebbflow@/postgres?host={folder}"
-    finally:
-        run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        pytest.skip(
+            "psycopg, the driver of Postgres, is not installed: `pip install -e .[postgres]`"
+        )
+    if server_programs() is None:
+        pytest.skip("no Postgres server is installed: `apt-get install postgresql`")
+    if not can_run_server():
+        pytest.skip("Postgres refuses to run as root, and there is no user `postgres`")
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -97,12 +78,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'service.db'}"
         return
-    found: str = request.getfixturevalue("cluster")
-    yield found
-    database = Database(found)
-    with database.writing() as connection:
-        METADATA.drop_all(connection)
-    database.close()
+    server: str = request.getfixturevalue("cluster")
+    yield server
+    engine = create_engine(server)
+    METADATA.drop_all(engine)
+    engine.dispose()
 
 
 @pytest.fixture
@@ -252,13 +232,12 @@ for k in range(20):
 """
 
 
-def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'service.db'}"
+def test_two_processes_that_write_at_once_lose_nothing(url: str, store: OverrideStore) -> None:
     both = [
         subprocess.Popen([sys.executable, "-c", WRITER, url, queue], cwd=ROOT) for queue in "ab"
     ]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
-    layers = OverrideStore(Database(url)).layers()
+    layers = store.layers()
     assert [sum(layer.expected.queue == queue for layer in layers) for queue in "ab"] == [20, 20]
     assert [layer.override_id for layer in layers] == sorted(layer.override_id for layer in layers)
 
@@ -311,15 +290,38 @@ def test_a_place_that_cannot_be_written_names_the_setting(tmp_path: Path) -> Non
         keep(store, expected())
 
 
-def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
-    store = OverrideStore(Database.of(Home(tmp_path)))
+def test_a_database_of_another_version_is_refused(url: str, store: OverrideStore) -> None:
     keep(store, expected())
-    with sqlite3.connect(tmp_path / "service.db") as other:
-        other.execute("UPDATE service SET schema_version = 99")
-    other.close()
+    other = Database(url)
+    with other.writing() as connection:
+        connection.exec_driver_sql("UPDATE service SET schema_version = 99")
     for work in (store.layers, lambda: keep(store, expected())):
         with pytest.raises(DatabaseError, match="got schema 99; expected schema 1"):
             work()
+    other.close()
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_postgres_whose_writer_does_not_finish_says_so_and_can_be_read(
+    url: str, store: OverrideStore
+) -> None:
+    other = Database(url)
+    (layer,) = keep(store, expected())
+    with other.writing():
+        assert store.layers() == [layer]
+        with pytest.raises(DatabaseError, match=r"cannot be written: got .*timeout"):
+            keep(store, expected())
+    other.close()
+    assert len(keep(store, expected())) == 1
+
+
+def test_a_postgres_that_does_not_answer_is_named_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    store = OverrideStore(Database("postgresql+psycopg://ann:secret@127.0.0.1:1/overrides"))
+    for work in (store.version, lambda: keep(store, expected())):
+        with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:1.* cannot be ") as raised:
+            work()
+        assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +200,8 @@ def test_agents_are_staffed_for_the_planners_numbers(server: Server) -> None:
 def test_the_first_page_shows_the_planners_numbers_and_says_so(server: Server) -> None:
     starts = [f"2026-03-23T{hour:02d}:00:00Z" for hour in range(7, 17)]
     send(server, *(one(3_000, start) for start in starts))
-    page = server.http.get("/").text
-    assert "In 10 intervals a planner&#x27;s own numbers are in force (by Ann)" in page
+    page = unescape(server.http.get("/").text)
+    assert "In 10 intervals a planner's own numbers are in force (by Ann)" in page
 
 
 def test_the_models_own_forecast_can_be_asked_for(server: Server) -> None:

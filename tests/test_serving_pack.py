@@ -112,5 +112,7 @@ def test_a_bento_serves_from_an_empty_machine(world: World, tmp_path: Path) -> N
         address = f"http://127.0.0.1:{port}/v1/forecast?queue=mail"
         with urllib.request.urlopen(address, timeout=10) as answer:
             assert json.load(answer)["forecast_set"] == world.forecast
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+            assert b"<h1>Ebbflow</h1>" in page.read()
     finally:
         assert stop(process) == 0

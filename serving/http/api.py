@@ -24,7 +24,8 @@ from serving.http.metrics import Traffic
 from serving.http.openapi import document
 from serving.http.override_routes import overrides
 from serving.http.overrides import Overrides
-from serving.http.routes import add_page_routes, churn, ops
+from serving.http.pages.routes import add_page_routes
+from serving.http.routes import churn, ops
 from serving.http.staffing_routes import staffing
 from serving.http.state import Clock, State
 from serving.http.volume_routes import forecast

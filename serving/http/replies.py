@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import orjson
 from anyio import to_thread
 from fastapi import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from serving.http import pulls
 from serving.http.answers import matches
@@ -25,9 +25,6 @@ OFF_LOOP_ROWS = 1_000
 """From this size an answer is made in a thread, so that small requests do not wait for it."""
 LEAST_PACKED_ROWS = 8
 """Fewer customers are sent as they are: packing them gains nothing."""
-
-PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
-"""What a page may load: nothing but its own inline style."""
 
 
 async def make(work: Callable[[], Made], *, heavy: bool = True) -> Made:
@@ -66,11 +63,6 @@ def pull_reply(
     if page.rows <= OFF_LOOP_ROWS and kind in (NDJSON, JSON) and not packed:
         return Response(b"".join(blocks), media_type=kind, headers=sent)
     return StreamingResponse(blocks, media_type=kind, headers=sent)
-
-
-def page_reply(html: str) -> Response:
-    """Return a page for people."""
-    return HTMLResponse(html, headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 def json_reply(document: Any, *, status: int = 200) -> Response:

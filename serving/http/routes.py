@@ -1,4 +1,4 @@
-"""The routes of a CRM, of monitoring and for people."""
+"""The routes of a CRM and of monitoring."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import FastAPI, Query, Request
+from fastapi import Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from serving.http import answers, customers, facts, metrics, openapi, shapes
 from serving.http.negotiate import CSV, JSON, NDJSON, PARQUET, choose_type, read_body, takes_gzip
-from serving.http.pages.customers import customers_page
-from serving.http.pages.docs import docs_page
-from serving.http.pages.home import home_page
-from serving.http.replies import json_reply, not_modified, page_reply, pull_reply
+from serving.http.replies import json_reply, not_modified, pull_reply
 from serving.http.schemas import ScoresQuery, ScoresRequest
-from serving.http.state import State, state_of
+from serving.http.state import state_of
 
 churn = openapi.subject_router("churn")
 ops = openapi.subject_router("service")
@@ -131,27 +128,3 @@ async def get_metrics(request: Request) -> Response:
 async def get_models(request: Request) -> Response:
     """Metrics out of sample, training span and versions of each promoted model."""
     return json_reply(facts.models(state_of(request).published))
-
-
-def add_page_routes(app: FastAPI, state: State) -> None:
-    """Add the pages for people and the document."""
-
-    @app.get("/", include_in_schema=False)
-    async def get_home() -> Response:
-        # Agents of many large queues take a while: other requests go on meanwhile.
-        draw = partial(home_page, state.in_force(), now=state.clock())
-        return page_reply(await to_thread.run_sync(draw))
-
-    @app.get("/customers", include_in_schema=False)
-    async def get_customers() -> Response:
-        # Counting a million customers takes a while: other requests go on meanwhile.
-        draw = partial(customers_page, state.published)
-        return page_reply(await to_thread.run_sync(draw))
-
-    @app.get("/docs", include_in_schema=False)
-    async def get_docs(request: Request) -> Response:
-        return page_reply(docs_page(openapi.document(request.app)))
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def get_openapi(request: Request) -> Response:
-        return json_reply(openapi.document(request.app))

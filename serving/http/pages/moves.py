@@ -13,7 +13,7 @@ from serving.models.volume.span import cut
 from serving.sets.forecast import PublishedForecast
 
 MOST_MOVES = 6
-MOVING = ("holiday", "event", "orders", "today")
+_MOVING_PARTS = ("holiday", "event", "orders", "today")
 _LEAST_SHARE = 0.03
 _LEAST_CONTACTS = 1.0
 _AFTER_SECONDS = 3 * DAY_SECONDS
@@ -40,42 +40,41 @@ class _Move:
 def moves(
     forecast: PublishedForecast, *, rows: slice, events: Sequence[Event], today: int
 ) -> list[str]:
-    """Return the largest moves of some days, one sentence each, in order of time.
+    """Return the largest moves of some intervals, one sentence each, in order of time.
 
     Args:
         forecast: The queue's forecast.
-        rows: Its intervals to look at.
-        events: The calendar events that it knows.
-        today: The local day that is today.
+        rows: The intervals.
+        events: The calendar events that the forecast knows.
+        today: The local day that is today, days since 1970-01-01.
     """
     week = cut(forecast, rows)
-    found = sorted(_moves(week), key=lambda move: -abs(move.contacts))[:MOST_MOVES]
-    found.sort(key=lambda move: (move.day, PARTS.index(move.part)))
-    days = {move.day: f"{moment(move.day * DAY_SECONDS):%a %-d %b}" for move in found}
+    largest = sorted(_all_moves(week), key=lambda move: -abs(move.contacts))[:MOST_MOVES]
+    largest.sort(key=lambda move: (move.day, PARTS.index(move.part)))
+    days = {move.day: f"{moment(move.day * DAY_SECONDS):%a %-d %b}" for move in largest}
     days[today] = "Today"
-    return [f"{days[move.day]}: {_sentence(move, week, events)}" for move in found]
+    return [f"{days[move.day]}: {_sentence(move, week, events)}" for move in largest]
 
 
-def _moves(week: PublishedForecast) -> list[_Move]:
-    day = local_times(week.starts, week.queue.time_zone).day
-    days, place = np.unique(day, return_inverse=True)
+def _all_moves(week: PublishedForecast) -> list[_Move]:
+    days, place = np.unique(local_times(week.starts, week.queue.time_zone).day, return_inverse=True)
     sums = np.zeros((len(days), len(PARTS)))
     np.add.at(sums, place, week.parts)
-    found = []
-    for part in MOVING:
+    result = []
+    for part in _MOVING_PARTS:
         column = PARTS.index(part)
         before = sums[:, :column].sum(axis=1).tolist()
-        for number, added, without in zip(
+        for day, added, without in zip(
             days.tolist(), sums[:, column].tolist(), before, strict=True
         ):
             share = added / without if without > 0 else 0.0
             if abs(added) >= _LEAST_CONTACTS and abs(share) >= _LEAST_SHARE:
-                found.append(_Move(number, part, added, share))
-    return found
+                result.append(_Move(day, part, added, share))
+    return result
 
 
 def _sentence(move: _Move, week: PublishedForecast, events: Sequence[Event]) -> str:
-    """Say one move, such as ``promotion, 34 contacts more (+12 %)``."""
+    """Return one move, such as ``promotion, 34 contacts more (+12 %)``."""
     more = "more" if move.contacts > 0 else "fewer"
     count = f"{abs(move.contacts):,.0f}"
     contacts = "contact" if count == "1" else "contacts"
@@ -87,7 +86,8 @@ def _sentence(move: _Move, week: PublishedForecast, events: Sequence[Event]) -> 
 
 def _cause(move: _Move, week: PublishedForecast, events: Sequence[Event]) -> str:
     if move.part == "holiday":
-        return day_words(np.array([move.day]), week.queue.country).get(move.day, "holidays")
+        kind, name = special_days(np.array([move.day]), week.queue.country).get(move.day, ("", ""))
+        return _DAY_WORDS.get(kind, "holidays").format(name)
     if move.part == "event":
         day = local_times(week.starts, week.queue.time_zone).day
         starts = week.starts[(day == move.day) & week.is_open]
@@ -109,28 +109,16 @@ def _event_words(events: Sequence[Event], week: PublishedForecast, start: int, e
     return f"after {' and '.join(past)}" if past else "events of the calendar"
 
 
-def day_words(days: Int64, country: str | None) -> dict[int, str]:
-    """Return the name of each local day that is a holiday or stands near one.
+def special_days(days: Int64, country: str | None) -> dict[int, tuple[str, str]]:
+    """Return how each local day relates to a holiday, and the holiday's name; ordinary days too.
 
-    >>> day_words(np.array([20546, 20547]), "DE")[20546]  # 2026-04-03
-    'Good Friday'
+    >>> special_days(np.array([20546, 20545]), "DE")  # 2026-04-03, and the day before
+    {20546: ('holiday', 'Good Friday'), 20545: ('eve', 'Good Friday')}
     """
     known = workdays(days, country) if len(days) else None
     if known is None:
         return {}
-    found = {}
-    for day in days.tolist():
-        kind, _, name = str(known.labels[day - known.first_day]).partition(":")
-        if kind in _DAY_WORDS:
-            found[day] = _DAY_WORDS[kind].format(name)
-    return found
-
-
-def holidays_of(days: Int64, country: str | None) -> dict[int, str]:
-    """Return the name of each local day that is a public holiday."""
-    known = workdays(days, country) if len(days) else None
-    if known is None:
-        return {}
     labels = {day: str(known.labels[day - known.first_day]) for day in days.tolist()}
-    named = {day: label.partition(":") for day, label in labels.items()}
-    return {day: name for day, (kind, _, name) in named.items() if kind == "holiday"}
+    return {
+        day: (label.partition(":")[0], label.partition(":")[2]) for day, label in labels.items()
+    }

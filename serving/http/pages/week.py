@@ -1,13 +1,14 @@
-"""One queue's next seven days on the first page: a picture over a table, a column a day."""
+"""One queue's next seven days on the first page: a chart over a table, a column a day."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from itertools import groupby
 
 import numpy as np
+from markupsafe import Markup
 
 from features.calendar import (
     DAY_SECONDS,
@@ -20,9 +21,9 @@ from features.calendar import (
 )
 from features.contracts import WEEKDAYS
 from features.errors import InputError
-from serving.http.pages import picture
-from serving.http.pages.moves import holidays_of, moves
-from serving.http.pages.picture import DAYS, Week, week_of
+from serving.http.pages.moves import moves, special_days
+from serving.http.pages.picture import DAYS, Week, week_chart, week_of
+from serving.http.pages.render import amount, render
 from serving.http.schemas import PathsRequest
 from serving.http.staffing_asks import Staffed, staff_queues
 from serving.http.staffing_schemas import StaffingRequest
@@ -31,19 +32,6 @@ from serving.models.volume.span import cut
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.staffing.asked import DayPlan
 
-STYLE = (
-    picture.STYLE
-    + """
-.week{table-layout:fixed;margin:.4rem 0}.week tr>:first-child{width:8.8rem;font-weight:400}
-.week td,.week thead th{text-align:center;padding:.3rem .1rem;font-variant-numeric:tabular-nums}
-.week thead th{line-height:1.25}.week thead .soft{font-weight:400;font-size:.85em}
-.week .today{color:var(--tide)}.week tbody th{text-align:left;padding-left:0}
-.week td{hyphens:auto;overflow-wrap:anywhere}
-.sum{margin:.1rem 0 .4rem}.moves{margin:.4rem 0;padding-left:1.2rem}
-@media (max-width:40rem){.week{font-size:.72rem}.week tr>:first-child{width:4.2rem}
-.week td,.week thead th{padding:.3rem 0}}
-"""
-)
 _BAND = (0.1, 0.9)
 _ASKED = StaffingRequest(paths=PathsRequest(count=50))
 """The route's own defaults, on fewer paths: a page shows many queues."""
@@ -53,60 +41,52 @@ _MODELS = {
     "erlang_c": "Erlang C",
     "backlog": "a backlog with a deadline",
 }
+_CLOSED = Markup('<span class="soft">closed</span>')
+_ROWS = ("contacts", "80 % band", "to last week", "agents at peak", "agent hours", "risk to miss")
 
 
-def queue_week(forecast: PublishedForecast, *, of: ForecastSet, now: datetime) -> str:
-    """Return a queue's name, opening hours, week in a sentence, picture, days and moves as HTML.
+@dataclass(frozen=True)
+class _Day:
+    """The head of a day's column; `begins` where the forecast begins within the day."""
+
+    name: str
+    date: str
+    begins: str
+
+
+def queue_week(forecast: PublishedForecast, *, of: ForecastSet, now: datetime) -> Markup:
+    """Return a queue's name, opening hours, week in a sentence, chart, days and moves as HTML.
 
     Args:
         forecast: The queue's published forecast.
         of: The set that it belongs to: its events, and when it was made.
         now: The time, aware UTC; the first day is the local one that it falls into.
     """
-    queue = forecast.queue
-    title = f"<h3>{escape(queue.name or queue.queue)}</h3>"
-    title += f'<p class="soft">{escape(_about(queue))}</p>'
+    hours = _about(forecast.queue)
     week = week_of(forecast, now=now)
     if week.rows.stop - week.rows.start < 1:
-        return title + '<p class="warn">Its forecast has ended.</p>'
+        return render("week.html", queue=forecast.queue, hours=hours, days=())
     paths = sample_paths([cut(forecast, week.rows)], made_at=epoch(of.made_at))[0]
-    days, notes = _staffed(week, of)
-    notes = [*_holidays(week), *notes]
-    found = moves(forecast, rows=week.rows, events=of.events, today=week.first_day)
-    return (
-        f'{title}<p class="sum">{_sum(week, paths)}</p>'
-        f'<table class="week"><thead><tr><td></td>{_heads(week)}</tr></thead><tbody>'
-        f"{picture.picture(week, now=now)}{_rows(week, days, paths)}</tbody></table>"
-        + (f'<p class="sum">What moves it:</p>{_list(found, "moves")}' if found else "")
-        + (f"<small>{_list(notes, 'soft')}</small>" if notes else "")
-    )
-
-
-def _list(texts: list[str], style: str) -> str:
-    items = "".join(f"<li>{escape(text[:1].upper() + text[1:])}</li>" for text in texts)
-    return f'<ul class="{style}">{items}</ul>'
-
-
-def _sum(week: Week, paths: Float64) -> str:
-    """Say the week in a sentence: its contacts, their band, and how that is to last week."""
-    forecast, rows = week.forecast, week.rows
-    total, past = float(forecast.mean[rows].sum()), float(forecast.baseline[rows].sum())
     low, high = np.quantile(paths.sum(axis=1), _BAND)
-    against = ""
-    if past > 0:
-        percent = round(100 * (total / past - 1))
-        word = "more" if percent > 0 else "fewer"
-        against = (
-            f", {abs(percent)} % {word} than last week" if percent else ", the same as last week"
-        )
-    return (
-        f"<b>{_count(total)} contacts</b> in these days (8 of 10 times {low:,.0f} to "
-        f"{high:,.0f}){against}."
+    plans, notes = _staffed(week, of)
+    return render(
+        "week.html",
+        queue=forecast.queue,
+        hours=hours,
+        total=float(forecast.mean[week.rows].sum()),
+        last_week=float(forecast.baseline[week.rows].sum()),
+        low=low,
+        high=high,
+        days=[_day(week, i) for i in range(DAYS)],
+        chart=week_chart(week, now=now),
+        rows=_rows(week, plans, paths),
+        moves=moves(forecast, rows=week.rows, events=of.events, today=week.first_day),
+        notes=[*_holidays(week), *notes],
     )
 
 
 def _about(queue: Queue) -> str:
-    """Say a queue's channel, opening hours and clock, such as `voice, open Mon-Fri 09:00-17:00`."""
+    """Return a queue's channel, opening hours and clock, such as `Voice: Mon-Fri 09:00-17:00`."""
     words = {None: "hours not known", "00:00-24:00": "day and night"}
     hours = [(day, words.get(text, text)) for day, text in opening_text(queue).items()]
     spans = []
@@ -119,42 +99,32 @@ def _about(queue: Queue) -> str:
     return f"{queue.channel.capitalize()}: {'; '.join(spans)}{learnt}, {queue.time_zone} time"
 
 
-def _heads(week: Week) -> str:
-    found = []
-    for i in range(DAYS):
-        day = moment((week.first_day + i) * DAY_SECONDS)
-        name = f"{day:%a}" if i else '<span class="today">Today</span>'
-        found.append(
-            f'<th scope="col">{name}<br><span class="soft">{day:%-d %b}{_from(week, i)}</span></th>'
-        )
-    return "".join(found)
-
-
-def _from(week: Week, place: int) -> str:
-    """Say when the forecast begins within a day, where it does."""
+def _day(week: Week, place: int) -> _Day:
+    day = moment((week.first_day + place) * DAY_SECONDS)
     first = week.forecast.starts[week.rows][:1]
-    if not week.midnights[place] < first[0] < week.midnights[place + 1]:
-        return ""
-    minute = int(local_times(first, week.forecast.queue.time_zone).minute_of_day[0])
-    return f"<br>from {minute // 60:02d}:{minute % 60:02d}"
+    begins = ""
+    if week.midnights[place] < first[0] < week.midnights[place + 1]:
+        minute = int(local_times(first, week.forecast.queue.time_zone).minute_of_day[0])
+        begins = f"{minute // 60:02d}:{minute % 60:02d}"
+    return _Day(f"{day:%a}", f"{day:%-d %b}", begins)
 
 
 def _staffed(week: Week, of: ForecastSet) -> tuple[dict[int, DayPlan], list[str]]:
-    """Return the days as `POST /v1/staffing` gives them, and what to know of the agents."""
+    """Return the days as `POST /v1/staffing` gives them, and notes on the agents."""
     forecast = cut(week.forecast, week.rows)
     try:
-        (found,) = staff_queues([forecast], request=_ASKED, made_at=of.made_at)
+        (staffed,) = staff_queues([forecast], request=_ASKED, made_at=of.made_at)
     except InputError as error:
         return {}, [*forecast.warnings, f"No agents: {error}"]
-    return {day.day: day for day in found.plan.days}, [_goal(found), *found.warnings]
+    return {day.day: day for day in staffed.plan.days}, [_goal(staffed), *staffed.warnings]
 
 
-def _goal(found: Staffed) -> str:
-    """Say what the agents are staffed for."""
-    goal, model = found.ask.goal, found.plan.model
+def _goal(staffed: Staffed) -> str:
+    """Return what the agents are staffed for, in words."""
+    goal, model = staffed.ask.goal, staffed.plan.model
     done = "done" if model == "backlog" else "answered"
     return (
-        f"Staffed so that the goal is met in {10 * found.ask.policy.probability:g} of 10 "
+        f"Staffed so that the goal is met in {10 * staffed.ask.policy.probability:g} of 10 "
         f"intervals: {100 * goal.share:g} % of contacts {done} within {_duration(goal.seconds)}. "
         f"Agents are those at work, before breaks and absence ({_MODELS[model]}). The risk is "
         "that of a whole day's missing it."
@@ -162,7 +132,7 @@ def _goal(found: Staffed) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Say a time in its largest fitting unit.
+    """Return a time in its largest fitting unit.
 
     >>> _duration(20), _duration(120), _duration(28_800)
     ('20 seconds', '2 minutes', '8 hours')
@@ -173,60 +143,51 @@ def _duration(seconds: float) -> str:
     return f"{seconds:g} seconds"
 
 
-_ROWS = ("contacts", "80 % band", "to last week", "agents at peak", "agent hours", "risk to miss")
-
-
-def _rows(week: Week, days: Mapping[int, DayPlan], paths: Float64) -> str:
+def _rows(
+    week: Week, plans: Mapping[int, DayPlan], paths: Float64
+) -> list[tuple[str, tuple[str, ...]]]:
     """Return the rows of contacts, their band, last week and agents, a cell a day."""
-    queue, rows = week.forecast.queue, week.rows
-    place = local_times(week.forecast.starts[rows], queue.time_zone).day - week.first_day
-    contacts = np.bincount(place, weights=week.forecast.mean[rows], minlength=DAYS)
-    opened = np.bincount(place, weights=week.forecast.is_open[rows], minlength=DAYS) > 0
+    forecast, rows = week.forecast, week.rows
+    place = local_times(forecast.starts[rows], forecast.queue.time_zone).day - week.first_day
+    contacts = np.bincount(place, weights=forecast.mean[rows], minlength=DAYS)
+    is_open = np.bincount(place, weights=forecast.is_open[rows], minlength=DAYS) > 0
     known = np.bincount(place, minlength=DAYS) > 0
-    past = np.bincount(place, weights=week.forecast.baseline[rows], minlength=DAYS)
-    shown = []
+    past = np.bincount(place, weights=forecast.baseline[rows], minlength=DAYS)
+    columns: list[tuple[str, ...]] = []
     for i in range(DAYS):
         if not known[i]:
-            shown.append(("-",) * len(_ROWS))
-        elif not opened[i]:
-            shown.append(('<span class="soft">closed</span>', *("",) * (len(_ROWS) - 1)))
+            columns.append(("-",) * len(_ROWS))
+        elif not is_open[i]:
+            columns.append((_CLOSED, *("",) * (len(_ROWS) - 1)))
         else:
             low, high = np.quantile(paths[:, place == i].sum(axis=1), _BAND)
-            band = f"{low:,.0f}–<wbr>{high:,.0f}"
-            change = f"{100 * (contacts[i] / past[i] - 1):+.0f}&nbsp;%" if past[i] > 0 else "-"
-            shown.append(
-                (_count(contacts[i]), band, change, *_agents(days.get(week.first_day + i)))
-            )
-    return "".join(
-        f'<tr><th scope="row">{title}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-        for title, cells in zip(_ROWS, zip(*shown, strict=True), strict=True)
-    )
+            band = Markup("{:,.0f}–<wbr>{:,.0f}").format(low, high)
+            change = _percent(contacts[i] / past[i] - 1, sign="+") if past[i] > 0 else "-"
+            agents = _agents(plans.get(week.first_day + i))
+            columns.append((amount(contacts[i]), band, change, *agents))
+    return list(zip(_ROWS, zip(*columns, strict=True), strict=True))
+
+
+def _percent(share: float, *, sign: str = "") -> str:
+    return f"{100 * share:{sign}.0f}\N{NO-BREAK SPACE}%"
 
 
 def _agents(day: DayPlan | None) -> tuple[str, str, str]:
-    """Show a day's most agents, its agent hours and its risk of missing the goal."""
+    """Return a day's most agents, its agent hours and its risk of missing the goal."""
     if day is None:
         return "-", "-", "-"
-    risk = f"{100 * (1 - day.goal_probability):.0f}&nbsp;%"
-    return _count(day.peak_on_phone), _count(day.hours_on_phone), risk
+    risk = _percent(1 - day.goal_probability)
+    return amount(day.peak_on_phone), amount(day.hours_on_phone), risk
 
 
 def _holidays(week: Week) -> list[str]:
     """Name the public holidays that close the queue."""
     queue = week.forecast.queue
-    if queue.country is None or queue.open_on_holidays:
+    if queue.open_on_holidays:
         return []
     days = np.arange(week.first_day, week.first_day + DAYS)
     return [
         f"Closed on {moment(day * DAY_SECONDS):%a %-d %b}: {name}."
-        for day, name in holidays_of(days, queue.country).items()
+        for day, (kind, name) in special_days(days, queue.country).items()
+        if kind == "holiday"
     ]
-
-
-def _count(value: float) -> str:
-    """Show a number of contacts, agents or hours.
-
-    >>> _count(1221.4), _count(3.24), _count(7)
-    ('1,221', '3.2', '7')
-    """
-    return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.1f}"

@@ -1,0 +1,53 @@
+"""The routes of the pages for people, and of the OpenAPI document."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.responses import HTMLResponse, Response
+
+from serving.http import openapi
+from serving.http.pages.customers import customers_page
+from serving.http.pages.docs import docs_page
+from serving.http.pages.home import home_page
+from serving.http.problems import KINDS
+from serving.http.replies import json_reply
+from serving.http.state import State
+
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+"""What a page may load: nothing but its own inline style."""
+
+
+def add_page_routes(app: FastAPI, state: State) -> None:
+    """Add the pages for people and the document."""
+
+    @cache
+    def docs() -> str:
+        # The document is the same for the life of the application.
+        return docs_page(openapi.document(app), problems=KINDS.values())
+
+    @app.get("/", include_in_schema=False)
+    async def get_home() -> Response:
+        # Agents of many large queues take a while: other requests go on meanwhile.
+        draw = partial(home_page, state.in_force(), now=state.clock())
+        return _html(await to_thread.run_sync(draw))
+
+    @app.get("/customers", include_in_schema=False)
+    async def get_customers() -> Response:
+        # Counting a million customers takes a while: other requests go on meanwhile.
+        draw = partial(customers_page, state.published)
+        return _html(await to_thread.run_sync(draw))
+
+    @app.get("/docs", include_in_schema=False)
+    async def get_docs() -> Response:
+        return _html(docs())
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def get_openapi() -> Response:
+        return json_reply(openapi.document(app))
+
+
+def _html(page: str) -> Response:
+    return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
