@@ -23,10 +23,9 @@ import orjson
 from features.calendar import Float64, Int64, local_times, moment
 from features.contracts import PARTS, QUANTILE_LEVELS
 from serving.http.choice import Choice
-from serving.http.overrides import Applied, listed, whose
-from serving.http.sampled import Drawn
+from serving.http.negotiate import to_json
+from serving.http.overrides import Applied, whose
 from serving.sets.forecast import PublishedForecast
-from serving.sets.scores import iso
 
 RENDERING = 3
 """Raised when the same set would be written in other bytes: part of every ETag."""
@@ -149,7 +148,6 @@ class ForecastWriter:
         *,
         quantiles: Sequence[float],
         parts: bool = False,
-        drawn: Drawn | None = None,
     ) -> bytes:
         """Return the JSON answer of one choice.
 
@@ -157,12 +155,11 @@ class ForecastWriter:
             choice: What was asked for.
             quantiles: Levels in [0.05, 0.95], ascending.
             parts: Whether each interval carries its parts and its baseline.
-            drawn: The queues' sample paths, where they were asked for.
         """
-        head = envelope(choice)
-        if drawn is not None:
-            head["paths"] = drawn.head()
-        pieces = [orjson.dumps(head)[:-1], b',"queues":[']
+        head, drawn = envelope(choice), choice.drawn
+        if drawn.count:
+            head["paths"] = {"count": drawn.count, "seed": drawn.seed}
+        pieces = [to_json(head)[:-1], b',"queues":[']
         for i, (queue, rows) in enumerate(choice.queues):
             applied = choice.applied.get(queue.queue.queue)
             written = (
@@ -174,7 +171,7 @@ class ForecastWriter:
                 )
             )
             pieces += (b"," if i else b"", written.head, written.intervals(rows), b"]")
-            if drawn is not None:
+            if drawn.count:
                 pieces += (b',"paths":', _paths(drawn.paths[i]))
             pieces.append(b"}")
         pieces.append(b"]}")
@@ -309,16 +306,27 @@ def envelope(choice: Choice) -> dict[str, object]:
     return {
         "forecast_set": choice.set.id,
         "base": choice.set.base,
-        "made_at": iso(choice.set.made_at),
-        "as_of": iso(choice.set.as_of),
+        "made_at": choice.set.made_at,
+        "as_of": choice.set.as_of,
         "method": methods.pop() if len(methods) == 1 else "mixed",
         "what_if": choice.what_if,
         "model_version": choice.set.model_version,
         "snapshot": choice.set.snapshot,
-        "start": iso(moment(choice.start)),
-        "end": iso(moment(choice.end)),
+        "start": moment(choice.start),
+        "end": moment(choice.end),
         "warnings": [*choice.set.warnings, *choice.warnings],
-        "overrides": listed(choice),
+        "overrides": [
+            {
+                "override_id": layer.override_id,
+                "queue": layer.expected.queue,
+                "made_by": layer.made.by,
+                "made_at": moment(layer.made.at),
+                "reason": layer.made.reason,
+            }
+            for forecast, rows in choice.queues
+            if (applied := choice.applied.get(forecast.queue.queue)) is not None
+            for layer in applied.counting(forecast.starts[rows])
+        ],
     }
 
 

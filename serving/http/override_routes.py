@@ -136,7 +136,8 @@ async def _reader(request: Request, query: OverridesForm) -> Read:
                 field="made_by",
             )
         asked = await read_body(request, OverridesRequest)
-        return lambda of, _: (asks_of(asked, of=of), 0, asked.made_by, asked.reason)
+        spans = [override.to_span() for override in asked.overrides]
+        return lambda of, _: (asks_of(spans, of=of), 0, asked.made_by, asked.reason)
     form, by, reason = FORMATS[query.format], query.made_by, query.reason
     if by is None or reason is None:
         name = "made_by" if by is None else "reason"

@@ -21,6 +21,7 @@ from features.errors import (
     HorizonError,
     InputError,
     NotPublishedError,
+    SetGoneError,
     TooLittleDataError,
     UnknownNameError,
 )
@@ -155,6 +156,7 @@ def _kind_name(error: EbbflowError) -> str:
         (UnknownNameError, "unknown-name"),
         ((InputError, TooLittleDataError), "invalid"),
         (NotPublishedError, "not-published"),
+        (SetGoneError, "set-gone"),
         (DatabaseError, "database"),
         ((ArtefactError, ConfigError), "unfit"),
     )

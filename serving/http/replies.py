@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from anyio import to_thread
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from serving.http import pulls
 from serving.http.changes import WhatIf
-from serving.http.negotiate import CSV, JSON, NDJSON, PARQUET
+from serving.http.negotiate import CSV, JSON, NDJSON, PARQUET, to_json
 from serving.sets.scores import Page
 
 _FILES = {CSV: "scores.csv", PARQUET: "scores.parquet"}
@@ -87,4 +86,4 @@ def page_reply(html: str) -> Response:
 
 def json_reply(document: Any, *, status: int = 200) -> Response:
     """Return a small JSON document."""
-    return Response(orjson.dumps(document), status_code=status, media_type=JSON)
+    return Response(to_json(document), status_code=status, media_type=JSON)

@@ -140,7 +140,10 @@ def add_probe_routes(app: FastAPI, state: State) -> None:
     async def get_readiness() -> Response:
         """Readiness from local facts: the id, age and as-of of each part, and what is missing."""
         published = state.published
-        document = facts.readiness(published, state.overrides.book, now=state.clock())
+        book = state.overrides.book
+        document = facts.readiness(
+            published, overrides=book.count, trouble=book.trouble, now=state.clock()
+        )
         return json_reply(document, status=200 if document["ready"] else 503)
 
     @app.get(
@@ -155,7 +158,8 @@ def add_probe_routes(app: FastAPI, state: State) -> None:
     )
     async def get_metrics() -> Response:
         """Counts of this worker since it started, and figures of what it serves."""
-        figures = facts.figures(state.published, state.overrides.book, now=state.clock())
+        trouble = state.overrides.book.trouble
+        figures = facts.figures(state.published, trouble=trouble, now=state.clock())
         text = metrics.render(state.traffic, figures)
         return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
 

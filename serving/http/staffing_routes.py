@@ -8,16 +8,16 @@ from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from serving.http import openapi, staffing_shapes
-from serving.http.choice import Choice, split_choice
+from serving.http.choice import Choice
 from serving.http.examples import EXAMPLES
 from serving.http.formats import FORMATS, Format
 from serving.http.negotiate import CSV, GZIP, JSON, read_body
 from serving.http.replies import BODY_PROBLEMS, make, not_kept
+from serving.http.sampled import evaluate
 from serving.http.staffing_answers import staffing_file, staffing_json
 from serving.http.staffing_asks import staff_choice
 from serving.http.staffing_schemas import StaffingQuery, StaffingRequest
 from serving.http.state import State
-from serving.http.whatif import changed
 
 
 def add_staffing_routes(app: FastAPI, state: State) -> None:
@@ -60,8 +60,8 @@ def add_staffing_routes(app: FastAPI, state: State) -> None:
 
 
 def _answer(asked: StaffingRequest, choice: Choice, form: Format | None) -> bytes:
-    found = split_choice(changed(choice, asked.what_if), asked.interval_minutes)
-    staffed = staff_choice(found, request=asked)
+    choice = evaluate(choice, what_if=asked.to_changes(), interval_minutes=asked.interval_minutes)
+    staffed = staff_choice(choice, options=asked.to_options())
     if form is None:
-        return staffing_json(found, staffed, request=asked)
+        return staffing_json(choice, staffed, request=asked)
     return staffing_file(staffed, form=form)

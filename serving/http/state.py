@@ -11,11 +11,11 @@ from functools import partial
 import structlog
 from anyio import to_thread
 
-from serving.http.answers import ForecastWriter
-from serving.http.choice import Asked, Choice, choose
+from serving.http.choice import Choice, choose, in_force
 from serving.http.kept import KeptSets
 from serving.http.metrics import Traffic
-from serving.http.overrides import Overrides, in_force, said
+from serving.http.overrides import Overrides, said
+from serving.http.schemas import Span
 from serving.list_store import ListStore
 from serving.published import Part, Published, Watcher
 from serving.sets.scores import ScoreSet
@@ -37,7 +37,6 @@ class State:
         overrides: What planners sent.
         lists: The contact lists that are kept.
         draw_key: Gives the key of a new experiment.
-        writer: Forecast answers already written.
         kept: Score sets that are not in force any more.
     """
 
@@ -49,7 +48,6 @@ class State:
     overrides: Overrides
     lists: ListStore
     draw_key: Callable[[], bytes]
-    writer: ForecastWriter = field(default_factory=ForecastWriter)
     kept: KeptSets = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +59,7 @@ class State:
         """What is in force now; a request takes it once."""
         return self.watcher.published
 
-    def choose(self, asked: Asked) -> Choice:
+    def choose(self, asked: Span) -> Choice:
         """Return what a request asks for of the forecast in force; its what-if is not made here.
 
         Raises:
@@ -69,7 +67,13 @@ class State:
             InputError: What is asked for is not in it, or is too large.
         """
         forecast = self.published.require_forecast()
-        choice = choose(asked, of=forecast)
+        choice = choose(
+            forecast,
+            queues=asked.queues,
+            start=asked.start,
+            end=asked.end,
+            interval_minutes=asked.interval_minutes,
+        )
         return in_force(choice, self.overrides.over(forecast)) if asked.overrides else choice
 
     def in_force(self) -> Published:
@@ -84,7 +88,7 @@ class State:
 
         Raises:
             NotPublishedError: There are no scores.
-            ProblemError: The set is not kept any more, or not fit.
+            SetGoneError: The set is not kept any more, or not fit.
         """
         current = self.published.require_scores()
         if id is None or id == current.id:

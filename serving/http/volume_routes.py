@@ -8,7 +8,8 @@ from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from serving.http import answers, facts, openapi, volume_shapes
-from serving.http.choice import Choice, split_choice
+from serving.http.answers import ForecastWriter
+from serving.http.choice import Choice
 from serving.http.examples import EXAMPLES
 from serving.http.negotiate import CSV, JSON, choose_type, read_body
 from serving.http.replies import (
@@ -20,11 +21,11 @@ from serving.http.replies import (
     make,
     not_kept,
 )
-from serving.http.sampled import MOST_DRAWN, MOST_SENT, draw
+from serving.http.sampled import MOST_DRAWN, MOST_SENT, evaluate
 from serving.http.schemas import ForecastQuery, ForecastRequest, TotalsRequest
 from serving.http.state import State
-from serving.http.totals import totals_json
-from serving.http.whatif import changed
+from serving.http.totals import add_up
+from serving.http.totals_answers import totals_json
 
 
 def add_volume_routes(app: FastAPI, state: State) -> None:
@@ -34,6 +35,7 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
         app: The application; routes of its own are matched faster than an included router's.
         state: What they answer from.
     """
+    writer = ForecastWriter()
 
     @app.post(
         "/v1/forecast",
@@ -55,7 +57,7 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
         asked = await read_body(request, ForecastRequest)
         choice = state.choose(asked)
         made = await make(
-            lambda: _forecast(asked, choice, state),
+            lambda: _forecast(asked, choice, writer),
             heavy=choice.intervals > OFF_LOOP_INTERVALS
             or asked.interval_minutes is not None
             or asked.paths is not None
@@ -92,7 +94,7 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
         if kind == CSV:
             headers["Content-Disposition"] = 'attachment; filename="forecast.csv"'
         made = await make(
-            lambda: _csv(asked, choice) if kind == CSV else _forecast(asked, choice, state),
+            lambda: _csv(asked, choice) if kind == CSV else _forecast(asked, choice, writer),
             heavy=choice.intervals > OFF_LOOP_INTERVALS or asked.interval_minutes is not None,
         )
         return Response(made, media_type=kind, headers=headers)
@@ -148,18 +150,32 @@ def add_volume_routes(app: FastAPI, state: State) -> None:
         return json_reply(facts.events(state.published.require_forecast()))
 
 
-def _forecast(asked: ForecastRequest, choice: Choice, state: State) -> bytes:
-    found = split_choice(changed(choice, asked.what_if), asked.interval_minutes)
-    drawn = None if asked.paths is None else draw(found, paths=asked.paths, most=MOST_SENT)
-    return state.writer.json(found, quantiles=asked.quantiles, parts=asked.parts, drawn=drawn)
+def _forecast(asked: ForecastRequest, choice: Choice, writer: ForecastWriter) -> bytes:
+    paths = asked.paths
+    choice = evaluate(
+        choice,
+        what_if=asked.to_changes(),
+        interval_minutes=asked.interval_minutes,
+        path_count=0 if paths is None else paths.count,
+        seed=0 if paths is None else paths.seed,
+        most_values=MOST_SENT,
+    )
+    return writer.json(choice, quantiles=asked.quantiles, parts=asked.parts)
 
 
 def _csv(asked: ForecastRequest, choice: Choice) -> bytes:
-    found = split_choice(choice, asked.interval_minutes)
-    return answers.forecast_csv(found, quantiles=asked.quantiles, parts=asked.parts)
+    choice = evaluate(choice, interval_minutes=asked.interval_minutes)
+    return answers.forecast_csv(choice, quantiles=asked.quantiles, parts=asked.parts)
 
 
 def _totals(asked: TotalsRequest, choice: Choice) -> bytes:
-    found = split_choice(changed(choice, asked.what_if), asked.interval_minutes)
-    drawn = draw(found, paths=asked.paths, most=MOST_DRAWN)
-    return totals_json(found, request=asked, drawn=drawn)
+    choice = evaluate(
+        choice,
+        what_if=asked.to_changes(),
+        interval_minutes=asked.interval_minutes,
+        path_count=asked.paths.count,
+        seed=asked.paths.seed,
+        most_values=MOST_DRAWN,
+    )
+    groups = add_up(choice, by=asked.by)
+    return totals_json(choice, groups, by=asked.by, quantiles=asked.quantiles)

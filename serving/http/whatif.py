@@ -1,8 +1,7 @@
-"""What if: a forecast of one's own, by factor arithmetic on the published one.
+"""What if: changes to the published forecast, by factor arithmetic.
 
 Everything after the blend of ordinary days multiplies, so a change is a factor on the mean and on
-its parts; quantiles are read again from the published distribution around the new mean. Nothing
-that is published changes.
+its parts; quantiles are read again from the published distribution around the new mean.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import numpy as np
 from features.calendar import Event, Float64, epoch
 from features.contracts import PARTS
 from features.errors import HorizonError, InputError, UnknownNameError
-from serving.http.changes import HIGHEST_FACTOR, AddedEvent, Closing, Scaling, WhatIf
 from serving.http.choice import Choice
 from serving.models.volume.effects import PHASES, DayEffects, event_label, group_of
 from serving.models.volume.events import event_factors
@@ -27,18 +25,47 @@ from serving.sets.scores import iso
 
 EVENT_PART = PARTS.index("event")
 FIELD = "what_if"
+HIGHEST_FACTOR = 100.0
 
 
 @dataclass(frozen=True)
-class _Change:
-    """A factor over a span of time, or a closing.
+class NewEvent:
+    """A calendar event to add; of all queues where none is named."""
 
-    Attributes:
-        start: Epoch seconds.
-        end: Epoch seconds, excluded.
-        queues: The queues it touches; None for all.
-        factor: What it multiplies; 0 for a closing.
+    kind: str
+    starts_at: datetime
+    ends_at: datetime
+    queues: Sequence[str] | None = None
+    size: float | None = None
+
+
+@dataclass(frozen=True)
+class SpanFactor:
+    """A factor on some queues (None: all) in a span (None: as far as is published).
+
+    The factor 0 stands for hours in which the queues are closed.
     """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    queues: Sequence[str] | None = None
+    factor: float = 0.0
+
+
+@dataclass(frozen=True)
+class WhatIfChanges:
+    """Changes that apply together; ``remove_events`` holds ids of events."""
+
+    add_events: Sequence[NewEvent] = ()
+    remove_events: Sequence[str] = ()
+    scale_volume: Sequence[SpanFactor] = ()
+    scale_aht: Sequence[SpanFactor] = ()
+    closed: Sequence[SpanFactor] = ()
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """A factor, held against the published set; the span in epoch seconds, its end excluded."""
 
     start: int
     end: int
@@ -51,63 +78,51 @@ class _Change:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The changes of one request, resolved against the published set.
+    """The changes of one request, held against the published set.
 
     Attributes:
-        before: Calendar events of the published forecast.
-        after: Calendar events with those added and without those removed.
-        volume: Factors on the contacts.
-        aht: Factors on the average handle time.
-        closed: Closings.
+        events: The calendar with the events added and without those removed.
     """
 
-    before: tuple[Event, ...]
-    after: tuple[Event, ...]
-    volume: tuple[_Change, ...]
-    aht: tuple[_Change, ...]
-    closed: tuple[_Change, ...]
+    events: tuple[Event, ...]
+    volume: tuple[_Factor, ...]
+    aht: tuple[_Factor, ...]
+    closed: tuple[_Factor, ...]
 
 
-def changed(choice: Choice, what_if: WhatIf | None) -> Choice:
-    """Return a choice with the forecasts that it would have after some changes.
-
-    Args:
-        choice: What was asked for of the published set.
-        what_if: The changes; None for the published forecast itself.
+def changed(choice: Choice, what_if: WhatIfChanges) -> Choice:
+    """Return a selection with the forecasts that it would have after some changes.
 
     Raises:
         UnknownNameError: A queue or an event is not known.
         HorizonError: A span is not inside the published one.
         InputError: Factors multiply to more than ``HIGHEST_FACTOR``.
     """
-    if what_if is None:
-        return choice
     plan = _plan(what_if, of=choice.set)
     queues = []
     for forecast, rows in choice.queues:
-        found = _apply(plan, cut(forecast, rows), of=choice.set)
-        queues.append((found, slice(0, len(found.starts))))
-    warnings = (*choice.warnings, *_unlearnt(what_if, of=choice.set))
+        after = _apply(plan, cut(forecast, rows), of=choice.set)
+        queues.append((after, slice(0, len(after.starts))))
+    warnings = (*choice.warnings, *_unlearnt_kinds(what_if.add_events, of=choice.set))
     return replace(choice, queues=tuple(queues), what_if=True, warnings=warnings)
 
 
-def _plan(what_if: WhatIf, *, of: ForecastSet) -> _Plan:
+def _plan(what_if: WhatIfChanges, *, of: ForecastSet) -> _Plan:
     known = {event.event_id: event for event in of.events}
     for i, id in enumerate(what_if.remove_events):
         if id not in known:
             raise UnknownNameError("event", id, known, field=f"{FIELD}.remove_events.{i}")
-    kept = [event for event in of.events if event.event_id not in what_if.remove_events]
-    added = [_event(e, i, of=of) for i, e in enumerate(what_if.add_events)]
+    remaining = [event for event in of.events if event.event_id not in what_if.remove_events]
+    added = [_event(event, i, of=of) for i, event in enumerate(what_if.add_events)]
     return _Plan(
-        before=of.events,
-        after=(*kept, *added),
-        volume=_changes("scale_volume", what_if.scale_volume, of=of),
-        aht=_changes("scale_aht", what_if.scale_aht, of=of),
-        closed=_changes("closed", what_if.closed, of=of),
+        events=(*remaining, *added),
+        volume=_factors("scale_volume", what_if.scale_volume, of=of),
+        aht=_factors("scale_aht", what_if.scale_aht, of=of),
+        closed=_factors("closed", what_if.closed, of=of),
     )
 
 
-def _event(added: AddedEvent, place: int, *, of: ForecastSet) -> Event:
+def _event(added: NewEvent, place: int, *, of: ForecastSet) -> Event:
     field = f"{FIELD}.add_events.{place}"
     queues = _names(added.queues, field, of=of)
     start, end = epoch(added.starts_at), epoch(added.ends_at)
@@ -125,12 +140,10 @@ def _event(added: AddedEvent, place: int, *, of: ForecastSet) -> Event:
     )
 
 
-def _changes(
-    name: str, asked: Sequence[Scaling | Closing], *, of: ForecastSet
-) -> tuple[_Change, ...]:
+def _factors(name: str, changes: Sequence[SpanFactor], *, of: ForecastSet) -> tuple[_Factor, ...]:
     first, last = epoch(of.horizon_start), epoch(of.horizon_end)
-    found = []
-    for i, change in enumerate(asked):
+    factors = []
+    for i, change in enumerate(changes):
         field = f"{FIELD}.{name}.{i}"
         start = first if change.start is None else epoch(change.start)
         end = last if change.end is None else epoch(change.end)
@@ -138,12 +151,11 @@ def _changes(
             raise _outside(f"{field}.start", change.start, of=of)
         if change.end is not None and not first < end <= last:
             raise _outside(f"{field}.end", change.end, of=of)
-        factor = change.factor if isinstance(change, Scaling) else 0.0
-        found.append(_Change(start, end, _names(change.queues, field, of=of), factor))
-    return tuple(found)
+        factors.append(_Factor(start, end, _names(change.queues, field, of=of), change.factor))
+    return tuple(factors)
 
 
-def _names(queues: list[str] | None, field: str, *, of: ForecastSet) -> frozenset[str] | None:
+def _names(queues: Sequence[str] | None, field: str, *, of: ForecastSet) -> frozenset[str] | None:
     if queues is None:
         return None
     return frozenset(
@@ -185,13 +197,13 @@ def _apply(plan: _Plan, forecast: PublishedForecast, *, of: ForecastSet) -> Publ
 
 def _event_ratio(plan: _Plan, forecast: PublishedForecast, *, of: ForecastSet) -> Float64:
     """Return the events' factor after the changes over the one before, float64[h]."""
-    if plan.before == plan.after:
+    if plan.events == of.events:
         return np.ones(len(forecast.starts))
     after, before = (
         event_factors(
             forecast.effects, forecast.queue, forecast.starts, events, known_by=epoch(of.as_of)
         )
-        for events in (plan.after, plan.before)
+        for events in (plan.events, of.events)
     )
     ratio: Float64 = after / before
     return ratio
@@ -214,7 +226,7 @@ def _moved(parts: Float64, ratio: Float64) -> Float64:
     return np.where((ratio == 1)[:, None], parts, found)
 
 
-def _factor(name: str, changes: Sequence[_Change], forecast: PublishedForecast) -> Float64:
+def _factor(name: str, changes: Sequence[_Factor], forecast: PublishedForecast) -> Float64:
     """Return the product of the factors on each interval, float64[h]."""
     factor = np.ones(len(forecast.starts))
     for change in changes:
@@ -231,7 +243,7 @@ def _factor(name: str, changes: Sequence[_Change], forecast: PublishedForecast) 
     return factor
 
 
-def _shut(closings: Sequence[_Change], forecast: PublishedForecast) -> Float64:
+def _shut(closings: Sequence[_Factor], forecast: PublishedForecast) -> Float64:
     """Return the share of each interval that closings cover, float64[h]; none counts twice."""
     shut, upto = np.zeros(len(forecast.starts)), 0
     for change in sorted(closings, key=lambda c: c.start):
@@ -249,20 +261,22 @@ def _share(start: int, end: int, forecast: PublishedForecast) -> Float64:
     return share
 
 
-def _unlearnt(what_if: WhatIf, *, of: ForecastSet) -> tuple[str, ...]:
-    """Name the kinds of added events that nothing is known of on the queues they touch."""
-    kinds: dict[str, None] = {}
-    for event in what_if.add_events:
-        touched = [of.queue(name) for name in event.queues or of.queues]
-        if not any(_learnt(forecast.effects, event.kind) for forecast in touched):
-            kinds[event.kind] = None
-    return tuple(
-        f"no event of the kind `{kind}` was learnt from: adding one changes nothing"
-        for kind in kinds
+def _unlearnt_kinds(added: Sequence[NewEvent], *, of: ForecastSet) -> list[str]:
+    """Warn of the kinds of events of which nothing was learnt on the queues they touch."""
+    unlearnt = dict.fromkeys(
+        event.kind
+        for event in added
+        if not any(
+            _is_learnt(of.queue(name).effects, event.kind) for name in event.queues or of.queues
+        )
     )
+    return [
+        f"no event of the kind `{kind}` was learnt from: adding one changes nothing"
+        for kind in unlearnt
+    ]
 
 
-def _learnt(effects: DayEffects, kind: str) -> bool:
+def _is_learnt(effects: DayEffects, kind: str) -> bool:
     labels = {event_label(kind, phase) for phase in PHASES}
     names = labels | {group_of(label) for label in labels}
     return any(not names.isdisjoint(known) for known in (effects.shared, *effects.own.values()))

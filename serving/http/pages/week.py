@@ -23,9 +23,7 @@ from features.errors import InputError
 from serving.http.pages import picture
 from serving.http.pages.moves import holidays_of, moves
 from serving.http.pages.picture import DAYS, Week, week_of
-from serving.http.schemas import PathsRequest
-from serving.http.staffing_asks import Staffed, staff_queues
-from serving.http.staffing_schemas import StaffingRequest
+from serving.http.staffing_asks import Staffed, StaffingOptions, staff_queues
 from serving.models.volume.paths import sample_paths
 from serving.models.volume.span import cut
 from serving.sets.forecast import ForecastSet, PublishedForecast
@@ -45,7 +43,7 @@ STYLE = (
 """
 )
 _BAND = (0.1, 0.9)
-_ASKED = StaffingRequest(paths=PathsRequest(count=50))
+_OPTIONS = StaffingOptions(path_count=50)
 """The route's own defaults, on fewer paths: a page shows many queues."""
 _MODELS = {
     "erlang_a": "Erlang A",
@@ -143,7 +141,7 @@ def _staffed(week: Week, of: ForecastSet) -> tuple[dict[int, DayPlan], list[str]
     """Return the days as `POST /v1/staffing` gives them, and what to know of the agents."""
     forecast = cut(week.forecast, week.rows)
     try:
-        (found,) = staff_queues([forecast], request=_ASKED, made_at=of.made_at)
+        (found,) = staff_queues([forecast], options=_OPTIONS, made_at=of.made_at)
     except InputError as error:
         return {}, [*forecast.warnings, f"No agents: {error}"]
     return {day.day: day for day in found.plan.days}, [_goal(found), *found.warnings]
