@@ -101,18 +101,11 @@ def overridden(
     by_interval = (len(starts), per)
     offered, aht = offered.reshape(by_interval), aht.reshape(by_interval)
     places = which.reshape(by_interval)
+    # The sum is NaN where overrides cover an interval in part, or not at all.
+    sums = offered.sum(axis=1, keepdims=True)
+    weights = np.divide(offered, sums, out=np.full_like(offered, 1 / per), where=sums > 0)
     return Overridden(
-        offered=offered.sum(axis=1),
-        aht_seconds=_mean_aht(offered, aht),
+        offered=sums[:, 0],
+        aht_seconds=np.where(np.isnan(sums[:, 0]), np.nan, (weights * aht).sum(axis=1)),
         which=np.where((places < 0).any(axis=1), -1, places.max(axis=1, initial=-1)),
     )
-
-
-def _mean_aht(offered: Float64, aht: Float64) -> Float64:
-    """Return each interval's handle time, weighted by contacts, float64[h]; NaN in doubt."""
-    total = offered.sum(axis=1, keepdims=True)
-    weights = np.divide(
-        offered, total, out=np.full_like(offered, 1 / offered.shape[1]), where=total > 0
-    )
-    mean: Float64 = np.where(np.isnan(total[:, 0]), np.nan, (weights * aht).sum(axis=1))
-    return mean

@@ -1,9 +1,7 @@
 """Contact lists: who of a ranking is contacted, and who is held out at random to learn from.
 
-The customers with the highest risk are not the ones whom a contact helps most (Ascarza, "Retention
-futility", 2018), and only a random hold-out tells what a contact did. A keyed hash of the id
-decides: within an experiment a customer always falls the same way, and another experiment, with a
-key of its own, shuffles anew.
+The highest risk is not where a contact helps most (Ascarza, "Retention futility", 2018). A keyed
+hash of the id decides the arm: within an experiment a customer always falls the same way.
 """
 
 from __future__ import annotations

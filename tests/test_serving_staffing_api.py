@@ -30,8 +30,8 @@ from features.home import Home
 from serving.http import shapes, staffing_shapes
 from serving.http.examples import EXAMPLES
 from serving.http.formats import FORMATS
-from serving.http.staffing_asks import MOST_DRAWN
-from serving.http.staffing_schemas import FormatName
+from serving.http.staffing_asks import MOST_DRAWN, StaffingOptions
+from serving.http.staffing_schemas import FormatName, StaffingRequest
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.model import QueueForecast, VolumeForecast
 from serving.models.volume.outlook import lead_bucket
@@ -154,6 +154,10 @@ def test_what_was_asked_is_repeated(server: Server) -> None:
         "abandonment": None,
         "max_occupancy": 0.9,
     }
+
+
+def test_an_empty_request_asks_for_the_options_by_default() -> None:
+    assert StaffingRequest().to_options() == StaffingOptions()
 
 
 def test_the_same_seed_gives_the_same_answer_and_another_seed_another(server: Server) -> None:

@@ -24,12 +24,14 @@ from features.calendar import Float64, Int64, local_times, moment
 from features.contracts import PARTS, QUANTILE_LEVELS
 from serving.http.choice import Choice
 from serving.http.negotiate import to_json
-from serving.http.overrides import Applied, whose
+from serving.http.overrides import Applied, override_ids
 from serving.sets.forecast import PublishedForecast
 
 RENDERING = 3
 """Raised when the same set would be written in other bytes: part of every ETag."""
 
+MODEL, OVERRIDE = "model", "override"
+"""Values of ``published``: where the mean of an interval comes from."""
 VOLUME_DECIMALS = 3
 PART_DECIMALS = 7
 """Decimals of parts and of the mean beside them, so that they add up to 1e-6."""
@@ -258,20 +260,21 @@ def _write(
 def published(
     forecast: PublishedForecast, rows: slice, applied: Applied | None
 ) -> list[dict[str, object]]:
-    """Return what each interval says of whose number its mean is.
+    """Return what each interval says of where its mean comes from.
 
     Args:
         forecast: A queue's forecast, also one that was changed or split.
         rows: Which of its intervals.
         applied: The overrides that count in it; None for none.
     """
-    found = whose(forecast, rows, applied)
-    model_mean = rounded(found.model_mean, VOLUME_DECIMALS)
+    ids = override_ids(forecast.starts[rows], applied)
+    # The parts go on explaining the model.
+    model_mean = rounded(forecast.parts[rows].sum(axis=1), VOLUME_DECIMALS)
     return [
-        {"published": who}
+        {"published": MODEL}
         if id is None
-        else {"published": who, "override_id": id, "model_mean": mean}
-        for who, id, mean in zip(found.published, found.override_id, model_mean, strict=True)
+        else {"published": OVERRIDE, "override_id": id, "model_mean": mean}
+        for id, mean in zip(ids, model_mean, strict=True)
     ]
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from features.calendar import Float64, epoch
 from features.errors import HorizonError, InputError
 from serving.http.overrides import Applied, Overlay
+from serving.models.volume.span import cut
 from serving.models.volume.within import check_minutes
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.sets.scores import iso
 
-DEFAULT_SPAN = timedelta(days=14)
+DEFAULT_SPAN_SECONDS = 14 * 86_400
 MOST_INTERVALS = 100_000
 
 
@@ -38,9 +39,8 @@ class Choice:
         start: First moment, epoch seconds.
         end: One past the last, epoch seconds.
         queues: Each queue with the rows of its intervals.
-        what_if: Whether the forecasts were changed on request: not the published ones.
-        applied: The overrides that count, by queue; empty where the model's forecast is in force.
-        drawn: Its sample paths; none unless they were asked for.
+        what_if: Whether the forecasts were changed on request.
+        applied: The overrides that count, by queue.
     """
 
     set: ForecastSet
@@ -57,6 +57,10 @@ class Choice:
         """How many intervals it holds, over all queues."""
         return sum(rows.stop - rows.start for _, rows in self.queues)
 
+    def forecasts(self) -> list[PublishedForecast]:
+        """Return the queues' forecasts, each of the selected intervals alone."""
+        return [cut(forecast, rows) for forecast, rows in self.queues]
+
 
 def choose(
     of: ForecastSet,
@@ -68,12 +72,8 @@ def choose(
 ) -> Choice:
     """Select queues and a span of a published set, on each queue's own grid.
 
-    Args:
-        of: The published set.
-        queues: Names of queues; all where it is None.
-        start: First moment, aware; the start of the set where it is None.
-        end: One past the last; 14 days after the start, at most the set's end, where it is None.
-        interval_minutes: Length of interval that ``evaluate`` will split into: only checked here.
+    By default all queues, and 14 days from the start of the set, or to its end where that comes
+    first. Whether ``interval_minutes`` fits is checked here; ``evaluate`` splits.
 
     Raises:
         UnknownNameError: A queue is not in the set; the message suggests near names.
@@ -104,12 +104,7 @@ def choose(
 
 
 def in_force(choice: Choice, overlay: Overlay) -> Choice:
-    """Return a selection with the forecasts in force: with planners' overrides where there are any.
-
-    Args:
-        choice: A selection of the published set.
-        overlay: That set with the overrides laid over it.
-    """
+    """Return a selection with the overrides laid over its set, where they change something."""
     names = [forecast.queue.queue for forecast, _ in choice.queues]
     applied = {name: overlay.queues[name][1] for name in names if name in overlay.queues}
     if not applied and not overlay.warnings:
@@ -126,20 +121,25 @@ def in_force(choice: Choice, overlay: Overlay) -> Choice:
     )
 
 
+def outside_span(field: str, got: datetime | None, *, of: ForecastSet, remedy: str) -> HorizonError:
+    """Return the error that a time lies outside the published span."""
+    return HorizonError(
+        f"`{field}`",
+        got="nothing" if got is None else got.isoformat(),
+        expected="a moment in the published span, "
+        f"{iso(of.horizon_start)} to {iso(of.horizon_end)}",
+        remedy=remedy,
+        field=field,
+    )
+
+
 def _span(start: datetime | None, end: datetime | None, of: ForecastSet) -> tuple[int, int]:
     """Return the span in epoch seconds, its end excluded."""
     first, last = epoch(of.horizon_start), epoch(of.horizon_end)
     begin = first if start is None else _ceil(start)
-    stop = min(begin + int(DEFAULT_SPAN.total_seconds()), last) if end is None else _ceil(end)
+    stop = min(begin + DEFAULT_SPAN_SECONDS, last) if end is None else _ceil(end)
     if begin < first or begin >= last:
-        raise HorizonError(
-            "`start`",
-            got=start.isoformat() if start else "nothing",
-            expected="a moment in the published span, "
-            f"{iso(of.horizon_start)} to {iso(of.horizon_end)}",
-            remedy="leave `start` out for its beginning",
-            field="start",
-        )
+        raise outside_span("start", start, of=of, remedy="leave `start` out for its beginning")
     if stop > last:
         raise HorizonError(
             "`end`",

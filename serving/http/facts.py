@@ -37,13 +37,13 @@ def queues(forecast: ForecastSet) -> dict[str, Any]:
     """Return the queues of a forecast set, as ``GET /v1/queues`` answers."""
     return {
         "forecast_set": forecast.id,
-        "queues": [_queue(queue) for queue in forecast.queues.values()],
+        "queues": [_queue_json(queue) for queue in forecast.queues.values()],
     }
 
 
-def _queue(forecast: PublishedForecast) -> dict[str, Any]:
+def _queue_json(forecast: PublishedForecast) -> dict[str, Any]:
     queue = forecast.queue
-    some = len(forecast.starts) > 0
+    published = len(forecast.starts) > 0
     return {
         "queue": queue.queue,
         "name": queue.name,
@@ -55,19 +55,19 @@ def _queue(forecast: PublishedForecast) -> dict[str, Any]:
         "goal": {"service_level": queue.goal_share, "threshold_seconds": queue.goal_seconds},
         "patience_seconds": queue.patience_seconds,
         "method": forecast.method,
-        "start": moment(forecast.starts[0]) if some else None,
-        "end": moment(forecast.starts[-1] + forecast.interval_seconds) if some else None,
+        "start": moment(forecast.starts[0]) if published else None,
+        "end": moment(forecast.starts[-1] + forecast.interval_seconds) if published else None,
         "warnings": list(forecast.warnings),
     }
 
 
 def events(forecast: ForecastSet) -> dict[str, Any]:
     """Return the calendar events of a forecast set, as ``GET /v1/events`` answers."""
-    found = sorted(forecast.events, key=lambda event: (event.starts_at, event.event_id))
-    return {"forecast_set": forecast.id, "events": [_event(event) for event in found]}
+    ordered = sorted(forecast.events, key=lambda event: (event.starts_at, event.event_id))
+    return {"forecast_set": forecast.id, "events": [_event_json(event) for event in ordered]}
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event_json(event: Event) -> dict[str, Any]:
     return {
         "event_id": event.event_id,
         "kind": event.kind,
@@ -81,15 +81,11 @@ def _event(event: Event) -> dict[str, Any]:
 
 def models(published: Published) -> dict[str, Any]:
     """Return the promoted models, as ``GET /v1/models`` answers."""
-    sets: dict[ModelName, ForecastSet | ScoreSet | None] = {
-        "volume": published.forecast,
-        "churn": published.scores,
-    }
+    sets = {"volume": published.forecast, "churn": published.scores}
     entries = []
     for name in MODELS:
-        note = published.cards.get(name)
+        note, made = published.cards.get(name), sets[name]
         if note is not None:
-            made = sets[name]
             entries.append(
                 {
                     "model": name,
@@ -112,24 +108,20 @@ def readiness(
 ) -> dict[str, Any]:
     """Return the state of each published part, as ``GET /readyz`` answers.
 
-    Args:
-        published: What is in force.
-        overrides: How many planners' overrides are known.
-        trouble: Why their database cannot be read; None where it can.
-        now: Aware UTC.
+    ``overrides`` is how many are known, ``trouble`` why their database cannot be read.
     """
     seen = published.refreshed_at
     return {
         "ready": is_ready(published),
         "version": VERSION,
-        "refreshed_seconds_ago": None if seen is None else _age(seen, now),
-        "parts": [_part(part, published, now=now) for part in parts_of(published)],
+        "refreshed_seconds_ago": None if seen is None else _age_seconds(seen, now),
+        "parts": [_part_json(part, published, now=now) for part in parts_of(published)],
         "overrides": {"known": overrides, "trouble": trouble},
     }
 
 
 def parts_of(published: Published) -> tuple[Part, ...]:
-    """Return the parts to tell of."""
+    """Return the parts to report."""
     some = published.experiments is not None or "experiments" in published.refusals
     return (*PARTS, "experiments") if some else PARTS
 
@@ -147,14 +139,14 @@ def served(part: Part, published: Published) -> Served | None:
     return published.cards.get(part)
 
 
-def _part(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
+def _part_json(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
     found = served(part, published)
     refusal = published.refusals.get(part)
     return {
         "part": part,
         "id": None if found is None else found.id,
         "as_of": None if found is None else as_of(found),
-        "age_seconds": None if found is None else _age(found.created_at, now),
+        "age_seconds": None if found is None else _age_seconds(found.created_at, now),
         "remedy": REMEDIES[part] if found is None else None,
         "refused": None if refusal is None else refusal.reason,
     }
@@ -168,15 +160,12 @@ def as_of(part: Served) -> datetime | None:
     return datetime.fromisoformat(text) if isinstance(text, str) else None
 
 
-def _age(then: datetime, now: datetime) -> float:
+def _age_seconds(then: datetime, now: datetime) -> float:
     return round((now - then).total_seconds(), 3)
 
 
 def figures(published: Published, *, trouble: str | None, now: datetime) -> list[Figure]:
-    """Return the domain's metrics for Prometheus.
-
-    ``trouble`` says why the database of overrides cannot be read; ``now`` is aware UTC.
-    """
+    """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
     parts = {part: served(part, published) for part in parts_of(published)}
     found = [
         Figure("ready", "1 when at least one set is served.", "", {"": float(is_ready(published))}),
@@ -184,7 +173,7 @@ def figures(published: Published, *, trouble: str | None, now: datetime) -> list
             "age_seconds",
             "Seconds since the part that is served was published.",
             "part",
-            {p: _age(s.created_at, now) for p, s in parts.items() if s is not None},
+            {p: _age_seconds(s.created_at, now) for p, s in parts.items() if s is not None},
         ),
         Figure(
             "refused",

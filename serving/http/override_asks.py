@@ -20,10 +20,7 @@ from serving.sets.scores import iso
 
 @dataclass(frozen=True)
 class NewSpan:
-    """What a planner expects of one queue in one span of time, its times aware.
-
-    The span ends at ``end``, or after ``interval_minutes``, or with the queue's own interval.
-    """
+    """What a planner expects; without an end or minutes, of the interval that begins at start."""
 
     queue: str
     start: datetime
@@ -35,11 +32,9 @@ class NewSpan:
 
 @dataclass(frozen=True)
 class Ask:
-    """One override that is asked for.
+    """One override that is asked for, its span in epoch seconds.
 
     Attributes:
-        start: First moment, epoch seconds.
-        end: One past the last, epoch seconds.
         volume: Contacts in the whole span.
         aht_seconds: Average handle time; None for the model's.
         field: Path of the request's field, or of the file's column.
@@ -64,17 +59,10 @@ class Ask:
         return f"{self.field}.{name}" if self.field.startswith("overrides.") else name
 
     def error(
-        self,
-        name: str,
-        *,
-        got: str,
-        expected: str,
-        remedy: str | None = None,
-        kind: type[InputError] = InputError,
+        self, name: str, *, kind: type[InputError] = InputError, **message: str
     ) -> InputError:
         """Return the error that one of its fields is wrong."""
-        thing, field = f"{self.place}, `{name}`", self.field_of(name)
-        return kind(thing, got=got, expected=expected, remedy=remedy, field=field)
+        return kind(f"{self.place}, `{name}`", field=self.field_of(name), **message)
 
 
 def asks_of(spans: Iterable[NewSpan], *, of: ForecastSet) -> list[Ask]:
@@ -104,7 +92,7 @@ def _whole_second(at: datetime, *, field: str) -> int:
 
 
 def asks_of_rows(rows: Sequence[Rows], *, of: ForecastSet, now: int) -> tuple[list[Ask], int]:
-    """Return what a file asks for at ``now``, epoch seconds, and how many intervals are left out.
+    """Return what a file asks for, and how many of its intervals are left out.
 
     Intervals shorter than the queue's own are added up. Those that have begun, and closed ones
     without contacts, are left out: a file holds whole days.
@@ -113,24 +101,24 @@ def asks_of_rows(rows: Sequence[Rows], *, of: ForecastSet, now: int) -> tuple[li
         UnknownNameError: A queue is not in the set.
         InputError: An interval of the queue is covered in part, or nothing is left.
     """
-    kept: list[Ask] = []
+    asks: list[Ask] = []
     left_out = 0
     for one in rows:
         forecast = of.queue(one.queue, field="queue")
         closed = set(forecast.starts[~forecast.is_open].tolist())
         for ask in _by_own_interval(one, forecast):
             if ask.start >= now and (ask.volume > 0 or ask.start not in closed):
-                kept.append(ask)
+                asks.append(ask)
             else:
                 left_out += 1
-    if not kept:
+    if not asks:
         raise InputError(
             "the file",
             got=f"{left_out} intervals that have begun or are closed",
             expected="intervals still to come",
             field="start",
         )
-    return kept, left_out
+    return asks, left_out
 
 
 def _by_own_interval(rows: Rows, forecast: PublishedForecast) -> list[Ask]:
@@ -154,26 +142,16 @@ def _by_own_interval(rows: Rows, forecast: PublishedForecast) -> list[Ask]:
     volume = np.add.reduceat(rows.volume, first)
     work = np.add.reduceat(rows.volume * rows.aht_seconds, first)
     aht = np.divide(work, volume, out=np.zeros_like(work), where=volume > 0)
-    return [
-        Ask(
-            forecast,
-            start=start,
-            end=start + length * 60,
-            volume=contacts,
-            aht_seconds=seconds or None,
-            field="start",
-            place=f"queue `{rows.queue}`, {_time(start)}",
-        )
-        for start, contacts, seconds in zip(
-            at[first].tolist(), volume.tolist(), aht.tolist(), strict=True
-        )
-    ]
+    asks = []
+    columns = (at[first].tolist(), volume.tolist(), aht.tolist())
+    for start, contacts, seconds in zip(*columns, strict=True):
+        end, place = start + length * 60, f"queue `{rows.queue}`, {_time(start)}"
+        asks.append(Ask(forecast, start, end, contacts, seconds or None, "start", place))
+    return asks
 
 
 def accept(asks: Sequence[Ask], *, of: ForecastSet, now: int) -> list[Expected]:
     """Check overrides against the published forecast and split them over its intervals.
-
-    The time ``now`` is in epoch seconds.
 
     Raises:
         HorizonError: A span is not inside the published one.
@@ -219,6 +197,7 @@ def _expected(ask: Ask, *, of: ForecastSet, now: int) -> Expected:
     mean = np.where(opened, forecast.mean[rows], 0.0)
     total = float(mean.sum())
     share = mean / total if total > 0 else opened / opened.sum()
+    starts = forecast.starts[rows][opened]
     return Expected(
         queue=ask.queue,
         start=ask.start,
@@ -228,12 +207,8 @@ def _expected(ask: Ask, *, of: ForecastSet, now: int) -> Expected:
         forecast_set=of.id,
         forecast_offered=total,
         pieces=tuple(
-            Piece(start, forecast.queue.interval_minutes, contacts)
-            for start, contacts in zip(
-                forecast.starts[rows][opened].tolist(),
-                (ask.volume * share)[opened].tolist(),
-                strict=True,
-            )
+            Piece(int(start), forecast.queue.interval_minutes, float(contacts))
+            for start, contacts in zip(starts, ask.volume * share[opened], strict=True)
         ),
     )
 

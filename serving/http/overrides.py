@@ -12,16 +12,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from features.calendar import Float64, Int64, epoch
+from features.calendar import Int64, epoch
 from features.errors import DatabaseError
 from features.overrides import overridden
 from serving.layers import Layer
 from serving.models.volume.outlook import lead_bucket
 from serving.override_store import NOTHING, OverrideStore, Version
 from serving.sets.forecast import ForecastSet, PublishedForecast
-
-MODEL, OVERRIDE = "model", "override"
-"""Values of ``published``: where the mean of an interval comes from."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Book:
         version: The last change that it contains.
         since: Overrides that end before this are not in it, epoch seconds.
         layers: By queue, in the order they were made.
-        trouble: Why the database cannot be read; None where it can.
+        trouble: Why the database cannot be read.
     """
 
     version: Version = NOTHING
@@ -64,11 +61,6 @@ class Applied:
         """Return which override counts in intervals inside those of the forecast, int64[n]."""
         place = np.searchsorted(self.starts, starts, side="right") - 1
         return np.where(place < 0, -1, self.which[np.maximum(place, 0)])
-
-    def ids(self, starts: Int64) -> list[str | None]:
-        """Return the id of the override that counts in each interval; None for the model's."""
-        names = [*(layer.override_id for layer in self.layers), None]
-        return [names[place] for place in self.at(starts).tolist()]
 
     def counting(self, starts: Int64) -> list[Layer]:
         """Return the overrides that count in at least one of the intervals, in order."""
@@ -128,37 +120,36 @@ def _lay_over_queue(
 ) -> tuple[PublishedForecast, Applied] | None:
     """Return one queue's forecast under its overrides; None where none counts."""
     intervals = [(place, one) for place, layer in enumerate(layers) for one in layer.overrides()]
-    found = overridden(
+    laid = overridden(
         [one for _, one in intervals],
         starts=forecast.starts,
         mean=forecast.mean,
         interval_minutes=forecast.queue.interval_minutes,
     )
-    covered = ~np.isnan(found.offered)
-    counts = covered & forecast.is_open
+    covered = ~np.isnan(laid.offered)
     if not covered.any():
         return None
-    rows = np.flatnonzero(counts)
+    rows = np.flatnonzero(covered & forecast.is_open)
     mean, aht, quantiles = (
         values.copy() for values in (forecast.mean, forecast.aht_seconds, forecast.quantiles)
     )
-    mean[rows] = found.offered[rows]
+    mean[rows] = laid.offered[rows]
     bucket = lead_bucket((forecast.starts[rows] - made_at) / 3600)
     quantiles[rows] = forecast.shape.quantiles(mean[rows], bucket)
-    with_aht = rows[~np.isnan(found.aht_seconds[rows])]
-    aht[with_aht] = found.aht_seconds[with_aht]
+    with_aht = rows[~np.isnan(laid.aht_seconds[rows])]
+    aht[with_aht] = laid.aht_seconds[with_aht]
     which = np.full(len(mean), -1)
-    which[rows] = np.array([place for place, _ in intervals])[found.which[rows]]
-    shut = int((covered & ~forecast.is_open).sum())
-    notes = (f"overrides of {shut} intervals do not count: the queue is closed in them",)
-    laid = replace(
+    which[rows] = np.array([place for place, _ in intervals])[laid.which[rows]]
+    closed = int((covered & ~forecast.is_open).sum())
+    notes = (f"overrides of {closed} intervals do not count: the queue is closed in them",)
+    in_force = replace(
         forecast,
         mean=mean,
         quantiles=quantiles,
         aht_seconds=aht,
-        warnings=(*forecast.warnings, *(notes if shut else ())),
+        warnings=(*forecast.warnings, *(notes if closed else ())),
     )
-    return laid, Applied(version, forecast.starts, which, tuple(layers))
+    return in_force, Applied(version, forecast.starts, which, tuple(layers))
 
 
 def said(overlay: Overlay) -> ForecastSet:
@@ -173,37 +164,12 @@ def said(overlay: Overlay) -> ForecastSet:
     return replace(overlay.set, queues=queues, warnings=(*overlay.set.warnings, *overlay.warnings))
 
 
-@dataclass(frozen=True)
-class Whose:
-    """Where the mean of each of n intervals comes from.
-
-    Attributes:
-        published: ``model`` or ``override``.
-        override_id: Of the override; None for the model.
-        model_mean: What the model expects, float64[n].
-    """
-
-    published: list[str]
-    override_id: list[str | None]
-    model_mean: Float64
-
-
-def whose(forecast: PublishedForecast, rows: slice, applied: Applied | None) -> Whose:
-    """Return where the means of some intervals of a queue come from.
-
-    Args:
-        forecast: Also one that was changed or split after the overrides.
-        rows: The intervals.
-        applied: The overrides that count in it; None for none.
-    """
-    starts = forecast.starts[rows]
-    ids = [None] * len(starts) if applied is None else applied.ids(starts)
-    return Whose(
-        published=[MODEL if id is None else OVERRIDE for id in ids],
-        override_id=list(ids),
-        # The parts go on explaining the model.
-        model_mean=forecast.parts[rows].sum(axis=1),
-    )
+def override_ids(starts: Int64, applied: Applied | None) -> list[str | None]:
+    """Return the id of the override that counts in each interval; None where the model does."""
+    if applied is None:
+        return [None] * len(starts)
+    ids = [*(layer.override_id for layer in applied.layers), None]
+    return [ids[place] for place in applied.at(starts).tolist()]
 
 
 class Overrides:
@@ -212,31 +178,26 @@ class Overrides:
     def __init__(self, store: OverrideStore) -> None:
         self.store = store
         self._reading = threading.Lock()
-        self._book = Book()
+        self.book = Book()
         self._overlay: Overlay | None = None
-
-    @property
-    def book(self) -> Book:
-        """What is known now."""
-        return self._book
 
     def refresh(self, forecast: ForecastSet | None) -> None:
         """Read what was changed since, and lay it over the published set; call it in a thread."""
         if forecast is None:
             return
         with self._reading:
-            self._book = self._read(since=epoch(forecast.horizon_start))
+            self.book = self._read(since=epoch(forecast.horizon_start))
             self.over(forecast)
 
     def over(self, forecast: ForecastSet) -> Overlay:
         """Return a published set with the overrides that are known laid over it."""
-        book, before = self._book, self._overlay
+        book, before = self.book, self._overlay
         if before is None or before.of is not forecast or before.book is not book:
             before = self._overlay = lay_over(forecast, book, before=before)
         return before
 
     def _read(self, *, since: int) -> Book:
-        book = self._book
+        book = self.book
         try:
             seen = book.version if since >= book.since else NOTHING
             news = self.store.changed(seen=seen, since=since)

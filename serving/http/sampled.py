@@ -29,13 +29,8 @@ def evaluate(
 ) -> Choice:
     """Return a selection after changes, on the grid asked for, with sample paths of the result.
 
-    Args:
-        choice: The selection.
-        what_if: Changes of the requester's own; None for the forecasts as they are.
-        interval_minutes: Length of an interval; None for each queue's own.
-        path_count: How many sample paths to draw; 0 for none.
-        seed: Their seed.
-        most_values: Greatest number of their values, over all queues and intervals.
+    Without ``interval_minutes`` each queue keeps its own grid; ``most_values`` limits the values
+    of the sample paths over all queues and intervals.
 
     Raises:
         UnknownNameError: A change names an unknown queue or event.
@@ -46,18 +41,13 @@ def evaluate(
     if what_if is not None:
         choice = changed(choice, what_if)
     if interval_minutes is not None:
-        choice = split_choice(choice, interval_minutes)
+        choice = _split(choice, interval_minutes)
     if path_count:
-        choice = draw(choice, count=path_count, seed=seed, most_values=most_values)
+        choice = _sample(choice, count=path_count, seed=seed, most_values=most_values)
     return choice
 
 
-def split_choice(choice: Choice, minutes: int) -> Choice:
-    """Return a selection in intervals of one length.
-
-    Raises:
-        InputError: A queue's own intervals are shorter.
-    """
+def _split(choice: Choice, minutes: int) -> Choice:
     queues = []
     for forecast, rows in choice.queues:
         if forecast.queue.interval_minutes == minutes:
@@ -68,12 +58,7 @@ def split_choice(choice: Choice, minutes: int) -> Choice:
     return replace(choice, queues=tuple(queues))
 
 
-def draw(choice: Choice, *, count: int, seed: int, most_values: int) -> Choice:
-    """Return a selection with its sample paths.
-
-    Raises:
-        InputError: They would have more values.
-    """
+def _sample(choice: Choice, *, count: int, seed: int, most_values: int) -> Choice:
     values = choice.intervals * count
     if values > most_values:
         raise InputError(
@@ -83,10 +68,6 @@ def draw(choice: Choice, *, count: int, seed: int, most_values: int) -> Choice:
             remedy="ask for fewer paths, fewer queues or a shorter span at once",
             field="paths.count",
         )
-    paths = sample_paths(
-        [cut(forecast, rows) for forecast, rows in choice.queues],
-        made_at=epoch(choice.set.made_at),
-        count=count,
-        seed=seed,
-    )
+    made_at = epoch(choice.set.made_at)
+    paths = sample_paths(choice.forecasts(), made_at=made_at, count=count, seed=seed)
     return replace(choice, drawn=Drawn(count, seed, paths))

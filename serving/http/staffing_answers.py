@@ -9,6 +9,8 @@ import numpy as np
 from features.calendar import Float64, moment
 from serving.http.answers import (
     AHT_DECIMALS,
+    MODEL,
+    OVERRIDE,
     VOLUME_DECIMALS,
     envelope,
     interval_times,
@@ -19,7 +21,7 @@ from serving.http.choice import Choice
 from serving.http.formats import Format
 from serving.http.formats.rows import Rows
 from serving.http.negotiate import to_json
-from serving.http.overrides import Applied, whose
+from serving.http.overrides import Applied, override_ids
 from serving.http.staffing_asks import Staffed
 from serving.http.staffing_schemas import StaffingRequest
 from serving.staffing.asked import DayPlan, Fares
@@ -132,7 +134,7 @@ def _intervals(one: Staffed, applied: Applied | None) -> list[dict[str, Any]]:
     forecast, plan = one.forecast, one.plan
     queue, fares, count = forecast.queue, plan.fares, len(forecast.starts)
     times = interval_times(forecast, slice(0, count))
-    by = whose(forecast, slice(0, count), applied)
+    ids = override_ids(forecast.starts, applied)
     rostered = plan.agents_rostered.tolist()
     columns: dict[str, list[Any]] = {
         "id": [f"{queue.queue}@{start}" for start in times.start],
@@ -160,8 +162,8 @@ def _intervals(one: Staffed, applied: Applied | None) -> list[dict[str, Any]]:
         "backlog": rounded(plan.backlog, VOLUME_DECIMALS),
         "one_more": _margins(plan.one_more, fares),
         "one_fewer": _margins(plan.one_fewer, fares),
-        "published": by.published,
-        "override_id": by.override_id,
+        "published": [MODEL if id is None else OVERRIDE for id in ids],
+        "override_id": ids,
     }
     return _records(columns)
 

@@ -9,11 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from features.calendar import Float64, epoch, local_times
+from features.calendar import epoch, local_times
 from features.errors import InputError, UnknownNameError
 from serving.http.choice import Choice
 from serving.models.volume.paths import DEFAULT_COUNT, sample_aht, sample_rates
-from serving.models.volume.span import cut
 from serving.sets.forecast import PublishedForecast
 from serving.staffing.asked import DEFERRED, Ask, Costs, Plan, Policy, PolicyKind, Work
 from serving.staffing.goal import Goal, Line
@@ -24,7 +23,7 @@ MOST_DRAWN = 2_000_000
 LEAST_DRAWN = 20_000
 """What a queue counts as at least: its tables take as long, however short the span."""
 DEADLINE_SECONDS = 86_400
-"""Of deferred work whose queue states none that could be kept."""
+"""Of deferred work whose queue states no deadline that can be met."""
 _LONGEST_NAME = 120
 """Characters of an unknown queue that the path of an error repeats."""
 
@@ -44,14 +43,10 @@ _FIELDS = {
 class StaffingOptions:
     """How queues are staffed; what is None is each queue's own, or no limit.
 
+    Units and ranges are those of ``Goal``, ``Line``, ``Policy`` and ``Ask``.
+
     Attributes:
-        service_level: Share of contacts answered within ``threshold_seconds``.
-        asa_seconds: Greatest average speed of answer.
-        abandonment: Greatest share of contacts that give up.
-        max_occupancy: Greatest share of time that an agent is busy.
-        model: None for the one that fits the channel and what is known of patience.
         agents_on_phone: By queue, for the policy ``given``: agents in each interval.
-        shrinkage: Share of paid time away from contacts.
         shift_minutes: Least time on contacts at a stretch; 0 for none.
         backlog: Contacts that wait when the span begins, by queue.
         calibrated: Whether handle times are divided by the learnt efficiency.
@@ -117,16 +112,13 @@ def staff_choice(choice: Choice, *, options: StaffingOptions) -> list[Staffed]:
             remedy="ask for fewer paths, fewer queues or a shorter span at once",
             field="paths.count",
         )
-    forecasts = [cut(forecast, rows) for forecast, rows in choice.queues]
-    return staff_queues(forecasts, options=options, made_at=choice.set.made_at)
+    return staff_queues(choice.forecasts(), options=options, made_at=choice.set.made_at)
 
 
 def staff_queues(
     forecasts: Sequence[PublishedForecast], *, options: StaffingOptions, made_at: datetime
 ) -> list[Staffed]:
     """Return the agents of some queues over all intervals of their forecasts.
-
-    Leads count from ``made_at``, aware.
 
     Raises:
         UnknownNameError: The backlog or the given agents name another queue.
@@ -144,7 +136,17 @@ def staff_queues(
     for forecast, problem, rate, aht in zip(forecasts, problems, rates, ahts, strict=True):
         ask, source, notes = problem
         efficiency = _efficiency(forecast, options)
-        work = _work(forecast, rates=rate, aht_paths=aht, efficiency=efficiency)
+        work = Work(
+            channel=forecast.queue.channel,
+            starts=forecast.starts,
+            day=local_times(forecast.starts, forecast.queue.time_zone).day,
+            is_open=forecast.is_open,
+            interval_minutes=forecast.queue.interval_minutes,
+            contacts=forecast.mean,
+            aht_seconds=forecast.aht_seconds / efficiency,
+            rates=rate,
+            aht_paths=aht / efficiency,
+        )
         agents = _plan(work, ask, forecast)
         warnings = (*forecast.warnings, *notes, *agents.warnings)
         staffed.append(Staffed(forecast, ask, source, efficiency, agents, warnings))
@@ -195,14 +197,14 @@ def _threshold(forecast: PublishedForecast, options: StaffingOptions) -> tuple[f
     Deferred work cannot be done sooner than it takes; a queue that never stated a deadline has
     the goal of a telephone line. It is staffed for a day's, and says so.
     """
-    asked, own = options.threshold_seconds, forecast.queue.goal_seconds
+    wanted, own = options.threshold_seconds, forecast.queue.goal_seconds
     warnings: list[str] = []
     if not _is_deferred(forecast, options):
-        return (own if asked is None else asked), warnings
+        return (own if wanted is None else wanted), warnings
     if options.patience_seconds is not None:
         warnings.append("`patience_seconds` does not count here: contacts do not hang up")
-    if asked is not None:
-        return asked, warnings
+    if wanted is not None:
+        return wanted, warnings
     busy = forecast.aht_seconds[forecast.mean > 0]
     if own >= busy.max(initial=0) / _efficiency(forecast, options):
         return own, warnings
@@ -307,22 +309,6 @@ def _block_minutes(forecast: PublishedForecast, options: StaffingOptions) -> int
             field="shifts.minimum_minutes",
         )
     return minutes
-
-
-def _work(
-    forecast: PublishedForecast, *, rates: Float64, aht_paths: Float64, efficiency: float
-) -> Work:
-    return Work(
-        channel=forecast.queue.channel,
-        starts=forecast.starts,
-        day=local_times(forecast.starts, forecast.queue.time_zone).day,
-        is_open=forecast.is_open,
-        interval_minutes=forecast.queue.interval_minutes,
-        contacts=forecast.mean,
-        aht_seconds=forecast.aht_seconds / efficiency,
-        rates=rates,
-        aht_paths=aht_paths / efficiency,
-    )
 
 
 def _plan(work: Work, ask: Ask, forecast: PublishedForecast) -> Plan:

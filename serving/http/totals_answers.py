@@ -1,8 +1,4 @@
-"""Totals and peaks by group and local day, as JSON.
-
-A total's mean is the sum of the means; its quantiles are those of the paths' sums, so that totals
-over queues, channels and days all belong to one another.
-"""
+"""Totals and peaks by group and local day, as JSON: means added up, quantiles of path sums."""
 
 from __future__ import annotations
 

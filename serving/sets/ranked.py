@@ -1,4 +1,4 @@
-"""A score set in another order than its own: whom to contact first."""
+"""A score set ranked by whom to contact first."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ROWS_AT_ONCE = 4_096
 
 @dataclass(frozen=True)
 class Ranked:
-    """The customers of a set whom some filters leave, the first to contact first.
+    """The filtered customers of a score set, the first to contact first.
 
     Attributes:
         rows: Their rows in the set, int64[n].
-        without_consent: How many more the filters left who must not be contacted.
+        without_consent: How many more passed the filters but must not be contacted.
     """
 
     set: ScoreSet
@@ -41,7 +41,7 @@ class Ranked:
 
 
 def ranked(of: ScoreSet, *, by: str, only: ScoreFilter) -> Ranked:
-    """Return whom some filters leave, in descending order; ties stand in the order of the ids.
+    """Return the filtered customers in descending order; ties stand in the order of the ids.
 
     Customers without the value of ``by``, a key of ``RANK_COLUMNS``, are left out; so are those
     known not to consent to a contact.
