@@ -31,7 +31,7 @@ from features.home import Home
 from serving.http import shapes, staffing_shapes
 from serving.http.formats import FORMATS
 from serving.http.openapi import example_of
-from serving.http.staffing_asks import MOST_DRAWN
+from serving.http.staffing_asks import MOST_DRAWN, StaffingOptions
 from serving.http.staffing_routes import staffing
 from serving.http.staffing_schemas import FormatName, StaffingRequest
 from serving.models.volume.effects import DayEffects
@@ -156,6 +156,10 @@ def test_what_was_asked_is_repeated(server: Server) -> None:
         "abandonment": None,
         "max_occupancy": 0.9,
     }
+
+
+def test_an_empty_request_asks_for_the_options_by_default() -> None:
+    assert StaffingRequest().to_options() == StaffingOptions()
 
 
 def test_the_same_seed_gives_the_same_answer_and_another_seed_another(server: Server) -> None:

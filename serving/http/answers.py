@@ -23,14 +23,15 @@ import orjson
 from features.calendar import Float64, Int64, local_times, moment
 from features.contracts import PARTS, QUANTILE_LEVELS
 from serving.http.choice import Choice
-from serving.http.overrides import Applied, listed, whose
-from serving.http.sampled import Drawn
+from serving.http.negotiate import to_json
+from serving.http.overrides import Applied, override_ids
 from serving.sets.forecast import PublishedForecast
-from serving.sets.scores import iso
 
 RENDERING = 3
 """Raised when the same set would be written in other bytes: part of every ETag."""
 
+MODEL, OVERRIDE = "model", "override"
+"""Values of ``published``: where the mean of an interval comes from."""
 VOLUME_DECIMALS = 3
 PART_DECIMALS = 7
 """Decimals of parts and of the mean beside them, so that they add up to 1e-6."""
@@ -137,21 +138,20 @@ class ForecastWriter:
         *,
         quantiles: Sequence[float],
         parts: bool = False,
-        drawn: Drawn | None = None,
     ) -> bytes:
         """Return the JSON answer of one selection.
 
         Quantile levels are ascending, in [0.05, 0.95]; with ``parts`` each interval carries its
         parts and its baseline.
         """
-        head = envelope(choice)
-        if drawn is not None:
-            head["paths"] = drawn.head()
-        pieces = [orjson.dumps(head)[:-1], b',"queues":[']
+        head, drawn = envelope(choice), choice.drawn
+        if drawn.count:
+            head["paths"] = {"count": drawn.count, "seed": drawn.seed}
+        pieces = [to_json(head)[:-1], b',"queues":[']
         for i, (queue, rows) in enumerate(choice.queues):
             written = self._written(choice, queue, tuple(quantiles), parts=parts)
             pieces += (b"," if i else b"", written.head, written.intervals(rows), b"]")
-            if drawn is not None:
+            if drawn.count:
                 pieces += (b',"paths":', _paths_json(drawn.paths[i]))
             pieces.append(b"}")
         pieces.append(b"]}")
@@ -217,7 +217,9 @@ def _interval_rows(
     applied: Applied | None,
 ) -> Iterator[_Interval]:
     """Yield some intervals of one queue; with ``parts`` the baseline is the last of them."""
-    source = whose(forecast, rows, applied)
+    ids = override_ids(forecast.starts[rows], applied)
+    # The parts go on explaining the model.
+    model_mean = rounded(forecast.parts[rows].sum(axis=1), VOLUME_DECIMALS)
     split: Iterable[tuple[float, ...]] = itertools.repeat(())
     if parts:
         by_part = rounded(forecast.parts[rows].T, PART_DECIMALS)
@@ -229,9 +231,9 @@ def _interval_rows(
         rounded(forecast.mean[rows], PART_DECIMALS if parts else VOLUME_DECIMALS),
         rounded(quantiles_at(forecast.quantiles[rows], quantiles), VOLUME_DECIMALS),
         rounded(forecast.aht_seconds[rows], AHT_DECIMALS),
-        source.published,
-        source.override_id,
-        rounded(source.model_mean, VOLUME_DECIMALS),
+        (MODEL if id is None else OVERRIDE for id in ids),
+        ids,
+        model_mean,
         split,
     )
 
@@ -295,16 +297,27 @@ def envelope(choice: Choice) -> dict[str, object]:
     return {
         "forecast_set": choice.set.id,
         "base": choice.set.base,
-        "made_at": iso(choice.set.made_at),
-        "as_of": iso(choice.set.as_of),
+        "made_at": choice.set.made_at,
+        "as_of": choice.set.as_of,
         "method": methods.pop() if len(methods) == 1 else "mixed",
         "what_if": choice.what_if,
         "model_version": choice.set.model_version,
         "snapshot": choice.set.snapshot,
-        "start": iso(moment(choice.start)),
-        "end": iso(moment(choice.end)),
+        "start": moment(choice.start),
+        "end": moment(choice.end),
         "warnings": [*choice.set.warnings, *choice.warnings],
-        "overrides": listed(choice),
+        "overrides": [
+            {
+                "override_id": layer.override_id,
+                "queue": layer.expected.queue,
+                "made_by": layer.made.by,
+                "made_at": moment(layer.made.at),
+                "reason": layer.made.reason,
+            }
+            for forecast, rows in choice.queues
+            if (applied := choice.applied.get(forecast.queue.queue)) is not None
+            for layer in applied.counting(forecast.starts[rows])
+        ],
     }
 
 

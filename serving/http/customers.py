@@ -48,7 +48,7 @@ def page_of(query: ScoresQuery, *, of: ScoreSet, kept: KeptSets) -> Page:
     Raises:
         UnknownNameError: The set has no such tier, stage, segment or action, or no such set is
             kept to compare with.
-        ProblemError: The set to compare with is not fit.
+        SetGoneError: The set to compare with is not fit.
     """
     only = score_filter(query, of=of)
     if query.changed_since is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import orjson
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
@@ -17,6 +18,16 @@ NDJSON = "application/x-ndjson"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 GZIP = "application/gzip"
+
+
+def to_json(document: Any) -> bytes:
+    """Return a document as JSON; its times are aware UTC, and are written in seconds with ``Z``.
+
+    >>> from datetime import UTC, datetime
+    >>> to_json({"at": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)})
+    b'{"at":"2026-01-02T03:04:05Z"}'
+    """
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS)
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:

@@ -123,7 +123,8 @@ async def _reader(request: Request, query: OverridesForm) -> Read:
                 field="made_by",
             )
         body = await read_body(request, OverridesRequest)
-        return lambda of, _: (asks_of(body, of=of), 0, body.made_by, body.reason)
+        spans = [override.to_span() for override in body.overrides]
+        return lambda of, _: (asks_of(spans, of=of), 0, body.made_by, body.reason)
     file_format, by, reason = FORMATS[query.format], query.made_by, query.reason
     if by is None or reason is None:
         name = "made_by" if by is None else "reason"

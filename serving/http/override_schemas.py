@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from features.calendar import epoch
 from features.contracts import OVERRIDES
 from serving.http.fields import Moment, Name, Request
+from serving.http.override_asks import NewSpan
 from serving.http.schemas import QueueNames
 from serving.http.shapes import ID, Answer, described, optional, with_example
 from serving.http.volume_shapes import OVERRIDE_ID
@@ -71,6 +72,10 @@ class NewOverride(Request):
         if self.end is not None and epoch(self.end) <= epoch(self.start):
             raise ValueError("`end` must lie after `start`")
         return self
+
+    def to_span(self) -> NewSpan:
+        """Return the override as plain values."""
+        return NewSpan(**self.model_dump())
 
 
 class OverridesRequest(Request):

@@ -17,6 +17,7 @@ from features.errors import (
     HorizonError,
     InputError,
     NotPublishedError,
+    SetGoneError,
     TooLittleDataError,
     UnknownNameError,
 )
@@ -129,6 +130,7 @@ _KIND_NAMES: tuple[tuple[type[EbbflowError], str], ...] = (
     (InputError, "invalid"),
     (TooLittleDataError, "invalid"),
     (NotPublishedError, "not-published"),
+    (SetGoneError, "set-gone"),
     (DatabaseError, "database"),
     (ArtefactError, "unfit"),
     (ConfigError, "unfit"),

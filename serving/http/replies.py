@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import orjson
 from anyio import to_thread
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
@@ -13,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from serving.http import pulls
 from serving.http.answers import matches
 from serving.http.changes import WhatIf
-from serving.http.negotiate import CSV, JSON, NDJSON, PARQUET
+from serving.http.negotiate import CSV, JSON, NDJSON, PARQUET, to_json
 from serving.sets.scores import Page
 
 Made = TypeVar("Made")
@@ -67,4 +66,4 @@ def pull_reply(
 
 def json_reply(document: Any, *, status: int = 200) -> Response:
     """Return a small JSON document."""
-    return Response(orjson.dumps(document), status_code=status, media_type=JSON)
+    return Response(to_json(document), status_code=status, media_type=JSON)

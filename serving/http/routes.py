@@ -98,8 +98,10 @@ async def get_health() -> Response:
 )
 async def get_readiness(request: Request) -> Response:
     """Readiness from local facts: the id, age and as-of of each part, and what is missing."""
-    state = state_of(request)
-    document = facts.readiness(state.published, state.overrides.book, now=state.clock())
+    state, book = state_of(request), state_of(request).overrides.book
+    document = facts.readiness(
+        state.published, overrides=book.count, trouble=book.trouble, now=state.clock()
+    )
     return json_reply(document, status=200 if document["ready"] else 503)
 
 
@@ -115,7 +117,8 @@ async def get_readiness(request: Request) -> Response:
 async def get_metrics(request: Request) -> Response:
     """Counts of this worker since it started, and figures of what it serves."""
     state = state_of(request)
-    figures = facts.figures(state.published, state.overrides.book, now=state.clock())
+    trouble = state.overrides.book.trouble
+    figures = facts.figures(state.published, trouble=trouble, now=state.clock())
     text = metrics.render(state.traffic, figures)
     return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
 

@@ -11,6 +11,7 @@ from features.contracts import QUANTILE_LEVELS
 from serving.http.changes import WhatIf
 from serving.http.fields import MOST_QUEUES, Moment, Name, Request
 from serving.http.shapes import described, optional, with_example
+from serving.http.whatif import WhatIfChanges
 
 MOST_CUSTOMERS = 1_000
 MOST_ROWS = 1_000_000
@@ -80,6 +81,10 @@ class Span(Request):
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError("`end` must lie after `start`")
         return self
+
+    def to_changes(self) -> WhatIfChanges | None:
+        """Return the what-if as plain values; None for the forecast as it is."""
+        return None if self.what_if is None else self.what_if.to_changes()
 
 
 class PathsRequest(Request):

@@ -8,16 +8,16 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from serving.http import openapi
-from serving.http.choice import Choice, split_choice
+from serving.http.choice import Choice
 from serving.http.formats import FORMATS, Format
 from serving.http.negotiate import CSV, GZIP, JSON, read_body
 from serving.http.replies import attachment, make, not_kept
+from serving.http.sampled import evaluate
 from serving.http.staffing_answers import staffing_file, staffing_json
 from serving.http.staffing_asks import staff_choice
 from serving.http.staffing_schemas import StaffingQuery, StaffingRequest
 from serving.http.staffing_shapes import StaffingAnswer
 from serving.http.state import state_of
-from serving.http.whatif import changed
 
 staffing = openapi.subject_router("volume")
 
@@ -57,8 +57,8 @@ async def post_staffing(request: Request, query: Annotated[StaffingQuery, Query(
 
 
 def _staffing(body: StaffingRequest, choice: Choice, file_format: Format | None) -> bytes:
-    found = split_choice(changed(choice, body.what_if), body.interval_minutes)
-    staffed = staff_choice(found, request=body)
+    choice = evaluate(choice, what_if=body.to_changes(), interval_minutes=body.interval_minutes)
+    staffed = staff_choice(choice, options=body.to_options())
     if file_format is None:
-        return staffing_json(found, staffed, request=body)
+        return staffing_json(choice, staffed, request=body)
     return staffing_file(staffed, form=file_format)

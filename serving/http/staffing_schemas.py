@@ -9,6 +9,8 @@ from pydantic import Field, StringConstraints, model_validator
 from serving.http.fields import MOST_QUEUES, Name, Request
 from serving.http.schemas import Flag, PathsRequest, Span
 from serving.http.shapes import described, optional, with_example
+from serving.http.staffing_asks import QueueModel, StaffingOptions
+from serving.staffing.asked import Costs, PolicyKind
 from serving.staffing.goal import LEAST_OCCUPANCY_LIMIT, MOST_CONCURRENCY
 
 MOST_SECONDS = 86_400 * 31
@@ -19,8 +21,6 @@ MOST_SLOWDOWN = 10.0
 MOST_SHIFT_MINUTES = 720
 MOST_BACKLOG = 1e7
 
-PolicyName = Literal["mean", "probability", "cost", "given"]
-ModelName = Literal["erlang_a", "erlang_b", "erlang_c", "backlog"]
 FormatName = Literal["json", "csv", "genesys", "connect"]
 Agents = Annotated[int, Field(ge=0, le=MOST_AGENTS, strict=True)]
 Backlog = Annotated[float, Field(ge=0, le=MOST_BACKLOG, allow_inf_nan=False)]
@@ -62,7 +62,7 @@ class ServiceGoal(Request):
 class StaffingPolicy(Request):
     """How the agents of an interval are chosen."""
 
-    kind: PolicyName = described(
+    kind: PolicyKind = described(
         "`probability`: the fewest that meet the goal with `probability`. `mean`: the fewest that "
         "meet it at the mean forecast. `cost`: those of the least expected cost, which needs "
         "`costs`. `given`: your own, to be judged.",
@@ -143,7 +143,7 @@ class StaffingRequest(Span):
         "limit.",
         0.85,
     )
-    model: ModelName | None = optional(
+    model: QueueModel | None = optional(
         "`erlang_a`: contacts wait until their patience runs out, which needs a patience. "
         "`erlang_c`: everyone waits, safe and generous. `erlang_b`: nobody waits, who finds no "
         "agent is lost. `backlog`: work with a deadline. By default `backlog` for deferred "
@@ -204,6 +204,29 @@ class StaffingRequest(Span):
         description="The sample paths that probabilities are read off.",
         examples=[{"count": 200, "seed": 0}],
     )
+
+    def to_options(self) -> StaffingOptions:
+        """Return how to staff as plain values; queues, span and changes stand apart."""
+        costs = self.costs
+        return StaffingOptions(
+            **self.goal.model_dump(),
+            max_occupancy=self.max_occupancy,
+            model=self.model,
+            patience_seconds=self.patience_seconds,
+            concurrency=self.concurrency,
+            slowdown=self.slowdown,
+            policy=self.policy.kind,
+            probability=self.policy.probability,
+            least_agents=self.policy.least_agents,
+            agents_on_phone=self.policy.agents_on_phone,
+            costs=None if costs is None else Costs(**costs.model_dump(exclude={"currency"})),
+            shrinkage=self.shrinkage,
+            shift_minutes=0 if self.shifts is None else self.shifts.minimum_minutes,
+            backlog=self.backlog,
+            calibrated=self.calibrated,
+            path_count=self.paths.count,
+            seed=self.paths.seed,
+        )
 
 
 class StaffingQuery(Request):

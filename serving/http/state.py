@@ -13,10 +13,11 @@ from anyio import to_thread
 from fastapi import Request
 
 from serving.http.answers import ForecastWriter
-from serving.http.choice import Asked, Choice, choose
+from serving.http.choice import Choice, choose, in_force
 from serving.http.kept import KeptSets
 from serving.http.metrics import Traffic
-from serving.http.overrides import Overrides, in_force, said
+from serving.http.overrides import Overrides, said
+from serving.http.schemas import Span
 from serving.list_store import ListStore
 from serving.published import Part, Published, Watcher
 from serving.sets.scores import ScoreSet
@@ -54,7 +55,7 @@ class State:
         """What is in force now; a request takes it once."""
         return self.watcher.published
 
-    def choose(self, asked: Asked) -> Choice:
+    def choose(self, asked: Span) -> Choice:
         """Return what a request selects of the forecast in force, before its what-if.
 
         Raises:
@@ -62,7 +63,13 @@ class State:
             InputError: The selection is not in it, or is too large.
         """
         forecast = self.published.require_forecast()
-        choice = choose(asked, of=forecast)
+        choice = choose(
+            forecast,
+            queues=asked.queues,
+            start=asked.start,
+            end=asked.end,
+            interval_minutes=asked.interval_minutes,
+        )
         return in_force(choice, self.overrides.over(forecast)) if asked.overrides else choice
 
     def in_force(self) -> Published:
@@ -77,7 +84,7 @@ class State:
 
         Raises:
             NotPublishedError: There are no scores.
-            ProblemError: The set is not kept any more, or unfit.
+            SetGoneError: The set is not kept any more, or unfit.
         """
         current = self.published.require_scores()
         if id is None or id == current.id:

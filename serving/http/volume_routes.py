@@ -8,7 +8,7 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from serving.http import answers, facts, openapi, volume_shapes
-from serving.http.choice import Choice, split_choice
+from serving.http.choice import Choice
 from serving.http.negotiate import CSV, JSON, choose_type, read_body
 from serving.http.replies import (
     OFF_LOOP_INTERVALS,
@@ -18,11 +18,11 @@ from serving.http.replies import (
     not_kept,
     not_modified,
 )
-from serving.http.sampled import MOST_DRAWN, MOST_SENT, draw
+from serving.http.sampled import MOST_DRAWN, MOST_SENT, evaluate
 from serving.http.schemas import ForecastQuery, ForecastRequest, TotalsRequest
 from serving.http.state import State, state_of
-from serving.http.totals import totals_json
-from serving.http.whatif import changed
+from serving.http.totals import add_up
+from serving.http.totals_answers import totals_json
 
 forecast = openapi.subject_router("volume")
 
@@ -144,17 +144,31 @@ async def get_events(request: Request) -> Response:
 
 
 def _forecast_json(body: ForecastRequest, choice: Choice, state: State) -> bytes:
-    found = split_choice(changed(choice, body.what_if), body.interval_minutes)
-    drawn = None if body.paths is None else draw(found, paths=body.paths, most=MOST_SENT)
-    return state.writer.json(found, quantiles=body.quantiles, parts=body.parts, drawn=drawn)
+    paths = body.paths
+    choice = evaluate(
+        choice,
+        what_if=body.to_changes(),
+        interval_minutes=body.interval_minutes,
+        path_count=0 if paths is None else paths.count,
+        seed=0 if paths is None else paths.seed,
+        most_values=MOST_SENT,
+    )
+    return state.writer.json(choice, quantiles=body.quantiles, parts=body.parts)
 
 
 def _forecast_csv(body: ForecastRequest, choice: Choice) -> bytes:
-    found = split_choice(choice, body.interval_minutes)
-    return answers.forecast_csv(found, quantiles=body.quantiles, parts=body.parts)
+    choice = evaluate(choice, interval_minutes=body.interval_minutes)
+    return answers.forecast_csv(choice, quantiles=body.quantiles, parts=body.parts)
 
 
 def _totals_json(body: TotalsRequest, choice: Choice) -> bytes:
-    found = split_choice(changed(choice, body.what_if), body.interval_minutes)
-    drawn = draw(found, paths=body.paths, most=MOST_DRAWN)
-    return totals_json(found, request=body, drawn=drawn)
+    choice = evaluate(
+        choice,
+        what_if=body.to_changes(),
+        interval_minutes=body.interval_minutes,
+        path_count=body.paths.count,
+        seed=body.paths.seed,
+        most_values=MOST_DRAWN,
+    )
+    groups = add_up(choice, by=body.by)
+    return totals_json(choice, groups, by=body.by, quantiles=body.quantiles)
