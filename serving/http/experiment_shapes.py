@@ -23,10 +23,7 @@ def _outcome(
     plain: tuple[float, float], adjusted: tuple[float, float], *, removed: float
 ) -> dict[str, Any]:
     """Return the example of an outcome from its estimates and their standard errors."""
-    effects = {"plain": plain, "adjusted": adjusted}
-    return {name: _effect(*effect) for name, effect in effects.items()} | {
-        "variance_removed": removed
-    }
+    return {"plain": _effect(*plain), "adjusted": _effect(*adjusted), "variance_removed": removed}
 
 
 def _effect(estimate: float, error: float) -> dict[str, Any]:

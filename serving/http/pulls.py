@@ -111,33 +111,10 @@ def _row(record: dict[str, Any], yes: object, no: object) -> list[Any]:
     return row + [record[name] for name in _SOURCE]
 
 
-class _Sink:
-    """A file that is only written, and emptied as it fills."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: Any) -> int:
-        self._parts.append(bytes(data))
-        return len(self._parts[-1])
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def close(self) -> None:
-        self.closed = True
-
-    def take(self) -> bytes:
-        taken, self._parts = b"".join(self._parts), []
-        return taken
-
-
 def _parquet(page: Page) -> Iterator[bytes]:
     import pyarrow.parquet as pq  # only who asks for Parquet pays its start
 
-    sink = _Sink()
+    sink = io.BytesIO()
     with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), TABLE_SCHEMA) as writer:
         rows: list[list[Any]] = []
         for block in page.blocks():
@@ -145,10 +122,18 @@ def _parquet(page: Page) -> Iterator[bytes]:
             if len(rows) >= _GROUP_ROWS:
                 _write_group(writer, rows)
                 rows = []
-                yield sink.take()
+                yield _taken(sink)
         if rows:
             _write_group(writer, rows)
-    yield sink.take()
+    yield _taken(sink)
+
+
+def _taken(sink: io.BytesIO) -> bytes:
+    """Return what was written, and empty the sink."""
+    content = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return content
 
 
 def _write_group(writer: Any, rows: list[list[Any]]) -> None:
