@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -15,6 +16,7 @@ from serving.http import (
     staffing_shapes,
     volume_shapes,
 )
+from serving.http.api import ROUTERS
 from serving.http.openapi import example_of
 from serving.http.schemas import (
     ForecastQuery,
@@ -207,3 +209,17 @@ def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None
 )
 def test_each_example_is_valid(model: type[BaseModel]) -> None:
     model.model_validate(example_of(model))
+
+
+def test_each_route_shows_a_valid_answer() -> None:
+    routes = [route for router in ROUTERS for route in router.routes]
+    answers = [
+        (about["model"], about["content"]["application/json"]["example"])
+        for route in routes
+        if isinstance(route, APIRoute)
+        for about in route.responses.values()
+        if "model" in about and "content" in about
+    ]
+    assert len(answers) == len(routes) - 1  # all but the metrics, which are text
+    for model, example in answers:
+        model.model_validate(example)

@@ -32,7 +32,7 @@ from serving.http import shapes, staffing_shapes
 from serving.http.formats import FORMATS
 from serving.http.openapi import example_of
 from serving.http.staffing_asks import MOST_DRAWN, StaffingOptions
-from serving.http.staffing_routes import staffing
+from serving.http.staffing_routes import staffing_router
 from serving.http.staffing_schemas import FormatName, StaffingRequest
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.model import QueueForecast, VolumeForecast
@@ -688,7 +688,7 @@ def shown(home: Home) -> dict[str, Any]:
 
 def csv_example() -> str:
     """Return the CSV file that the document shows."""
-    (route,) = staffing.routes
+    (route,) = staffing_router.routes
     assert isinstance(route, APIRoute)
     example: str = route.responses[200]["content"]["text/csv"]["example"]
     return example

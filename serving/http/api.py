@@ -18,24 +18,32 @@ from features.errors import EbbflowError
 from serving.database import Database
 from serving.http import problems
 from serving.http.edge import Edge
-from serving.http.experiment_routes import experiments
-from serving.http.list_routes import lists
+from serving.http.experiment_routes import experiments_router
+from serving.http.list_routes import lists_router
 from serving.http.metrics import Traffic
 from serving.http.openapi import document
-from serving.http.override_routes import overrides
+from serving.http.override_routes import overrides_router
 from serving.http.overrides import Overrides
 from serving.http.pages.routes import add_page_routes
-from serving.http.routes import churn, ops
-from serving.http.staffing_routes import staffing
+from serving.http.routes import churn_router, ops_router
+from serving.http.staffing_routes import staffing_router
 from serving.http.state import Clock, State
-from serving.http.volume_routes import forecast
+from serving.http.volume_routes import forecast_router
 from serving.list_store import ListStore
 from serving.lists import random_key
 from serving.override_store import OverrideStore
 from serving.published import Watcher
 from serving.settings import Settings
 
-ROUTERS = (ops, churn, forecast, staffing, overrides, lists, experiments)
+ROUTERS = (
+    ops_router,
+    churn_router,
+    forecast_router,
+    staffing_router,
+    overrides_router,
+    lists_router,
+    experiments_router,
+)
 """In the order of how often they are called: routes are matched one after the other."""
 
 

@@ -16,10 +16,10 @@ from serving.http.replies import not_modified
 from serving.http.state import state_of
 from serving.sets.experiments import ExperimentResults
 
-experiments = openapi.subject_router("churn")
+experiments_router = openapi.subject_router("churn")
 
 
-@experiments.get(
+@experiments_router.get(
     "/v1/experiments",
     summary="The experiments with results",
     responses=openapi.responses(
@@ -34,7 +34,7 @@ async def get_experiments(request: Request) -> Response:
     return _results_reply(request, results, _experiments_document(results))
 
 
-@experiments.get(
+@experiments_router.get(
     "/v1/experiments/{experiment:path}",
     summary="What contacts did in one experiment",
     responses=openapi.responses(

@@ -23,10 +23,10 @@ from serving.sets.ranked import ranked
 
 ROUTE = "/v1/churn/lists"
 
-lists = openapi.subject_router("churn")
+lists_router = openapi.subject_router("churn")
 
 
-@lists.post(
+@lists_router.post(
     ROUTE,
     status_code=201,
     summary="Make a contact list with a random hold-out",
@@ -55,7 +55,7 @@ async def post_list(request: Request) -> Response:
     return Response(list_json(made), status_code=201, media_type=JSON, headers=location)
 
 
-@lists.get(
+@lists_router.get(
     f"{ROUTE}/{{list_id}}",
     summary="A contact list as it was made",
     responses=openapi.responses(

@@ -31,7 +31,7 @@ from serving.http.volume_shapes import OVERRIDE_ID
 from serving.sets.forecast import ForecastSet
 from serving.sets.scores import iso
 
-overrides = openapi.subject_router("volume")
+overrides_router = openapi.subject_router("volume")
 
 
 def _json_or_file() -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _json_or_file() -> dict[str, Any]:
     return described
 
 
-@overrides.post(
+@overrides_router.post(
     "/v1/forecast/overrides",
     status_code=201,
     summary="Put a planner's own numbers in force",
@@ -71,7 +71,7 @@ async def post_overrides(request: Request, query: Annotated[OverridesForm, Query
     return Response(made, status_code=201, media_type=JSON)
 
 
-@overrides.get(
+@overrides_router.get(
     "/v1/forecast/overrides",
     summary="The overrides that are kept, layer on layer",
     responses=openapi.responses(
@@ -87,7 +87,7 @@ async def get_overrides(request: Request, query: Annotated[OverridesQuery, Query
     return Response(await make(lambda: listed_json(store, query, now=now)), media_type=JSON)
 
 
-@overrides.post(
+@overrides_router.post(
     "/v1/forecast/overrides/{override_id}/withdraw",
     summary="Take an override back",
     responses=openapi.responses(

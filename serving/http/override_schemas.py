@@ -17,7 +17,7 @@ from serving.http.volume_shapes import OVERRIDE_ID
 
 MOST_OVERRIDES = 100_000
 _VOLUME, _AHT = OVERRIDES.column("offered"), OVERRIDES.column("aht_seconds")
-Volume = Annotated[float, Field(ge=0, le=_VOLUME.maximum, allow_inf_nan=False)]
+SpanVolume = Annotated[float, Field(ge=0, le=_VOLUME.maximum, allow_inf_nan=False)]
 AhtSeconds = Annotated[float, Field(ge=_AHT.minimum, le=_AHT.maximum, allow_inf_nan=False)]
 
 
@@ -56,7 +56,7 @@ class NewOverride(Request):
     interval_minutes: int | None = optional(
         "Length of the span, minutes, instead of `end`.", None, ge=15, le=1_000_000, strict=True
     )
-    volume: Volume = described(
+    volume: SpanVolume = described(
         "Contacts expected in the whole span, 0 to 10,000,000. Over several intervals they are "
         "split in proportion to the model's forecast, closed ones left out.",
         180,

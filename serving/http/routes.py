@@ -15,11 +15,11 @@ from serving.http.replies import json_reply, not_modified, pull_reply
 from serving.http.schemas import ScoresQuery, ScoresRequest
 from serving.http.state import state_of
 
-churn = openapi.subject_router("churn")
-ops = openapi.subject_router("service")
+churn_router = openapi.subject_router("churn")
+ops_router = openapi.subject_router("service")
 
 
-@churn.post(
+@churn_router.post(
     "/v1/churn/scores",
     summary="Churn scores of up to 1,000 customers",
     responses=openapi.responses(
@@ -36,7 +36,7 @@ async def post_scores(request: Request) -> Response:
     return Response(customers.look_up(body.customer_ids, of=scores), media_type=JSON)
 
 
-@churn.get(
+@churn_router.get(
     "/v1/churn/scores",
     summary="The published score set, page by page",
     responses=openapi.responses(
@@ -75,7 +75,7 @@ async def get_scores(request: Request, query: Annotated[ScoresQuery, Query()]) -
     )
 
 
-@ops.get(
+@ops_router.get(
     "/healthz",
     summary="Whether the process answers",
     responses=openapi.responses("It does.", shapes.Health),
@@ -85,7 +85,7 @@ async def get_health() -> Response:
     return Response(b'{"status":"ok"}', media_type=JSON)
 
 
-@ops.get(
+@ops_router.get(
     "/readyz",
     summary="Whether this worker can answer, and how old what it serves is",
     responses=openapi.responses("At least one set is served.", shapes.Readiness)
@@ -105,7 +105,7 @@ async def get_readiness(request: Request) -> Response:
     return json_reply(document, status=200 if document["ready"] else 503)
 
 
-@ops.get(
+@ops_router.get(
     "/metrics",
     response_class=PlainTextResponse,
     summary="Figures for Prometheus",
@@ -123,7 +123,7 @@ async def get_metrics(request: Request) -> Response:
     return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-@ops.get(
+@ops_router.get(
     "/v1/models",
     summary="The promoted models, with their cards",
     responses=openapi.responses("The models.", shapes.ModelsAnswer),

@@ -19,10 +19,10 @@ from serving.http.staffing_schemas import StaffingQuery, StaffingRequest
 from serving.http.staffing_shapes import StaffingAnswer
 from serving.http.state import state_of
 
-staffing = openapi.subject_router("volume")
+staffing_router = openapi.subject_router("volume")
 
 
-@staffing.post(
+@staffing_router.post(
     "/v1/staffing",
     summary="Agents by queue and interval that meet a service goal",
     responses=openapi.responses(

@@ -24,10 +24,10 @@ from serving.http.state import State, state_of
 from serving.http.totals import add_up
 from serving.http.totals_answers import totals_json
 
-forecast = openapi.subject_router("volume")
+forecast_router = openapi.subject_router("volume")
 
 
-@forecast.post(
+@forecast_router.post(
     "/v1/forecast",
     summary="Forecast of contacts by queue and interval",
     responses=openapi.responses(
@@ -56,7 +56,7 @@ async def post_forecast(request: Request) -> Response:
     return Response(made, media_type=JSON, headers=not_kept(body.what_if))
 
 
-@forecast.get(
+@forecast_router.get(
     "/v1/forecast",
     summary="The published forecast, for a spreadsheet or a simple tool",
     responses=openapi.responses(
@@ -97,7 +97,7 @@ async def get_forecast(request: Request, query: Annotated[ForecastQuery, Query()
     return Response(made, media_type=kind, headers=headers)
 
 
-@forecast.post(
+@forecast_router.post(
     "/v1/forecast/totals",
     summary="Totals and peaks by group and day",
     responses=openapi.responses(
@@ -119,7 +119,7 @@ async def post_totals(request: Request) -> Response:
     return Response(made, media_type=JSON, headers=not_kept(body.what_if))
 
 
-@forecast.get(
+@forecast_router.get(
     "/v1/queues",
     summary="The queues that are served",
     responses=openapi.responses(
@@ -131,7 +131,7 @@ async def get_queues(request: Request) -> Response:
     return json_reply(facts.queues(state_of(request).published.require_forecast()))
 
 
-@forecast.get(
+@forecast_router.get(
     "/v1/events",
     summary="The calendar events that the published forecast knows",
     responses=openapi.responses(
