@@ -13,6 +13,7 @@ EbbflowError
 ├── TooLittleDataError      a model is asked to learn from less than it needs
 ├── ArtefactError           a published folder
 │   ├── NotPublishedError      nothing has been published yet
+│   ├── SetGoneError           a set that a request names is gone, or not fit any more
 │   ├── DamagedArtefactError   files are missing or differ from their checksums
 │   └── IncompatibleArtefactError  written for another contract or schema
 └── PromotionRefusedError   a challenger failed a gate
@@ -137,6 +138,10 @@ class ArtefactError(EbbflowError):
 
 class NotPublishedError(ArtefactError):
     """Nothing of this kind has been published yet."""
+
+
+class SetGoneError(ArtefactError):
+    """A set that a request names is gone, or not fit any more."""
 
 
 class DamagedArtefactError(ArtefactError):

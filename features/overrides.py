@@ -1,4 +1,4 @@
-"""A planner's own numbers in place of the forecast's, layered and laid on the forecast's grid."""
+"""Planners' overrides of a forecast, layered and laid on the forecast's grid."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ from features.calendar import GRID_SECONDS, Float64, Int64
 
 @dataclass(frozen=True)
 class Override:
-    """One override: what a planner expects in a span of time.
+    """What a planner expects in a span of time.
 
     Attributes:
-        override_id: Its id.
-        queue: The queue.
         start: First moment of the span, epoch seconds.
         interval_minutes: Length of the span.
         offered: Contacts expected in the whole span.
         aht_seconds: Average handle time expected; None where the forecast's holds.
-        made_by: Who made it.
-        made_at: When, epoch seconds.
-        reason: Why, where it was said.
-        withdrawn_at: When it was taken back, epoch seconds; None where it was not.
+        made_at: Epoch seconds.
+        withdrawn_at: Epoch seconds; None where it still stands.
     """
 
     override_id: str
@@ -46,12 +42,12 @@ class Override:
 
 @dataclass(frozen=True)
 class Overridden:
-    """What a planner's overrides put in place of one queue's forecast; h intervals.
+    """What overrides put in place of one queue's forecast; h intervals.
 
     Attributes:
         offered: Contacts, float64[h]; NaN where the forecast holds.
         aht_seconds: Average handle time, float64[h]; NaN where the forecast's holds.
-        which: Place of the override that counts, int64[h], of several the last; -1 for none.
+        which: Place of the override that counts, of several the last, int64[h]; -1 for none.
     """
 
     offered: Float64
@@ -62,18 +58,18 @@ class Overridden:
 def overridden(
     overrides: Sequence[Override], *, starts: Int64, mean: Float64, interval_minutes: int
 ) -> Overridden:
-    """Lay a planner's overrides over one queue's forecast.
+    """Lay overrides over one queue's forecast.
 
     For each interval the override made last counts, of those made at or before its start and not
-    taken back by then. One over a longer span is split in proportion to the forecast, or evenly
-    where that is zero. An override whose span reaches beyond the forecast cannot be split and is
-    left out, and so is an interval that overrides cover in part.
+    withdrawn by then. One over a longer span is split in proportion to the forecast, or evenly
+    where that is zero. Left out are overrides whose span reaches beyond the forecast, and
+    intervals that overrides cover in part.
 
     Args:
         overrides: Of this queue, in the order they were made.
         starts: Interval starts, epoch seconds, int64[h], ascending.
         mean: The forecast, contacts, float64[h].
-        interval_minutes: Length of an interval: 15, 30 or 60.
+        interval_minutes: 15, 30 or 60.
 
     >>> whole = Override("o", "q", 0, 60, 90.0, 300.0, "Ann", 0, None)
     >>> half_hours = np.array([0, 1800])
@@ -84,7 +80,7 @@ def overridden(
     """
     per = interval_minutes * 60 // GRID_SECONDS
     cells = (starts[:, None] + np.arange(per) * GRID_SECONDS).reshape(-1)
-    usual = np.repeat(mean / per, per)
+    forecast = np.repeat(mean / per, per)
     begins = np.repeat(starts, per)
     offered, aht = np.full((2, len(cells)), np.nan)
     which = np.full(len(cells), -1)
@@ -96,29 +92,20 @@ def overridden(
         counts = begins[span] >= override.made_at
         if override.withdrawn_at is not None:
             counts &= begins[span] < override.withdrawn_at
-        total = float(usual[span].sum())
-        share = usual[span] / total if total > 0 else 1 / (last - first)
-        its_aht = np.nan if override.aht_seconds is None else override.aht_seconds
+        total = float(forecast[span].sum())
+        share = forecast[span] / total if total > 0 else 1 / (last - first)
+        aht_seconds = np.nan if override.aht_seconds is None else override.aht_seconds
         offered[span] = np.where(counts, override.offered * share, offered[span])
-        aht[span] = np.where(counts, its_aht, aht[span])
+        aht[span] = np.where(counts, aht_seconds, aht[span])
         which[span] = np.where(counts, place, which[span])
     by_interval = (len(starts), per)
+    offered, aht = offered.reshape(by_interval), aht.reshape(by_interval)
+    places = which.reshape(by_interval)
+    # The sum is NaN where overrides cover an interval in part, or not at all.
+    sums = offered.sum(axis=1, keepdims=True)
+    weights = np.divide(offered, sums, out=np.full_like(offered, 1 / per), where=sums > 0)
     return Overridden(
-        offered=offered.reshape(by_interval).sum(axis=1),
-        aht_seconds=_mean_aht(offered.reshape(by_interval), aht.reshape(by_interval)),
-        which=np.where(
-            (which.reshape(by_interval) < 0).any(axis=1),
-            -1,
-            which.reshape(by_interval).max(axis=1, initial=-1),
-        ),
+        offered=sums[:, 0],
+        aht_seconds=np.where(np.isnan(sums[:, 0]), np.nan, (weights * aht).sum(axis=1)),
+        which=np.where((places < 0).any(axis=1), -1, places.max(axis=1, initial=-1)),
     )
-
-
-def _mean_aht(offered: Float64, aht: Float64) -> Float64:
-    """Return each interval's handle time, weighted by contacts, float64[h]; NaN in doubt."""
-    total = offered.sum(axis=1, keepdims=True)
-    weights = np.divide(
-        offered, total, out=np.full_like(offered, 1 / offered.shape[1]), where=total > 0
-    )
-    mean: Float64 = np.where(np.isnan(total[:, 0]), np.nan, (weights * aht).sum(axis=1))
-    return mean

@@ -1,4 +1,4 @@
-"""What planners sent: overrides as they are kept, layer on layer."""
+"""Overrides as they are stored, layer on layer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from features.overrides import Override
 
 @dataclass(frozen=True)
 class Piece:
-    """One interval of an override.
-
-    Attributes:
-        start: Epoch seconds.
-        minutes: Length of the interval.
-        offered: Contacts expected in it.
-    """
+    """One interval of an override; ``start`` in epoch seconds, ``offered`` in contacts."""
 
     start: int
     minutes: int
@@ -27,14 +21,13 @@ class Expected:
     """What a planner expects of one queue in one span of time.
 
     Attributes:
-        queue: The queue.
         start: First moment, epoch seconds.
         end: One past the last, epoch seconds.
         offered: Contacts in the whole span.
         aht_seconds: Average handle time; None where the forecast's holds.
         forecast_set: Id of the set that was in force.
         forecast_offered: Contacts that its model expected in the span.
-        pieces: The span by interval; closed ones are left out.
+        pieces: The open intervals of the span.
     """
 
     queue: str
@@ -49,13 +42,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Change:
-    """Who changed something, when and why.
-
-    Attributes:
-        at: When, epoch seconds.
-        by: Who.
-        reason: Why.
-    """
+    """Who changed something, when (epoch seconds) and why."""
 
     at: int
     by: str
@@ -64,14 +51,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Layer:
-    """One override that is kept.
-
-    Attributes:
-        override_id: Its id; ids ascend in the order in which overrides were made.
-        expected: What it says.
-        made: Who made it, when and why.
-        withdrawn: Who took it back, when and why; None where nobody did.
-    """
+    """One stored override; ids ascend in the order in which overrides were made."""
 
     override_id: str
     expected: Expected

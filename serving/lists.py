@@ -1,9 +1,7 @@
 """Contact lists: who of a ranking is contacted, and who is held out at random to learn from.
 
-The customers with the highest risk are not the ones whom a contact helps most (Ascarza, "Retention
-futility", 2018), and only a random hold-out tells what a contact did. A keyed hash of the id
-decides: within an experiment a customer always falls the same way, and another experiment, with a
-key of its own, shuffles anew.
+The highest risk is not where a contact helps most (Ascarza, "Retention futility", 2018). A keyed
+hash of the id decides the arm: within an experiment a customer always falls the same way.
 """
 
 from __future__ import annotations
@@ -23,8 +21,7 @@ class Experiment:
     """What holds for every list of an experiment.
 
     Attributes:
-        name: Its name.
-        key: Key of the hash that decides.
+        key: Key of the hash that decides the arm.
         hold_out: Share that is held out, in (0, 0.5].
         action: What is done with those contacted.
     """
@@ -41,13 +38,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One customer of a ranking.
-
-    Attributes:
-        customer_id: Who.
-        probability: Of churn, in [0, 1]; None where it is not known.
-        value_minor: Value at risk, minor units; None where it is not known.
-    """
+    """One customer of a ranking; the value at risk in minor units. None stands for not known."""
 
     customer_id: str
     probability: float | None
@@ -56,13 +47,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """One customer of a list.
-
-    Attributes:
-        place: Place on the list, from 0, the first of the ranking first.
-        who: The customer.
-        arm: Whether he is contacted.
-    """
+    """One customer of a list; places count from 0, the first of the ranking first."""
 
     place: int
     who: Candidate
@@ -71,10 +56,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class Picked:
-    """The customers of a list.
+    """The customers of a list, in the order of the ranking.
 
     Attributes:
-        decisions: In the order of the ranking.
         left_out: Customers passed over because they are in the experiment already.
     """
 
@@ -93,9 +77,9 @@ def share_of(customer_id: str, *, key: bytes) -> float:
     >>> round(share_of("C000017", key=b"k" * 32), 4), round(share_of("C000017", key=b"l" * 32), 4)
     (0.218, 0.8038)
     """
-    found = hmac.digest(key, customer_id.encode("utf-8"), "sha256")
+    digest = hmac.digest(key, customer_id.encode("utf-8"), "sha256")
     # The first 53 bits: as many as a double holds, so that 1.0 is out of reach.
-    return (int.from_bytes(found[:8], "big") >> 11) / 2**53
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
 def pick(
@@ -107,13 +91,9 @@ def pick(
 ) -> Picked:
     """Go down a ranking until as many as the capacity are to be contacted.
 
-    Those met on the way who fall into the hold-out are on the list too: told, not contacted.
-
-    Args:
-        ranking: Customers, the first to contact first, each once.
-        experiment: Decides who is held out.
-        capacity: How many to contact, at least 1.
-        known: Customers to pass over.
+    Those met on the way who fall into the hold-out are on the list too, as its control; customers
+    in ``known`` are passed over. The ranking holds each customer once, the first to contact first;
+    the capacity is at least 1.
 
     >>> everybody = Experiment("x", b"k" * 32, 0.5, "call")
     >>> found = pick([Candidate(c, None) for c in "abcdefgh"], experiment=everybody, capacity=2,
@@ -138,15 +118,12 @@ def pick(
 
 @dataclass(frozen=True)
 class Asked:
-    """What a list was asked to be.
+    """What was asked of a list, by whom and why.
 
     Attributes:
         capacity: How many to contact.
-        rank_by: What the ranking is by.
-        filters: The filters as JSON text.
+        filters: JSON text.
         again: Whether customers who are in the experiment already may be listed again.
-        by: Who asked.
-        reason: Why.
     """
 
     capacity: int
@@ -165,8 +142,8 @@ class Source:
         score_set: Id of the score set.
         as_of: Its as-of, epoch seconds.
         model_version: Id of its churn bundle.
-        candidates: Customers that the filters left.
-        without_consent: Customers whom the filters left and who must not be contacted.
+        candidates: How many customers the filters left.
+        without_consent: How many of them must not be contacted.
     """
 
     score_set: str
@@ -178,16 +155,7 @@ class Source:
 
 @dataclass(frozen=True)
 class ContactList:
-    """One list as it is kept.
-
-    Attributes:
-        list_id: Its id.
-        experiment: What held for it.
-        asked: What was asked for.
-        source: What it was made from.
-        at: When, epoch seconds.
-        picked: The customers.
-    """
+    """One stored list, made at ``at``, epoch seconds."""
 
     list_id: str
     experiment: Experiment

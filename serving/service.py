@@ -1,9 +1,7 @@
-"""The BentoML service: starts workers, and hands every HTTP request to our one application.
+"""The BentoML service: ``bentoml serve serving.service:Ebbflow`` or ``python -m serving run``.
 
-``bentoml serve serving.service:Ebbflow`` and ``python -m serving run`` both start it. BentoML's
-own routes (``/healthz``, ``/readyz``, ``/livez``, ``/schema.json``) stand before any mounted
-application and answer in shapes of their own, as does its 404; so the application is mounted,
-which ties its life to the worker's, and a middleware hands it each request before those routes.
+BentoML's own routes and 404 stand before a mounted application and answer in their own shapes. So
+ours is mounted, which ties its life to the worker's, and a middleware hands it each request first.
 """
 
 from __future__ import annotations
@@ -54,12 +52,7 @@ app = create_app(
 
 
 class Straight:
-    """Hands HTTP to our application; the rest (start and stop) to BentoML.
-
-    Args:
-        bento: What BentoML would do.
-        ours: Our application.
-    """
+    """Hands HTTP to our application; the rest (start and stop) to BentoML."""
 
     def __init__(self, app: ASGIApp, ours: ASGIApp) -> None:
         self._bento = app

@@ -6,7 +6,6 @@ Constructing ``Settings`` reads the environment; only ``serving/service.py`` and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,38 +24,33 @@ class Settings(BaseSettings):
     )
 
     home: Path | None = Field(
-        default=None,
+        None,
         description="Folder that holds the lake, snapshots, bundles and published sets; "
         "by default `.ebbflow` in the working folder, or the one inside the Bento.",
     )
     database_url: str | None = Field(
-        default=None,
+        None,
         description="SQLAlchemy URL of the database that keeps planners' overrides; by default "
         "the file `service.db` in the home.",
     )
     host: str = Field(
-        default="127.0.0.1",
+        "127.0.0.1",
         description="Address to listen on. There is no authentication: keep it behind a proxy.",
     )
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=3000, description="Port to listen on; 0 takes a free one."
+    port: int = Field(3000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes that answer; each maps the same files."
     )
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Processes that answer; each maps the same files."
+    refresh_seconds: float = Field(
+        1.5, ge=0.05, le=4, description="Pause between two looks for new folders, seconds."
     )
-    refresh_seconds: Annotated[float, Field(ge=0.05, le=4)] = Field(
-        default=1.5, description="Pause between two looks for newly published folders, seconds."
+    max_body_bytes: int = Field(
+        2_000_000, ge=1_000, le=100_000_000, description="Largest request body; above it 413."
     )
-    max_body_bytes: Annotated[int, Field(ge=1_000, le=100_000_000)] = Field(
-        default=2_000_000, description="Largest request body, bytes; a larger one is answered 413."
+    request_timeout_seconds: float = Field(
+        4.0, gt=0, le=4.5, description="Time until an answer must have begun; then 408 or 504."
     )
-    request_timeout_seconds: Annotated[float, Field(gt=0, le=4.5)] = Field(
-        default=4.0,
-        description="Time until an answer must have begun, seconds; then 408 or 504.",
-    )
-    access_log: bool = Field(
-        default=True, description="Write one JSON line a request on standard error."
-    )
+    access_log: bool = Field(True, description="Write one JSON line a request on standard error.")
 
 
 def load_settings() -> Settings:
@@ -80,14 +74,9 @@ def load_settings() -> Settings:
 
 
 def find_home(settings: Settings, *, source: Path) -> Path:
-    """Return the folder that the service answers from.
+    """Return the folder that the service answers from; ``source`` holds the package ``serving``.
 
-    Inside a Bento this is the folder packed beside the source, so that it serves from an empty
-    machine and from any working folder.
-
-    Args:
-        settings: The settings; a home that is set there wins.
-        source: The folder that holds the package ``serving``.
+    Inside a Bento it is the folder packed beside the source, whatever the working folder.
     """
     if settings.home is not None:
         return settings.home

@@ -56,7 +56,8 @@ from features.snapshot import (
     queue_to_json,
     write_arrow,
 )
-from serving.http.examples import EXAMPLES
+from serving.http.experiment_shapes import ExperimentAnswer
+from serving.http.openapi import example_of
 from serving.models.churn import model as churn
 from serving.models.churn.linear import LinearScore
 from serving.models.churn.reasons import Phrase, ReasonBook
@@ -447,7 +448,7 @@ def put_scores(
 
 def put_experiments(home: Home, *, now: datetime = NOW) -> str:
     """Publish the results of one experiment, those of the docs page's example."""
-    example = EXAMPLES["experiment"]
+    example = example_of(ExperimentAnswer)
     document = {name: value for name, value in example.items() if name != "result_set"}
     with writing(
         home.experiments,

@@ -16,7 +16,7 @@ from features.contracts import QUANTILE_LEVELS
 from features.errors import HorizonError, InputError, UnknownNameError
 from serving.http import answers
 from serving.http.answers import ForecastWriter, quantiles_at
-from serving.http.choice import choose
+from serving.http.choice import Choice, choose
 from serving.http.schemas import ForecastRequest
 from serving.sets.forecast import ForecastSet, open_forecast_set
 
@@ -33,9 +33,19 @@ def forecast(world: World) -> ForecastSet:
     return open_forecast_set(world.home.forecasts / world.forecast)
 
 
+def select(asked: ForecastRequest, *, of: ForecastSet) -> Choice:
+    return choose(
+        of,
+        queues=asked.queues,
+        start=asked.start,
+        end=asked.end,
+        interval_minutes=asked.interval_minutes,
+    )
+
+
 def answer(forecast: ForecastSet, **fields: object) -> dict:
     asked = ForecastRequest.model_validate(fields)
-    return json.loads(ForecastWriter().json(choose(asked, of=forecast), quantiles=asked.quantiles))
+    return json.loads(ForecastWriter().json(select(asked, of=forecast), quantiles=asked.quantiles))
 
 
 def test_by_default_the_answer_begins_with_the_set_and_lasts_a_fortnight(
@@ -93,11 +103,11 @@ def test_any_span_is_the_same_slice_of_the_whole(
     name = ["chat", "mail", "phone"][queue]
     writer = ForecastWriter()
     whole = ForecastRequest(queues=[name], start=MADE_AT, end=END)
-    every = json.loads(writer.json(choose(whole, of=forecast), quantiles=[0.5]))
+    every = json.loads(writer.json(select(whole, of=forecast), quantiles=[0.5]))
     first = MADE_AT + timedelta(minutes=15 * start)
     last = min(first + timedelta(minutes=15 * length), END)
     part = ForecastRequest(queues=[name], start=first, end=last)
-    found = json.loads(writer.json(choose(part, of=forecast), quantiles=[0.5]))
+    found = json.loads(writer.json(select(part, of=forecast), quantiles=[0.5]))
     assert found["queues"][0]["intervals"] == [
         interval
         for interval in every["queues"][0]["intervals"]
@@ -128,7 +138,7 @@ def test_interpolated_quantiles_agree_with_numpy(values: list[float], levels: li
 )
 def test_a_span_outside_the_published_one_names_it(forecast: ForecastSet, span: dict) -> None:
     with pytest.raises(HorizonError, match="2026-04-17T00:00:00Z"):
-        choose(ForecastRequest.model_validate(span), of=forecast)
+        select(ForecastRequest.model_validate(span), of=forecast)
 
 
 def test_the_published_end_itself_can_be_asked_for(forecast: ForecastSet) -> None:
@@ -143,14 +153,14 @@ def test_a_late_start_takes_what_is_left(forecast: ForecastSet) -> None:
 
 def test_an_unknown_queue_gets_near_names(forecast: ForecastSet) -> None:
     with pytest.raises(UnknownNameError, match="`phone`") as caught:
-        choose(ForecastRequest(queues=["mail", "fone"]), of=forecast)
+        choose(forecast, queues=["mail", "fone"])
     assert caught.value.field == "queues.1"
 
 
 def test_an_interval_longer_than_the_queues_own_is_refused(forecast: ForecastSet) -> None:
     with pytest.raises(InputError, match="one of 15, 30"):
-        choose(ForecastRequest(queues=["phone"], interval_minutes=60), of=forecast)
-    assert choose(ForecastRequest(queues=["phone"], interval_minutes=30), of=forecast).intervals
+        choose(forecast, queues=["phone"], interval_minutes=60)
+    assert choose(forecast, queues=["phone"], interval_minutes=30).intervals
 
 
 def test_an_answer_that_would_be_too_large_is_refused(
@@ -158,7 +168,7 @@ def test_an_answer_that_would_be_too_large_is_refused(
 ) -> None:
     monkeypatch.setattr("serving.http.choice.MOST_INTERVALS", 100)
     with pytest.raises(InputError, match="fewer queues"):
-        choose(ForecastRequest(), of=forecast)
+        choose(forecast)
 
 
 def test_a_new_set_is_never_answered_from_what_was_written_for_the_old(world: World) -> None:
@@ -168,7 +178,7 @@ def test_a_new_set_is_never_answered_from_what_was_written_for_the_old(world: Wo
     writer = ForecastWriter()
     asked = ForecastRequest(queues=["chat"])
     means = [
-        json.loads(writer.json(choose(asked, of=s), quantiles=[]))["queues"][0]["intervals"][0][
+        json.loads(writer.json(select(asked, of=s), quantiles=[]))["queues"][0]["intervals"][0][
             "volume"
         ]["mean"]
         for s in (old, new, old)
@@ -178,14 +188,14 @@ def test_a_new_set_is_never_answered_from_what_was_written_for_the_old(world: Wo
 
 def test_what_is_kept_stays_small_and_the_answers_the_same(forecast: ForecastSet) -> None:
     small, large = ForecastWriter(cache_bytes=1), ForecastWriter()
-    choice = choose(ForecastRequest(), of=forecast)
+    choice = choose(forecast)
     assert small.json(choice, quantiles=[0.5]) == large.json(choice, quantiles=[0.5])
     assert len(small._cache) == 1
 
 
 def test_csv_holds_the_same_numbers_as_json(forecast: ForecastSet) -> None:
     asked = ForecastRequest(start=MADE_AT, end=MADE_AT + timedelta(days=2), quantiles=[0.1, 0.9])
-    choice = choose(asked, of=forecast)
+    choice = select(asked, of=forecast)
     rows = list(
         csv.DictReader(io.StringIO(answers.forecast_csv(choice, quantiles=[0.1, 0.9]).decode()))
     )

@@ -28,7 +28,7 @@ from serving_world import (
 
 from features.artefact import CURRENT
 from serving.http import problems, shapes, staffing_shapes, volume_shapes
-from serving.http.examples import EXAMPLES
+from serving.http.openapi import example_of
 
 GOLDEN = Path(__file__).parent / "golden"
 PROBLEM = "application/problem+json"
@@ -592,5 +592,5 @@ def test_the_guides_answers_are_what_the_document_describes() -> None:
     forecast, totals, staffing, problem = shown
     volume_shapes.ForecastAnswer.model_validate_json(json.dumps(forecast))
     volume_shapes.TotalsAnswer.model_validate_json(json.dumps(totals))
-    assert staffing == EXAMPLES["staffing"]
+    assert staffing == example_of(staffing_shapes.StaffingAnswer)
     shapes.ProblemDetails.model_validate(problem)

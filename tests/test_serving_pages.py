@@ -29,7 +29,9 @@ from serving_world import (
 from features.calendar import Event, Queue, local_midnight
 from features.contracts import PARTS
 from features.home import Home
-from serving.http.examples import EXAMPLES
+from serving.http.experiment_shapes import NAME
+from serving.http.list_schemas import ListRequest
+from serving.http.openapi import example_of
 from serving.http.pages.moves import MOST_MOVES, moves
 from serving.http.pages.week import queue_week
 from serving.models.volume.effects import DayEffects
@@ -240,10 +242,10 @@ def test_the_docs_example_of_a_post_is_what_the_document_gives(server: Server) -
 def test_the_docs_examples_of_gets_are_answered(world: World, server: Server) -> None:
     put_experiments(world.home)
     server.watcher.refresh(now=NOW)
-    made = server.http.post("/v1/churn/lists", json=EXAMPLES["list-request"]).json()
+    made = server.http.post("/v1/churn/lists", json=example_of(ListRequest)).json()
     page = unescape(server.http.get("/docs").text)
     page = page.replace("{list_id}", made["list_id"])
-    page = page.replace("{experiment}", EXAMPLES["experiment"]["experiment"])
+    page = page.replace("{experiment}", NAME)
     commands = re.findall(r"^(?:<pre>|.*<pre>)?(curl -s .*?)(?:</pre>.*)?$", page, flags=re.M)
     asked = [shlex.split(c) for c in commands if "POST" not in c]
     assert len(asked) == 17

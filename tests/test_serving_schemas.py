@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -10,11 +11,13 @@ from pydantic import BaseModel, ValidationError
 from serving.http import (
     experiment_shapes,
     list_schemas,
+    override_schemas,
     shapes,
     staffing_shapes,
     volume_shapes,
 )
-from serving.http.examples import EXAMPLES
+from serving.http.api import ROUTERS
+from serving.http.openapi import example_of
 from serving.http.schemas import (
     ForecastQuery,
     ForecastRequest,
@@ -175,27 +178,48 @@ def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "model"),
+    "model",
     [
-        ("forecast-request", ForecastRequest),
-        ("forecast", volume_shapes.ForecastAnswer),
-        ("staffing-request", StaffingRequest),
-        ("staffing", staffing_shapes.StaffingAnswer),
-        ("queues", volume_shapes.QueuesAnswer),
-        ("totals-request", TotalsRequest),
-        ("totals", volume_shapes.TotalsAnswer),
-        ("events", volume_shapes.EventsAnswer),
-        ("scores-request", ScoresRequest),
-        ("scores", shapes.ScoresAnswer),
-        ("scores-line", shapes.ScoreRecord),
-        ("scores-page", shapes.ScoresPage),
-        ("list-request", list_schemas.ListRequest),
-        ("list", list_schemas.ContactListAnswer),
-        ("experiments", experiment_shapes.ExperimentsAnswer),
-        ("experiment", experiment_shapes.ExperimentAnswer),
-        ("models", shapes.ModelsAnswer),
-        ("readiness", shapes.Readiness),
+        ForecastRequest,
+        volume_shapes.ForecastAnswer,
+        StaffingRequest,
+        staffing_shapes.StaffingAnswer,
+        volume_shapes.QueuesAnswer,
+        TotalsRequest,
+        volume_shapes.TotalsAnswer,
+        volume_shapes.EventsAnswer,
+        ScoresRequest,
+        shapes.ScoresAnswer,
+        shapes.ScoreRecord,
+        shapes.ScoresPage,
+        list_schemas.ListRequest,
+        list_schemas.ContactListAnswer,
+        experiment_shapes.ExperimentsAnswer,
+        experiment_shapes.ExperimentAnswer,
+        shapes.ModelsAnswer,
+        shapes.Readiness,
+        shapes.Health,
+        shapes.ProblemDetails,
+        override_schemas.OverridesRequest,
+        override_schemas.OverridesKept,
+        override_schemas.OverridesAnswer,
+        override_schemas.WithdrawRequest,
+        override_schemas.WithdrawnOverride,
     ],
 )
-def test_each_example_is_valid(name: str, model: type[BaseModel]) -> None:
-    model.model_validate(EXAMPLES[name])
+def test_each_example_is_valid(model: type[BaseModel]) -> None:
+    model.model_validate(example_of(model))
+
+
+def test_each_route_shows_a_valid_answer() -> None:
+    routes = [route for router in ROUTERS for route in router.routes]
+    answers = [
+        (about["model"], about["content"]["application/json"]["example"])
+        for route in routes
+        if isinstance(route, APIRoute)
+        for about in route.responses.values()
+        if "model" in about and "content" in about
+    ]
+    assert len(answers) == len(routes) - 1  # all but the metrics, which are text
+    for model, example in answers:
+        model.model_validate(example)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from fastapi.routing import APIRoute
 from serving_client import Server, serving
 from serving_world import (
     MADE_AT,
@@ -28,10 +29,11 @@ from features.calendar import Queue, epoch
 from features.contracts import PARTS
 from features.home import Home
 from serving.http import shapes, staffing_shapes
-from serving.http.examples import EXAMPLES
 from serving.http.formats import FORMATS
-from serving.http.staffing_asks import MOST_DRAWN
-from serving.http.staffing_schemas import FormatName
+from serving.http.openapi import example_of
+from serving.http.staffing_asks import MOST_DRAWN, StaffingOptions
+from serving.http.staffing_routes import staffing_router
+from serving.http.staffing_schemas import FormatName, StaffingRequest
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.model import QueueForecast, VolumeForecast
 from serving.models.volume.outlook import lead_bucket
@@ -154,6 +156,10 @@ def test_what_was_asked_is_repeated(server: Server) -> None:
         "abandonment": None,
         "max_occupancy": 0.9,
     }
+
+
+def test_an_empty_request_asks_for_the_options_by_default() -> None:
+    assert StaffingRequest().to_options() == StaffingOptions()
 
 
 def test_the_same_seed_gives_the_same_answer_and_another_seed_another(server: Server) -> None:
@@ -651,7 +657,7 @@ def test_nothing_at_all_asks_for_every_queue_over_a_fortnight(server: Server) ->
 def shown(home: Home) -> dict[str, Any]:
     """Answer the document's request: one hour of a queue, made from plain numbers."""
     made_at = datetime.fromisoformat("2026-03-02T04:00:00Z")
-    start = epoch(datetime.fromisoformat(EXAMPLES["staffing-request"]["start"]))
+    start = epoch(datetime.fromisoformat(example_of(StaffingRequest)["start"]))
     mean, shape = np.array([41.7]), plain_shape(0.03)
     parts = np.zeros((1, len(PARTS)))
     parts[:, 0] = mean
@@ -677,15 +683,23 @@ def shown(home: Home) -> dict[str, Any]:
     )
     point_to(home.forecasts, id)
     with serving(home.root, now=made_at) as server:
-        return ask(server, **EXAMPLES["staffing-request"])
+        return ask(server, **example_of(StaffingRequest))
+
+
+def csv_example() -> str:
+    """Return the CSV file that the document shows."""
+    (route,) = staffing_router.routes
+    assert isinstance(route, APIRoute)
+    example: str = route.responses[200]["content"]["text/csv"]["example"]
+    return example
 
 
 def test_the_documents_example_is_what_the_service_answers(tmp_path: Path) -> None:
-    found, example = shown(Home(tmp_path)), EXAMPLES["staffing"]
+    found, example = shown(Home(tmp_path)), example_of(staffing_shapes.StaffingAnswer)
     assert list(found) == list(example)
     for name in set(found) - {"forecast_set", "model_version", "snapshot"}:
         assert found[name] == example[name], name
-    csv = FORMATS["csv"].read(EXAMPLES["staffing-csv"].encode())[0]
+    csv = FORMATS["csv"].read(csv_example().encode())[0]
     (interval,) = found["intervals"]
     assert csv.agents_rostered is not None
     assert csv.agents_rostered.tolist() == [interval["required_agents"]]

@@ -1,8 +1,7 @@
-"""Forecast answers: from a request and the published set to bytes.
+"""Forecast answers: from a selection of the published set to bytes.
 
-An answer of one queue and two weeks is some 60 kB, so its JSON is not made per request: each
-queue's intervals are written once per set and choice of quantiles, and an answer is a slice of
-those bytes behind a short head.
+An answer of one queue and two weeks is some 60 kB. Each queue's intervals are written once per
+set and choice of quantiles; an answer is a slice of those bytes behind a short head.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,15 @@ import orjson
 from features.calendar import Float64, Int64, local_times, moment
 from features.contracts import PARTS, QUANTILE_LEVELS
 from serving.http.choice import Choice
-from serving.http.overrides import Applied, listed, whose
-from serving.http.sampled import Drawn
+from serving.http.negotiate import to_json
+from serving.http.overrides import Applied, override_ids
 from serving.sets.forecast import PublishedForecast
-from serving.sets.scores import iso
 
 RENDERING = 3
 """Raised when the same set would be written in other bytes: part of every ETag."""
 
+MODEL, OVERRIDE = "model", "override"
+"""Values of ``published``: where the mean of an interval comes from."""
 VOLUME_DECIMALS = 3
 PART_DECIMALS = 7
 """Decimals of parts and of the mean beside them, so that they add up to 1e-6."""
@@ -59,16 +60,8 @@ def quantiles_at(published: Float64, levels: Sequence[float]) -> Float64:
     return mixed
 
 
-@dataclass(frozen=True)
-class IntervalTimes:
-    """The four times of each interval, as text.
-
-    Attributes:
-        start: UTC, with ``Z``.
-        end: UTC, excluded.
-        start_local: On the queue's wall clock, with its offset.
-        end_local: On the queue's wall clock, with its offset.
-    """
+class IntervalTimes(NamedTuple):
+    """The times of each interval as text: in UTC, and on the queue's wall clock."""
 
     start: list[str]
     end: list[str]
@@ -77,7 +70,7 @@ class IntervalTimes:
 
 
 def interval_times(forecast: PublishedForecast, rows: slice) -> IntervalTimes:
-    """Write the times of some intervals."""
+    """Return the times of some intervals."""
     starts = forecast.starts[rows]
     ends = starts + forecast.interval_seconds
     zone = forecast.queue.time_zone
@@ -132,11 +125,7 @@ class _Written:
 
 
 class ForecastWriter:
-    """Writes forecast answers, keeping what it has written for the next request.
-
-    Args:
-        cache_bytes: Most bytes kept.
-    """
+    """Writes forecast answers; keeps what it has written, up to some bytes, for later requests."""
 
     def __init__(self, *, cache_bytes: int = 48_000_000) -> None:
         self._cache: OrderedDict[tuple[object, ...], _Written] = OrderedDict()
@@ -149,53 +138,44 @@ class ForecastWriter:
         *,
         quantiles: Sequence[float],
         parts: bool = False,
-        drawn: Drawn | None = None,
     ) -> bytes:
-        """Return the JSON answer of one choice.
+        """Return the JSON answer of one selection.
 
-        Args:
-            choice: What was asked for.
-            quantiles: Levels in [0.05, 0.95], ascending.
-            parts: Whether each interval carries its parts and its baseline.
-            drawn: The queues' sample paths, where they were asked for.
+        Quantile levels are ascending, in [0.05, 0.95]; with ``parts`` each interval carries its
+        parts and its baseline.
         """
-        head = envelope(choice)
-        if drawn is not None:
-            head["paths"] = drawn.head()
-        pieces = [orjson.dumps(head)[:-1], b',"queues":[']
+        head, drawn = envelope(choice), choice.drawn
+        if drawn.count:
+            head["paths"] = {"count": drawn.count, "seed": drawn.seed}
+        pieces = [to_json(head)[:-1], b',"queues":[']
         for i, (queue, rows) in enumerate(choice.queues):
-            applied = choice.applied.get(queue.queue.queue)
-            written = (
-                _write(queue, tuple(quantiles), parts=parts, applied=applied)
-                # Made for one request, so nobody asks for it again.
-                if choice.set.queues.get(queue.queue.queue) is not queue
-                else self._written(
-                    choice.set.id, queue, tuple(quantiles), parts=parts, applied=applied
-                )
-            )
+            written = self._written(choice, queue, tuple(quantiles), parts=parts)
             pieces += (b"," if i else b"", written.head, written.intervals(rows), b"]")
-            if drawn is not None:
-                pieces += (b',"paths":', _paths(drawn.paths[i]))
+            if drawn.count:
+                pieces += (b',"paths":', _paths_json(drawn.paths[i]))
             pieces.append(b"}")
         pieces.append(b"]}")
         return b"".join(pieces)
 
     def _written(
         self,
-        set_id: str,
+        choice: Choice,
         forecast: PublishedForecast,
         quantiles: tuple[float, ...],
         *,
         parts: bool,
-        applied: Applied | None,
     ) -> _Written:
-        layers = None if applied is None else applied.version
-        key = (set_id, forecast.queue.queue, quantiles, parts, layers)
+        name = forecast.queue.queue
+        applied = choice.applied.get(name)
+        if choice.set.queues.get(name) is not forecast:
+            # Made for one request, so nobody asks for it again.
+            return _write(forecast, quantiles, parts=parts, applied=applied)
+        key = (choice.set.id, name, quantiles, parts, None if applied is None else applied.version)
         with self._lock:
-            found = self._cache.get(key)
-            if found is not None:
+            held = self._cache.get(key)
+            if held is not None:
                 self._cache.move_to_end(key)
-                return found
+                return held
         written = _write(forecast, quantiles, parts=parts, applied=applied)
         with self._lock:
             if key not in self._cache:
@@ -206,9 +186,56 @@ class ForecastWriter:
         return written
 
 
-def _paths(values: Float64) -> bytes:
-    rounded = np.ascontiguousarray(np.round(values, PATH_DECIMALS) + 0.0)
-    return orjson.dumps(rounded, option=orjson.OPT_SERIALIZE_NUMPY)
+def _paths_json(values: Float64) -> bytes:
+    decimals = np.ascontiguousarray(np.round(values, PATH_DECIMALS) + 0.0)
+    return orjson.dumps(decimals, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class _Interval(NamedTuple):
+    """One interval as it is written."""
+
+    start: str
+    end: str
+    start_local: str
+    end_local: str
+    is_open: bool
+    mean: float
+    quantiles: list[float]
+    aht_seconds: float
+    published: str
+    override_id: str | None
+    model_mean: float
+    parts: tuple[float, ...]
+
+
+def _interval_rows(
+    forecast: PublishedForecast,
+    rows: slice,
+    quantiles: Sequence[float],
+    *,
+    parts: bool,
+    applied: Applied | None,
+) -> Iterator[_Interval]:
+    """Yield some intervals of one queue; with ``parts`` the baseline is the last of them."""
+    ids = override_ids(forecast.starts[rows], applied)
+    # The parts go on explaining the model.
+    model_mean = rounded(forecast.parts[rows].sum(axis=1), VOLUME_DECIMALS)
+    split: Iterable[tuple[float, ...]] = itertools.repeat(())
+    if parts:
+        by_part = rounded(forecast.parts[rows].T, PART_DECIMALS)
+        split = zip(*by_part, rounded(forecast.baseline[rows], VOLUME_DECIMALS), strict=True)
+    return map(
+        _Interval,
+        *interval_times(forecast, rows),
+        forecast.is_open[rows].tolist(),
+        rounded(forecast.mean[rows], PART_DECIMALS if parts else VOLUME_DECIMALS),
+        rounded(quantiles_at(forecast.quantiles[rows], quantiles), VOLUME_DECIMALS),
+        rounded(forecast.aht_seconds[rows], AHT_DECIMALS),
+        (MODEL if id is None else OVERRIDE for id in ids),
+        ids,
+        model_mean,
+        split,
+    )
 
 
 def _write(
@@ -219,76 +246,37 @@ def _write(
     applied: Applied | None,
 ) -> _Written:
     """Write all intervals of one queue."""
-    every = slice(0, len(forecast.starts))
-    times = interval_times(forecast, every)
     names = [f"{level:g}" for level in quantiles]
-    levels = rounded(quantiles_at(forecast.quantiles, quantiles), VOLUME_DECIMALS)
-    split = part_columns(forecast, every) if parts else {}
-    rows = zip(*split.values(), strict=True) if parts else ((),) * len(forecast.starts)
+    every = slice(0, len(forecast.starts))
     intervals = [
-        orjson.dumps(
-            {
-                "start": start,
-                "end": end,
-                "start_local": start_local,
-                "end_local": end_local,
-                "is_open": is_open,
-                "volume": {"mean": mean, "quantiles": dict(zip(names, values, strict=True))},
-                "aht_seconds": aht,
-            }
-            | who
-            | _parts(tuple(split), row)
-        )
-        for start, end, start_local, end_local, is_open, mean, values, aht, who, row in zip(
-            times.start,
-            times.end,
-            times.start_local,
-            times.end_local,
-            forecast.is_open.tolist(),
-            rounded(forecast.mean, PART_DECIMALS if parts else VOLUME_DECIMALS),
-            levels,
-            rounded(forecast.aht_seconds, AHT_DECIMALS),
-            published(forecast, every, applied),
-            rows,
-            strict=True,
-        )
+        orjson.dumps(_interval_json(row, names))
+        for row in _interval_rows(forecast, every, quantiles, parts=parts, applied=applied)
     ]
     ends = np.cumsum([len(text) + 1 for text in intervals], dtype=np.int64) - 1
     head = orjson.dumps(queue_head(forecast))[:-1] + b',"intervals":['
     return _Written(head, b",".join(intervals), ends)
 
 
-def published(
-    forecast: PublishedForecast, rows: slice, applied: Applied | None
-) -> list[dict[str, object]]:
-    """Return what each interval says of whose number its mean is.
-
-    Args:
-        forecast: A queue's forecast, also one that was changed or split.
-        rows: Which of its intervals.
-        applied: The overrides that count in it; None for none.
-    """
-    found = whose(forecast, rows, applied)
-    model_mean = rounded(found.model_mean, VOLUME_DECIMALS)
-    return [
-        {"published": who}
-        if id is None
-        else {"published": who, "override_id": id, "model_mean": mean}
-        for who, id, mean in zip(found.published, found.override_id, model_mean, strict=True)
-    ]
-
-
-def part_columns(forecast: PublishedForecast, rows: slice) -> dict[str, list[float]]:
-    """Return the parts of some intervals by name, then the baseline, rounded for an answer."""
-    found = {name: rounded(forecast.parts[rows, i], PART_DECIMALS) for i, name in enumerate(PARTS)}
-    return found | {"baseline": rounded(forecast.baseline[rows], VOLUME_DECIMALS)}
-
-
-def _parts(names: tuple[str, ...], row: tuple[float, ...]) -> dict[str, object]:
-    """Return what an interval says of its parts; nothing where they were not asked for."""
-    if not names:
-        return {}
-    return {"parts": dict(zip(PARTS, row[:-1], strict=True)), "baseline": row[-1]}
+def _interval_json(row: _Interval, quantile_names: list[str]) -> dict[str, object]:
+    interval: dict[str, object] = {
+        "start": row.start,
+        "end": row.end,
+        "start_local": row.start_local,
+        "end_local": row.end_local,
+        "is_open": row.is_open,
+        "volume": {
+            "mean": row.mean,
+            "quantiles": dict(zip(quantile_names, row.quantiles, strict=True)),
+        },
+        "aht_seconds": row.aht_seconds,
+        "published": row.published,
+    }
+    if row.override_id is not None:
+        interval |= {"override_id": row.override_id, "model_mean": row.model_mean}
+    if row.parts:
+        parts = dict(zip(PARTS, row.parts[:-1], strict=True))
+        interval |= {"parts": parts, "baseline": row.parts[-1]}
+    return interval
 
 
 def queue_head(forecast: PublishedForecast) -> dict[str, object]:
@@ -309,27 +297,32 @@ def envelope(choice: Choice) -> dict[str, object]:
     return {
         "forecast_set": choice.set.id,
         "base": choice.set.base,
-        "made_at": iso(choice.set.made_at),
-        "as_of": iso(choice.set.as_of),
+        "made_at": choice.set.made_at,
+        "as_of": choice.set.as_of,
         "method": methods.pop() if len(methods) == 1 else "mixed",
         "what_if": choice.what_if,
         "model_version": choice.set.model_version,
         "snapshot": choice.set.snapshot,
-        "start": iso(moment(choice.start)),
-        "end": iso(moment(choice.end)),
+        "start": moment(choice.start),
+        "end": moment(choice.end),
         "warnings": [*choice.set.warnings, *choice.warnings],
-        "overrides": listed(choice),
+        "overrides": [
+            {
+                "override_id": layer.override_id,
+                "queue": layer.expected.queue,
+                "made_by": layer.made.by,
+                "made_at": moment(layer.made.at),
+                "reason": layer.made.reason,
+            }
+            for forecast, rows in choice.queues
+            if (applied := choice.applied.get(forecast.queue.queue)) is not None
+            for layer in applied.counting(forecast.starts[rows])
+        ],
     }
 
 
 def forecast_csv(choice: Choice, *, quantiles: Sequence[float], parts: bool = False) -> bytes:
-    """Return the CSV answer of one choice: a row an interval, a column a quantile.
-
-    Args:
-        choice: What was asked for.
-        quantiles: Levels in [0.05, 0.95], ascending.
-        parts: Whether each row ends with the parts of its mean and the baseline.
-    """
+    """Return the CSV answer of one selection: a row an interval, a column a quantile or part."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(
@@ -339,27 +332,14 @@ def forecast_csv(choice: Choice, *, quantiles: Sequence[float], parts: bool = Fa
         + ([f"part_{name}" for name in PARTS] + ["baseline"] if parts else [])
     )
     for forecast, rows in choice.queues:
-        count = rows.stop - rows.start
-        times = interval_times(forecast, rows)
-        levels = rounded(quantiles_at(forecast.quantiles[rows], quantiles), VOLUME_DECIMALS)
-        split = zip(*part_columns(forecast, rows).values(), strict=True) if parts else ((),) * count
-        whom = published(forecast, rows, choice.applied.get(forecast.queue.queue))
-        for start, end, start_local, end_local, is_open, mean, values, aht, who, row in zip(
-            times.start,
-            times.end,
-            times.start_local,
-            times.end_local,
-            forecast.is_open[rows].tolist(),
-            rounded(forecast.mean[rows], PART_DECIMALS if parts else VOLUME_DECIMALS),
-            levels,
-            rounded(forecast.aht_seconds[rows], AHT_DECIMALS),
-            ((w["published"], w.get("override_id"), w.get("model_mean")) for w in whom),
-            split,
-            strict=True,
-        ):
-            opened = "true" if is_open else "false"
-            where = (forecast.queue.queue, start, end, start_local, end_local, opened)
-            table.writerow((*where, mean, *values, aht, *who, *row))
+        name = forecast.queue.queue
+        applied = choice.applied.get(name)
+        for row in _interval_rows(forecast, rows, quantiles, parts=parts, applied=applied):
+            is_open = "true" if row.is_open else "false"
+            model_mean = None if row.override_id is None else row.model_mean
+            who = (row.published, row.override_id, model_mean)
+            numbers = (row.mean, *row.quantiles, row.aht_seconds)
+            table.writerow((name, *row[:4], is_open, *numbers, *who, *row.parts))
     return text.getvalue().encode()
 
 

@@ -16,26 +16,35 @@ from starlette.responses import Response
 
 from features.errors import EbbflowError
 from serving.database import Database
-from serving.http import (
-    experiment_routes,
-    list_routes,
-    override_routes,
-    problems,
-    routes,
-    staffing_routes,
-    volume_routes,
-)
+from serving.http import problems
 from serving.http.edge import Edge
+from serving.http.experiment_routes import experiments_router
+from serving.http.list_routes import lists_router
 from serving.http.metrics import Traffic
 from serving.http.openapi import document
+from serving.http.override_routes import overrides_router
 from serving.http.overrides import Overrides
 from serving.http.pages.routes import add_page_routes
+from serving.http.routes import churn_router, ops_router
+from serving.http.staffing_routes import staffing_router
 from serving.http.state import Clock, State
+from serving.http.volume_routes import forecast_router
 from serving.list_store import ListStore
 from serving.lists import random_key
 from serving.override_store import OverrideStore
 from serving.published import Watcher
 from serving.settings import Settings
+
+ROUTERS = (
+    ops_router,
+    churn_router,
+    forecast_router,
+    staffing_router,
+    overrides_router,
+    lists_router,
+    experiments_router,
+)
+"""In the order of how often they are called: routes are matched one after the other."""
 
 
 def create_app(
@@ -49,57 +58,39 @@ def create_app(
 ) -> FastAPI:
     """Return the application; while it runs it looks for newly published folders by itself.
 
-    Args:
-        watcher: What is published; refreshed once before the first request.
-        settings: The settings.
-        clock: Gives the time, aware UTC.
-        log: Where requests, failures and new folders are written.
-        worker: Name of this worker in the metrics.
-        draw_key: Gives the key of a new experiment, ``lists.KEY_BYTES`` long.
+    ``draw_key`` gives the key of a new experiment, ``lists.KEY_BYTES`` long.
 
     Raises:
         ConfigError: The database that the settings name cannot be one.
     """
     database = Database.of(watcher.home, url=settings.database_url)
-    overrides = Overrides(OverrideStore(database))
-    lists = ListStore(database)
-    state = State(watcher, settings, clock, log, Traffic(worker=worker), overrides, lists, draw_key)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await state.refresh()
-        refreshing = asyncio.create_task(state.keep_fresh())
-        try:
-            yield
-        finally:
-            refreshing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await refreshing
-            database.close()
+    state = State(
+        watcher,
+        settings,
+        clock,
+        log,
+        Traffic(worker=worker),
+        Overrides(OverrideStore(database)),
+        ListStore(database),
+        draw_key,
+    )
 
     app = FastAPI(
-        lifespan=lifespan,
+        lifespan=lambda _: _running(state, database),
         # FastAPI would ask for a tracer at each request; `metrics.py` counts instead.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        exception_handlers=_HANDLERS,
     )
-    # In the order of how often they are asked: routes are matched one after the other.
-    routes.add_probe_routes(app, state)
-    routes.add_churn_routes(app, state)
-    volume_routes.add_volume_routes(app, state)
-    staffing_routes.add_staffing_routes(app, state)
-    override_routes.add_override_routes(app, state)
-    list_routes.add_list_routes(app, state)
-    experiment_routes.add_experiment_routes(app, state)
-    routes.add_model_routes(app, state)
+    app.state.shared = state
+    for router in ROUTERS:
+        # An included router costs 8 microseconds a request, 28 against 20; its routes alone, none.
+        app.router.routes.extend(router.routes)
     add_page_routes(app, state)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
-    for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
     app.add_middleware(
         Edge,
         traffic=state.traffic,
@@ -111,13 +102,26 @@ def create_app(
     return app
 
 
+@contextlib.asynccontextmanager
+async def _running(state: State, database: Database) -> AsyncIterator[None]:
+    await state.refresh()
+    refreshing = asyncio.create_task(state.keep_fresh())
+    try:
+        yield
+    finally:
+        refreshing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await refreshing
+        database.close()
+
+
 def _respond(request: Request, problem: problems.Problem) -> Response:
     return problems.response(
         problem, instance=request.url.path, request_id=request.scope["request_id"]
     )
 
 
-async def _ours(request: Request, error: Any) -> Response:
+async def _answer_own_error(request: Request, error: Any) -> Response:
     problem = problems.of_error(error)
     if request.method == "GET":
         # The parameter is named for one queue, the body's field for several.
@@ -131,15 +135,15 @@ async def _ours(request: Request, error: Any) -> Response:
     return _respond(request, problem)
 
 
-async def _raised(request: Request, error: Any) -> Response:
+async def _answer_problem(request: Request, error: Any) -> Response:
     return _respond(request, error.problem)
 
 
-async def _parameters(request: Request, error: Any) -> Response:
+async def _answer_bad_parameters(request: Request, error: Any) -> Response:
     return _respond(request, problems.of_validation(error.errors()))
 
 
-async def _framework(request: Request, error: Any) -> Response:
+async def _answer_framework_error(request: Request, error: Any) -> Response:
     if error.status_code == 404:
         detail = f"No route {problems.shorten(request.url.path)}. See /docs for the routes."
     elif error.status_code == 405:
@@ -159,8 +163,8 @@ def _not_allowed(request: Request) -> problems.Problem:
 
 
 _HANDLERS: dict[Any, Any] = {
-    EbbflowError: _ours,
-    problems.ProblemError: _raised,
-    RequestValidationError: _parameters,
-    HTTPException: _framework,
+    EbbflowError: _answer_own_error,
+    problems.ProblemError: _answer_problem,
+    RequestValidationError: _answer_bad_parameters,
+    HTTPException: _answer_framework_error,
 }

@@ -1,4 +1,4 @@
-"""What a request may change to ask "what if": described and validated, not yet applied."""
+"""The changes that a request may ask "what if" with: described and validated."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import Field, StringConstraints, model_validator
 
 from features.calendar import epoch
 from serving.http.fields import LONGEST_TEXT, MOST_QUEUES, Moment, Name, Request
+from serving.http.whatif import HIGHEST_FACTOR, NewEvent, SpanFactor, WhatIfChanges
 
 MOST_CHANGES = 100
-HIGHEST_FACTOR = 100.0
 LONGEST_KIND = 100
 LONGEST_EVENT = timedelta(days=366)
 
@@ -135,20 +135,19 @@ class WhatIf(Request):
         default=[], description="Hours to shut queues in.", max_length=MOST_CHANGES
     )
 
-    @property
-    def changes(self) -> int:
-        """How many changes it asks for."""
-        lists = (
-            self.add_events,
-            self.remove_events,
-            self.scale_volume,
-            self.scale_aht,
-            self.closed,
-        )
-        return sum(len(items) for items in lists)
-
     @model_validator(mode="after")
     def _few(self) -> WhatIf:
-        if self.changes > MOST_CHANGES:
-            raise ValueError(f"must have at most {MOST_CHANGES} changes, got {self.changes}")
+        changes = sum(len(items) for _, items in self)
+        if changes > MOST_CHANGES:
+            raise ValueError(f"must have at most {MOST_CHANGES} changes, got {changes}")
         return self
+
+    def to_changes(self) -> WhatIfChanges:
+        """Return the changes as plain values."""
+        return WhatIfChanges(
+            add_events=[NewEvent(**event.model_dump()) for event in self.add_events],
+            remove_events=self.remove_events,
+            scale_volume=[SpanFactor(**scaling.model_dump()) for scaling in self.scale_volume],
+            scale_aht=[SpanFactor(**scaling.model_dump()) for scaling in self.scale_aht],
+            closed=[SpanFactor(**closing.model_dump()) for closing in self.closed],
+        )

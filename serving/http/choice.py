@@ -1,42 +1,46 @@
-"""What a request asks for: which queues and which intervals of the published set."""
+"""A selection: the queues and rows of a published set that one query names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from features.calendar import epoch
+from features.calendar import Float64, epoch
 from features.errors import HorizonError, InputError
-from serving.http.schemas import ForecastRequest, TotalsRequest
-from serving.http.staffing_schemas import StaffingRequest
+from serving.http.overrides import Applied, Overlay
 from serving.models.volume.span import cut
-from serving.models.volume.within import check_minutes, split
+from serving.models.volume.within import check_minutes
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.sets.scores import iso
 
-if TYPE_CHECKING:
-    from serving.http.overrides import Applied
-
-DEFAULT_SPAN = timedelta(days=14)
+DEFAULT_SPAN_SECONDS = 14 * 86_400
 MOST_INTERVALS = 100_000
 
-Asked = ForecastRequest | TotalsRequest | StaffingRequest
+
+@dataclass(frozen=True)
+class Drawn:
+    """Joint sample paths; path i of one queue belongs to path i of every other.
+
+    Attributes:
+        paths: Contacts by queue, in the order of the selection, float64[count, intervals] each.
+    """
+
+    count: int = 0
+    seed: int = 0
+    paths: Sequence[Float64] = ()
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The part of a set that one request asks for.
+    """The part of a set that one query names, and what was made of it since.
 
     Attributes:
-        set: The published set.
         start: First moment, epoch seconds.
         end: One past the last, epoch seconds.
         queues: Each queue with the rows of its intervals.
-        what_if: Whether the queues' forecasts were changed on request: not the published ones.
-        warnings: What to know of the changes.
-        applied: The overrides that count, by queue; empty where the model's forecast is in force.
+        what_if: Whether the forecasts were changed on request.
+        applied: The overrides that count, by queue.
     """
 
     set: ForecastSet
@@ -46,37 +50,46 @@ class Choice:
     what_if: bool = False
     warnings: tuple[str, ...] = ()
     applied: Mapping[str, Applied] = field(default_factory=dict)
+    drawn: Drawn = Drawn()
 
     @property
     def intervals(self) -> int:
         """How many intervals it holds, over all queues."""
         return sum(rows.stop - rows.start for _, rows in self.queues)
 
+    def forecasts(self) -> list[PublishedForecast]:
+        """Return the queues' forecasts, each of the selected intervals alone."""
+        return [cut(forecast, rows) for forecast, rows in self.queues]
 
-def choose(request: Asked, *, of: ForecastSet) -> Choice:
-    """Find what a request asks for in the published set, on each queue's own grid.
 
-    Its changes are not made here, and intervals are not split: ``split_choice`` does that last.
+def choose(
+    of: ForecastSet,
+    *,
+    queues: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    interval_minutes: int | None = None,
+) -> Choice:
+    """Select queues and a span of a published set, on each queue's own grid.
 
-    Args:
-        request: The request, validated.
-        of: The published set.
+    By default all queues, and 14 days from the start of the set, or to its end where that comes
+    first. Whether ``interval_minutes`` fits is checked here; ``evaluate`` splits.
 
     Raises:
         UnknownNameError: A queue is not in the set; the message suggests near names.
         HorizonError: The span is not inside the published one.
         InputError: The interval is longer than a queue's own, or the answer would be too large.
     """
-    names = request.queues if request.queues is not None else list(of.queues)
-    queues = [of.queue(name, field=f"queues.{i}") for i, name in enumerate(names)]
-    start, end = _span(request.start, request.end, of)
+    names = of.queues if queues is None else queues
+    forecasts = [of.queue(name, field=f"queues.{i}") for i, name in enumerate(names)]
+    first, last = _span(start, end, of)
     chosen, intervals = [], 0
-    for forecast in queues:
+    for forecast in forecasts:
         own = forecast.queue.interval_minutes
-        minutes = request.interval_minutes or own
+        minutes = interval_minutes or own
         check_minutes(minutes, own=own, queue=forecast.queue.queue)
         # An interval that has begun may still hold shorter ones that begin in the span.
-        rows = forecast.rows(start - (own - minutes) * 60, end)
+        rows = forecast.rows(first - (own - minutes) * 60, last)
         chosen.append((forecast, rows))
         intervals += (rows.stop - rows.start) * own // minutes
     if intervals > MOST_INTERVALS:
@@ -87,44 +100,46 @@ def choose(request: Asked, *, of: ForecastSet) -> Choice:
             remedy="ask for fewer queues or a shorter span at once",
             field="queues",
         )
-    return Choice(of, start, end, tuple(chosen))
+    return Choice(of, first, last, tuple(chosen))
 
 
-def split_choice(choice: Choice, minutes: int | None) -> Choice:
-    """Return a choice on the grid that was asked for; the last change that is made to one.
-
-    Args:
-        choice: What was asked for, after all changes.
-        minutes: Length of an interval; None for each queue's own.
-
-    Raises:
-        InputError: A queue's own intervals are shorter.
-    """
-    if minutes is None:
+def in_force(choice: Choice, overlay: Overlay) -> Choice:
+    """Return a selection with the overrides laid over its set, where they change something."""
+    names = [forecast.queue.queue for forecast, _ in choice.queues]
+    applied = {name: overlay.queues[name][1] for name in names if name in overlay.queues}
+    if not applied and not overlay.warnings:
         return choice
-    queues = []
-    for forecast, rows in choice.queues:
-        if forecast.queue.interval_minutes == minutes:
-            queues.append((forecast, rows))
-            continue
-        found = split(cut(forecast, rows), minutes=minutes, made_at=choice.set.made_at)
-        queues.append((found, found.rows(choice.start, choice.end)))
-    return replace(choice, queues=tuple(queues))
+    return replace(
+        choice,
+        set=overlay.set,
+        queues=tuple(
+            (overlay.set.queues[name], rows)
+            for name, (_, rows) in zip(names, choice.queues, strict=True)
+        ),
+        applied=applied,
+        warnings=(*choice.warnings, *overlay.warnings),
+    )
+
+
+def outside_span(field: str, got: datetime | None, *, of: ForecastSet, remedy: str) -> HorizonError:
+    """Return the error that a time lies outside the published span."""
+    return HorizonError(
+        f"`{field}`",
+        got="nothing" if got is None else got.isoformat(),
+        expected="a moment in the published span, "
+        f"{iso(of.horizon_start)} to {iso(of.horizon_end)}",
+        remedy=remedy,
+        field=field,
+    )
 
 
 def _span(start: datetime | None, end: datetime | None, of: ForecastSet) -> tuple[int, int]:
+    """Return the span in epoch seconds, its end excluded."""
     first, last = epoch(of.horizon_start), epoch(of.horizon_end)
     begin = first if start is None else _ceil(start)
-    stop = min(begin + int(DEFAULT_SPAN.total_seconds()), last) if end is None else _ceil(end)
-    span = f"{iso(of.horizon_start)} to {iso(of.horizon_end)}"
+    stop = min(begin + DEFAULT_SPAN_SECONDS, last) if end is None else _ceil(end)
     if begin < first or begin >= last:
-        raise HorizonError(
-            "`start`",
-            got=start.isoformat() if start else "nothing",
-            expected=f"a moment in the published span, {span}",
-            remedy="leave `start` out for its beginning",
-            field="start",
-        )
+        raise outside_span("start", start, of=of, remedy="leave `start` out for its beginning")
     if stop > last:
         raise HorizonError(
             "`end`",

@@ -1,7 +1,6 @@
 """What every request passes: id, deadline, body limit, security headers, log, counts.
 
-One pure ASGI layer around the routes. Whatever happens inside, the client gets one whole answer:
-an exception that left a mounted application would otherwise hang the connection.
+An exception that left a mounted application would hang the connection: here it is answered.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import structlog
@@ -70,62 +70,43 @@ class _Exchange:
         await self.send(message)
 
 
+@dataclass
 class Edge:
-    """The layer; everything inside it answers, or it answers instead.
+    """The layer; everything inside it answers in time, or it answers instead."""
 
-    Args:
-        app: The routes.
-        traffic: Where answered requests are counted.
-        log: Where each request, and each failure, is written.
-        access_log: Whether to write a line for each request.
-        max_body_bytes: Largest body.
-        timeout_seconds: Time until an answer must have begun.
-        monotonic: A clock that only runs forward, seconds.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        traffic: Traffic,
-        log: structlog.typing.FilteringBoundLogger,
-        access_log: bool,
-        max_body_bytes: int,
-        timeout_seconds: float,
-        monotonic: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._app = app
-        self._traffic = traffic
-        self._log = log
-        self._access_log = access_log
-        self._max_body_bytes = max_body_bytes
-        self._timeout_seconds = timeout_seconds
-        self._monotonic = monotonic
+    app: ASGIApp
+    _: KW_ONLY
+    traffic: Traffic
+    log: structlog.typing.FilteringBoundLogger
+    access_log: bool
+    max_body_bytes: int
+    timeout_seconds: float
+    monotonic: Callable[[], float] = time.perf_counter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; pass what is not HTTP."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
-        began = self._monotonic()
+        began = self.monotonic()
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        exchange = _Exchange(receive, send, id=_request_id(headers), limit=self._max_body_bytes)
+        exchange = _Exchange(receive, send, id=_request_id(headers), limit=self.max_body_bytes)
         scope["request_id"] = exchange.id
         length = _content_length(headers)
-        if length is not None and length > self._max_body_bytes:
+        if length is not None and length > self.max_body_bytes:
             await self._answer(scope, exchange, self._too_large())
         else:
             await self._guard(scope, exchange)
-        self._record(scope, exchange, self._monotonic() - began)
+        self._record(scope, exchange, self.monotonic() - began)
 
     async def _guard(self, scope: Scope, exchange: _Exchange) -> None:
         """Run the routes; answer for them where they fail, are late or never do."""
         task = asyncio.current_task()
         late = asyncio.get_running_loop().call_later(
-            self._timeout_seconds, _cancel_unless_begun, task, exchange
+            self.timeout_seconds, _cancel_unless_begun, task, exchange
         )
         try:
-            await self._app(scope, exchange.read, exchange.write)
+            await self.app(scope, exchange.read, exchange.write)
         except asyncio.CancelledError:
             if exchange.status or late.when() > asyncio.get_running_loop().time():
                 raise
@@ -134,8 +115,9 @@ class Edge:
             await self._answer(scope, exchange, self._late(exchange))
         except TooLargeError:
             await self._answer(scope, exchange, self._too_large())
-        except Exception as error:  # noqa: BLE001 (an exception that got out would hang the client)
-            self._log.error(
+        except Exception as error:
+            # An exception that got out would hang the client.
+            self.log.error(
                 "request failed",
                 request_id=exchange.id,
                 method=scope["method"],
@@ -159,30 +141,22 @@ class Edge:
         await answer(scope, exchange.read, exchange.write)
 
     def _too_large(self) -> problems.Problem:
-        return problems.Problem(
-            problems.KINDS["too-large"],
-            f"The body is larger than {self._max_body_bytes} bytes. Ask in several requests.",
-        )
+        limit = f"{self.max_body_bytes} bytes"
+        return _problem("too-large", f"The body is larger than {limit}. Ask in several requests.")
 
     def _late(self, exchange: _Exchange) -> problems.Problem:
-        seconds = f"{self._timeout_seconds:g} seconds"
+        seconds = f"{self.timeout_seconds:g} seconds"
         if exchange.waiting:
-            return problems.Problem(
-                problems.KINDS["too-slow"], f"No whole body within {seconds}. Send it again."
-            )
-        return problems.Problem(
-            problems.KINDS["timeout"], f"No answer within {seconds}. Ask for less at once."
-        )
+            return _problem("too-slow", f"No whole body within {seconds}. Send it again.")
+        return _problem("timeout", f"No answer within {seconds}. Ask for less at once.")
 
     def _record(self, scope: Scope, exchange: _Exchange, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         status = exchange.status or CLIENT_LEFT
-        self._traffic.count(
-            route, method=method, status=status, seconds=seconds, sent=exchange.sent
-        )
-        if self._access_log:
-            self._log.info(
+        self.traffic.count(route, method=method, status=status, seconds=seconds, sent=exchange.sent)
+        if self.access_log:
+            self.log.info(
                 "request",
                 request_id=exchange.id,
                 method=method,
@@ -199,11 +173,13 @@ def _cancel_unless_begun(task: asyncio.Task[Any] | None, exchange: _Exchange) ->
         task.cancel()
 
 
+def _problem(kind: str, detail: str) -> problems.Problem:
+    return problems.Problem(problems.KINDS[kind], detail)
+
+
 def _internal(request_id: str) -> problems.Problem:
-    return problems.Problem(
-        problems.KINDS["internal"],
-        f"The request could not be answered. Report request id {request_id}; the log has the rest.",
-    )
+    report = f"Report request id {request_id}; the log has the rest."
+    return _problem("internal", f"The request could not be answered. {report}")
 
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:

@@ -5,85 +5,72 @@ from __future__ import annotations
 from typing import Annotated
 
 import orjson
-from fastapi import FastAPI, Path, Request
+from fastapi import Path, Request
 from starlette.responses import Response
 
-from serving.http import answers, openapi
-from serving.http.examples import EXAMPLES
+from serving.http import openapi
+from serving.http.answers import etag
 from serving.http.experiment_shapes import NAME, ExperimentAnswer, ExperimentsAnswer
 from serving.http.negotiate import JSON
-from serving.http.replies import CONDITIONAL, NOT_MODIFIED
-from serving.http.state import State
+from serving.http.replies import not_modified
+from serving.http.state import state_of
 from serving.sets.experiments import ExperimentResults
 
-ROUTE = "/v1/experiments"
+experiments_router = openapi.subject_router("churn")
 
 
-def add_experiment_routes(app: FastAPI, state: State) -> None:
-    """Add the routes of experiments.
-
-    Args:
-        app: The application; routes of its own are matched faster than an included router's.
-        state: What they answer from.
-    """
-
-    @app.get(
-        ROUTE,
-        tags=["churn"],
-        summary="The experiments with results",
-        responses=openapi.responses(
-            "Each experiment in short, by name.",
-            openapi.content(JSON, ExperimentsAnswer, example=EXAMPLES["experiments"]),
-            problem_kinds=("not-published",),
-        )
-        | NOT_MODIFIED,
-        openapi_extra=CONDITIONAL,
+@experiments_router.get(
+    "/v1/experiments",
+    summary="The experiments with results",
+    responses=openapi.responses(
+        "Each experiment in short, by name.", ExperimentsAnswer, problem_kinds=("not-published",)
     )
-    async def get_experiments(request: Request) -> Response:
-        """The advice of each, as `python -m training experiments` published it."""
-        results = state.published.require_experiments()
-        return _reply(request, results, _listed(results))
+    | openapi.NOT_MODIFIED,
+    openapi_extra=openapi.CONDITIONAL,
+)
+async def get_experiments(request: Request) -> Response:
+    """The advice of each, as `python -m training experiments` published it."""
+    results = state_of(request).published.require_experiments()
+    return _results_reply(request, results, _experiments_document(results))
 
-    @app.get(
-        f"{ROUTE}/{{experiment:path}}",
-        tags=["churn"],
-        summary="What contacts did in one experiment",
-        responses=openapi.responses(
-            "Sample ratio, effects with intervals, advice, and ranking by effect.",
-            openapi.content(JSON, ExperimentAnswer, example=EXAMPLES["experiment"]),
-            problem_kinds=("invalid", "unknown-name", "not-published"),
-        )
-        | NOT_MODIFIED,
-        openapi_extra=CONDITIONAL,
+
+@experiments_router.get(
+    "/v1/experiments/{experiment:path}",
+    summary="What contacts did in one experiment",
+    responses=openapi.responses(
+        "Sample ratio, effects with intervals, advice, and ranking by effect.",
+        ExperimentAnswer,
+        problem_kinds=("invalid", "unknown-name", "not-published"),
     )
-    async def get_experiment(
-        request: Request,
-        experiment: Annotated[str, Path(description="Its name.", examples=[NAME])],
-    ) -> Response:
-        """Customers contacted beside those held out, of those whose horizon has ended."""
-        results = state.published.require_experiments()
-        found = {"result_set": results.id} | results.document(experiment)
-        return _reply(request, results, found)
+    | openapi.NOT_MODIFIED,
+    openapi_extra=openapi.CONDITIONAL,
+)
+async def get_experiment(
+    request: Request, experiment: Annotated[str, Path(description="Its name.", examples=[NAME])]
+) -> Response:
+    """Customers contacted beside those held out, of those whose horizon has ended."""
+    results = state_of(request).published.require_experiments()
+    document = {"result_set": results.id} | results.document(experiment)
+    return _results_reply(request, results, document)
 
 
-def _listed(results: ExperimentResults) -> dict[str, object]:
+def _experiments_document(results: ExperimentResults) -> dict[str, object]:
     return {
         "result_set": results.id,
         "experiments": [
             {
                 "experiment": name,
-                "as_of": found["as_of"],
-                "decided": found["customers"]["decided"],
-                "advice": found["advice"]["word"],
+                "as_of": result["as_of"],
+                "decided": result["customers"]["decided"],
+                "advice": result["advice"]["word"],
             }
-            for name, found in sorted(results.documents.items())
+            for name, result in sorted(results.documents.items())
         ],
     }
 
 
-def _reply(request: Request, results: ExperimentResults, document: object) -> Response:
-    tag = answers.etag("experiments", results.id)
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if answers.matches(request.headers.get("if-none-match"), tag):
-        return Response(status_code=304, headers=headers)
+def _results_reply(request: Request, results: ExperimentResults, document: object) -> Response:
+    headers = {"ETag": etag("experiments", results.id), "Cache-Control": "no-cache"}
+    if (unchanged := not_modified(request, headers)) is not None:
+        return unchanged
     return Response(orjson.dumps(document), media_type=JSON, headers=headers)

@@ -1,4 +1,4 @@
-"""What is served, how old it is and whether that is enough: facts of this worker alone."""
+"""What this worker serves, how old it is, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ import pyarrow.compute as pc
 from features.calendar import Event, epoch, moment, opening_text
 from features.home import ModelName
 from serving.http.metrics import Figure
-from serving.http.overrides import Book
 from serving.published import Note, Part, Published
 from serving.sets.experiments import ExperimentResults
 from serving.sets.forecast import ForecastSet, PublishedForecast
-from serving.sets.scores import ScoreSet, iso
+from serving.sets.scores import ScoreSet
 
 VERSION = "0.1.0"
-"""The software's version, the same as in pyproject.toml: a Bento holds the source, not a wheel."""
+"""The same as in pyproject.toml: a Bento holds the source, not a wheel."""
 
 Served = ForecastSet | ScoreSet | ExperimentResults | Note
 PARTS: tuple[Part, ...] = ("forecast", "scores", "volume", "churn", "snapshot")
-"""What every worker tells of; the results of experiments only where there are some."""
+"""What every worker reports; results of experiments only where there are some."""
 MODELS: tuple[ModelName, ...] = ("volume", "churn")
 REMEDIES: dict[Part, str] = {
     "forecast": "run `python -m serving forecast`",
@@ -38,13 +37,13 @@ def queues(forecast: ForecastSet) -> dict[str, Any]:
     """Return the queues of a forecast set, as ``GET /v1/queues`` answers."""
     return {
         "forecast_set": forecast.id,
-        "queues": [_queue(queue) for queue in forecast.queues.values()],
+        "queues": [_queue_json(queue) for queue in forecast.queues.values()],
     }
 
 
-def _queue(forecast: PublishedForecast) -> dict[str, Any]:
+def _queue_json(forecast: PublishedForecast) -> dict[str, Any]:
     queue = forecast.queue
-    some = len(forecast.starts) > 0
+    published = len(forecast.starts) > 0
     return {
         "queue": queue.queue,
         "name": queue.name,
@@ -56,25 +55,25 @@ def _queue(forecast: PublishedForecast) -> dict[str, Any]:
         "goal": {"service_level": queue.goal_share, "threshold_seconds": queue.goal_seconds},
         "patience_seconds": queue.patience_seconds,
         "method": forecast.method,
-        "start": iso(moment(forecast.starts[0])) if some else None,
-        "end": iso(moment(forecast.starts[-1] + forecast.interval_seconds)) if some else None,
+        "start": moment(forecast.starts[0]) if published else None,
+        "end": moment(forecast.starts[-1] + forecast.interval_seconds) if published else None,
         "warnings": list(forecast.warnings),
     }
 
 
 def events(forecast: ForecastSet) -> dict[str, Any]:
     """Return the calendar events of a forecast set, as ``GET /v1/events`` answers."""
-    found = sorted(forecast.events, key=lambda event: (event.starts_at, event.event_id))
-    return {"forecast_set": forecast.id, "events": [_event(event) for event in found]}
+    ordered = sorted(forecast.events, key=lambda event: (event.starts_at, event.event_id))
+    return {"forecast_set": forecast.id, "events": [_event_json(event) for event in ordered]}
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event_json(event: Event) -> dict[str, Any]:
     return {
         "event_id": event.event_id,
         "kind": event.kind,
-        "starts_at": iso(moment(event.starts_at)),
-        "ends_at": iso(moment(event.ends_at)),
-        "known_at": iso(moment(event.known_at)),
+        "starts_at": moment(event.starts_at),
+        "ends_at": moment(event.ends_at),
+        "known_at": moment(event.known_at),
         "queues": list(event.queues) or None,
         "size": event.size,
     }
@@ -82,20 +81,16 @@ def _event(event: Event) -> dict[str, Any]:
 
 def models(published: Published) -> dict[str, Any]:
     """Return the promoted models, as ``GET /v1/models`` answers."""
-    sets: dict[ModelName, ForecastSet | ScoreSet | None] = {
-        "volume": published.forecast,
-        "churn": published.scores,
-    }
+    sets = {"volume": published.forecast, "churn": published.scores}
     entries = []
     for name in MODELS:
-        note = published.cards.get(name)
+        note, made = published.cards.get(name), sets[name]
         if note is not None:
-            made = sets[name]
             entries.append(
                 {
                     "model": name,
                     "version": note.id,
-                    "created_at": iso(note.created_at),
+                    "created_at": note.created_at,
                     "card": note.meta.get("card", {}),
                     "serves": made.id if made and made.model_version == note.id else None,
                 }
@@ -108,29 +103,25 @@ def is_ready(published: Published) -> bool:
     return published.forecast is not None or published.scores is not None
 
 
-def readiness(published: Published, book: Book, *, now: datetime) -> dict[str, Any]:
+def readiness(
+    published: Published, *, overrides: int, trouble: str | None, now: datetime
+) -> dict[str, Any]:
     """Return the state of each published part, as ``GET /readyz`` answers.
 
-    Args:
-        published: What is in force.
-        book: What is known of planners' overrides.
-        now: The time, aware UTC.
+    ``overrides`` is how many are known, ``trouble`` why their database cannot be read.
     """
     seen = published.refreshed_at
     return {
         "ready": is_ready(published),
         "version": VERSION,
-        "refreshed_seconds_ago": None if seen is None else _age(seen, now),
-        "parts": [_part(part, published, now=now) for part in parts_of(published)],
-        "overrides": {
-            "known": sum(map(len, book.layers.values())),
-            "trouble": book.trouble,
-        },
+        "refreshed_seconds_ago": None if seen is None else _age_seconds(seen, now),
+        "parts": [_part_json(part, published, now=now) for part in parts_of(published)],
+        "overrides": {"known": overrides, "trouble": trouble},
     }
 
 
 def parts_of(published: Published) -> tuple[Part, ...]:
-    """Return the parts to tell of."""
+    """Return the parts to report."""
     some = published.experiments is not None or "experiments" in published.refusals
     return (*PARTS, "experiments") if some else PARTS
 
@@ -148,40 +139,33 @@ def served(part: Part, published: Published) -> Served | None:
     return published.cards.get(part)
 
 
-def _part(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
+def _part_json(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
     found = served(part, published)
-    seen = None if found is None else as_of(found)
     refusal = published.refusals.get(part)
     return {
         "part": part,
         "id": None if found is None else found.id,
-        "as_of": None if seen is None else iso(seen),
-        "age_seconds": None if found is None else _age(found.created_at, now),
+        "as_of": None if found is None else as_of(found),
+        "age_seconds": None if found is None else _age_seconds(found.created_at, now),
         "remedy": REMEDIES[part] if found is None else None,
         "refused": None if refusal is None else refusal.reason,
     }
 
 
 def as_of(part: Served) -> datetime | None:
-    """Return the moment that a part looks back from; None where its manifest says none."""
+    """Return the as-of of a part; None where its manifest has none."""
     if isinstance(part, ForecastSet | ScoreSet | ExperimentResults):
         return part.as_of
-    said = part.meta.get("as_of")
-    return datetime.fromisoformat(said) if isinstance(said, str) else None
+    text = part.meta.get("as_of")
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
 
 
-def _age(then: datetime, now: datetime) -> float:
+def _age_seconds(then: datetime, now: datetime) -> float:
     return round((now - then).total_seconds(), 3)
 
 
-def figures(published: Published, book: Book, *, now: datetime) -> list[Figure]:
-    """Return the domain's figures for Prometheus.
-
-    Args:
-        published: What is in force.
-        book: What is known of planners' overrides.
-        now: The time, aware UTC.
-    """
+def figures(published: Published, *, trouble: str | None, now: datetime) -> list[Figure]:
+    """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
     parts = {part: served(part, published) for part in parts_of(published)}
     found = [
         Figure("ready", "1 when at least one set is served.", "", {"": float(is_ready(published))}),
@@ -189,7 +173,7 @@ def figures(published: Published, book: Book, *, now: datetime) -> list[Figure]:
             "age_seconds",
             "Seconds since the part that is served was published.",
             "part",
-            {p: _age(s.created_at, now) for p, s in parts.items() if s is not None},
+            {p: _age_seconds(s.created_at, now) for p, s in parts.items() if s is not None},
         ),
         Figure(
             "refused",
@@ -201,7 +185,7 @@ def figures(published: Published, book: Book, *, now: datetime) -> list[Figure]:
             "overrides_unreadable",
             "1 while the database of planners' overrides cannot be read.",
             "",
-            {"": float(book.trouble is not None)},
+            {"": float(trouble is not None)},
         ),
     ]
     if published.forecast is not None:

@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from features.artefact import list_ids
 from features.calendar import Bool
-from features.errors import ArtefactError, UnknownNameError
-from serving.http.problems import ProblemError, refuse
+from features.errors import ArtefactError, SetGoneError, UnknownNameError
 from serving.sets.score_changes import changed_rows, open_columns
 from serving.sets.scores import ScoreSet, open_score_set
 
@@ -24,11 +23,7 @@ MOST_CHANGES = 4
 
 
 class KeptSets:
-    """Opens the score sets that stand in a folder, and keeps the last few.
-
-    Args:
-        root: Folder of all score sets.
-    """
+    """Opens the score sets that stand in a folder, and keeps the last few."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -48,14 +43,13 @@ class KeptSets:
         """Open a set from disk; takes about a second per gigabyte.
 
         Raises:
-            ProblemError: It is not there any more, or not fit.
+            SetGoneError: It is not there any more, or not fit.
         """
         if id not in self._ids():
-            raise refuse(
-                "set-gone",
-                f"The score set asked for is not kept any more; `{current.id}` is in force. "
-                "Leave `set` and `after` out and begin the pull again.",
-                field="query.set",
+            raise SetGoneError(
+                f"The score set asked for is not kept any more; `{current.id}` is in force",
+                remedy="leave `set` and `after` out and begin the pull again",
+                field="set",
             )
         try:
             found = open_score_set(self._root / id)
@@ -69,7 +63,7 @@ class KeptSets:
 
         Raises:
             UnknownNameError: No such set is kept.
-            ProblemError: It is not fit.
+            SetGoneError: It is not fit.
         """
         found = self._changes.get((of.id, since))
         if found is not None:
@@ -95,9 +89,9 @@ class KeptSets:
                 kept.popitem(last=False)
 
 
-def _unfit(error: ArtefactError, parameter: str) -> ProblemError:
-    return refuse(
-        "set-gone",
-        f"{error} Leave `{parameter}` out and begin the pull again.",
-        field=f"query.{parameter}",
+def _unfit(error: ArtefactError, parameter: str) -> SetGoneError:
+    return SetGoneError(
+        str(error),
+        remedy=f"leave `{parameter}` out and begin the pull again",
+        field=parameter,
     )

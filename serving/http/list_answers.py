@@ -16,20 +16,21 @@ CSV_COLUMNS = ("customer_id", "arm", "action", "place", "probability", "value_at
 PROBABILITY_DECIMALS = 6
 
 
-def list_json(found: ContactList) -> bytes:
+def list_json(contact_list: ContactList) -> bytes:
     """Return a list as one JSON document."""
-    asked, source = found.asked, found.source
+    asked, source = contact_list.asked, contact_list.source
+    experiment = contact_list.experiment
     by_arm: dict[str, list[dict[str, Any]]] = {"treat": [], "control": []}
-    for decision in found.picked.decisions:
+    for decision in contact_list.picked.decisions:
         by_arm[decision.arm].append(_listed(decision))
     return orjson.dumps(
         {
-            "list_id": found.list_id,
-            "experiment": found.experiment.name,
-            "action": found.experiment.action,
-            "hold_out": found.experiment.hold_out,
+            "list_id": contact_list.list_id,
+            "experiment": experiment.name,
+            "action": experiment.action,
+            "hold_out": experiment.hold_out,
             "made_by": asked.by,
-            "made_at": iso(moment(found.at)),
+            "made_at": iso(moment(contact_list.at)),
             "reason": asked.reason,
             "capacity": asked.capacity,
             "rank_by": asked.rank_by,
@@ -41,40 +42,27 @@ def list_json(found: ContactList) -> bytes:
             "counts": {
                 "candidates": source.candidates,
                 "without_consent": source.without_consent,
-                "in_experiment": found.picked.left_out,
+                "in_experiment": contact_list.picked.left_out,
                 "contact": len(by_arm["treat"]),
                 "held_out": len(by_arm["control"]),
             },
-            "warnings": _warnings(found),
+            "warnings": _list_warnings(contact_list),
             "contact": by_arm["treat"],
             "held_out": by_arm["control"],
         }
     )
 
 
-def list_csv(found: ContactList, *, arm: Literal["treat", "control", "all"]) -> bytes:
-    """Return a list as a CSV file.
-
-    Args:
-        found: The list.
-        arm: Whom to write; a file that is worked down holds those to contact alone.
-    """
+def list_csv(contact_list: ContactList, *, arm: Literal["treat", "control", "all"]) -> bytes:
+    """Return one arm of a list, or all of it, as a CSV file."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(CSV_COLUMNS)
-    for decision in found.picked.decisions:
+    for decision in contact_list.picked.decisions:
         if arm in ("all", decision.arm):
-            one = _listed(decision)
-            writer.writerow(
-                (
-                    one["customer_id"],
-                    decision.arm,
-                    found.experiment.action if decision.arm == "treat" else "",
-                    one["place"],
-                    one["probability"],
-                    one["value_at_risk_minor"],
-                )
-            )
+            customer_id, *ranking = _listed(decision).values()
+            action = contact_list.experiment.action if decision.arm == "treat" else ""
+            writer.writerow((customer_id, decision.arm, action, *ranking))
     return file.getvalue().encode()
 
 
@@ -88,13 +76,11 @@ def _listed(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _warnings(found: ContactList) -> list[str]:
-    treated, held = found.count("treat"), found.count("control")
-    warnings = []
-    if treated < found.asked.capacity:
-        warnings.append(
-            f"{treated:,} of {found.asked.capacity:,} to contact: the filters leave no more"
-        )
+def _list_warnings(contact_list: ContactList) -> list[str]:
+    treated, held = contact_list.count("treat"), contact_list.count("control")
+    capacity, warnings = contact_list.asked.capacity, []
+    if treated < capacity:
+        warnings.append(f"{treated:,} of {capacity:,} to contact: the filters leave no more")
     if held == 0:
         warnings.append("nobody of this list is held out: it is too short to learn from alone")
     if treated == 0:

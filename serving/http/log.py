@@ -9,11 +9,7 @@ import structlog
 
 
 def json_log(stream: BinaryIO) -> structlog.typing.FilteringBoundLogger:
-    """Return a log that writes one JSON line an event.
-
-    Args:
-        stream: Where to, such as ``sys.stderr.buffer``.
-    """
+    """Return a log that writes one JSON line an event."""
     log = structlog.wrap_logger(
         structlog.BytesLogger(stream),
         processors=[

@@ -1,7 +1,6 @@
 """Counts of what this worker answered, and figures of what it serves, for Prometheus.
 
-The counts are plain dictionaries of this process, collected on demand: one worker never waits for
-another, and nothing is written to disk. Labels are bounded: route templates, never paths.
+The counts are dictionaries of this process. Labels are bounded: route templates, never paths.
 """
 
 from __future__ import annotations
@@ -27,11 +26,7 @@ class _Durations:
 
 
 class Traffic(Collector):
-    """What one worker has answered since it started.
-
-    Args:
-        worker: Name of the worker, a label of every series.
-    """
+    """What one worker has answered since it started."""
 
     def __init__(self, *, worker: str) -> None:
         self._worker = worker
@@ -40,15 +35,7 @@ class Traffic(Collector):
         self._bytes: dict[str, int] = {}
 
     def count(self, route: str, *, method: str, status: int, seconds: float, sent: int) -> None:
-        """Add one answered request.
-
-        Args:
-            route: Template of the route, or ``unmatched``.
-            method: HTTP method.
-            status: HTTP status; 499 where the client left before an answer.
-            seconds: Time from the request's head to the answer's last byte.
-            sent: Bytes of the answer's body.
-        """
+        """Add one request: its route's template, the time to and the bytes of its answer."""
         key = (route, method, status)
         self._requests[key] = self._requests.get(key, 0) + 1
         durations = self._durations.get(route)
@@ -91,14 +78,7 @@ class Traffic(Collector):
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the domain at this moment.
-
-    Attributes:
-        name: Name of the series, without the prefix ``ebbflow_``, with its unit.
-        doc: What it is.
-        label: Name of its one label; empty for none.
-        values: Value by label value; the key is empty where there is no label.
-    """
+    """One gauge, named without ``ebbflow_``; without a label its name and key are empty."""
 
     name: str
     doc: str
@@ -120,12 +100,7 @@ class _Figures(Collector):
 
 
 def render(traffic: Traffic, figures: list[Figure]) -> bytes:
-    """Return the whole exposition as Prometheus text.
-
-    Args:
-        traffic: This worker's counts.
-        figures: What is served at this moment.
-    """
+    """Return the whole exposition as Prometheus text."""
     registry = CollectorRegistry()
     registry.register(traffic)
     registry.register(_Figures(figures))

@@ -1,10 +1,11 @@
-"""Reads what a client sends and what it can take: bodies and the ``Accept`` header."""
+"""Reads what a client sends and what it accepts: bodies and the ``Accept`` headers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import orjson
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
@@ -19,21 +20,27 @@ PARQUET = "application/vnd.apache.parquet"
 GZIP = "application/gzip"
 
 
-async def read_body(request: Request, model: type[Body]) -> Body:
-    """Return the request's JSON body as a validated value.
+def to_json(document: Any) -> bytes:
+    """Return a document as JSON; its times are aware UTC, and are written in seconds with ``Z``.
 
-    Args:
-        request: The request.
-        model: What the body must be.
+    >>> from datetime import UTC, datetime
+    >>> to_json({"at": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)})
+    b'{"at":"2026-01-02T03:04:05Z"}'
+    """
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS)
+
+
+async def read_body(request: Request, model: type[Body]) -> Body:
+    """Return the request's JSON body as a validated model.
 
     Raises:
-        ProblemError: The body is of another type, is no JSON, or a field is not as it must be.
+        ProblemError: The body is of another type, is no JSON, or a field is invalid.
     """
-    sent = request.headers.get("content-type")
-    if sent is not None and not _is_json(sent):
+    media_type = request.headers.get("content-type")
+    if media_type is not None and not _is_json(media_type):
         raise problems.refuse(
             "media-type",
-            f"The body's type is {problems.shorten(sent)}. Send `Content-Type: {JSON}`.",
+            f"The body's type is {problems.shorten(media_type)}. Send `Content-Type: {JSON}`.",
             headers={"Accept": JSON},
         )
     try:
@@ -51,20 +58,16 @@ def _is_json(content_type: str) -> bool:
 
 
 def choose_type(request: Request, offered: Sequence[str]) -> str:
-    """Return the type to answer with: the client's most wanted of those offered.
-
-    Args:
-        request: The request.
-        offered: Media types, the default first.
+    """Return the offered media type that the client prefers; the first is the default.
 
     Raises:
-        ProblemError: The client takes none of them.
+        ProblemError: The client accepts none of them.
     """
     accept = request.headers.get("accept")
     if not accept or accept == "*/*":
         return offered[0]
-    wanted = _weights(accept)
-    weights = [_weight(kind, wanted) for kind in offered]
+    accepted = _weights(accept)
+    weights = [_weight(kind, accepted) for kind in offered]
     best = max(weights)
     if best <= 0:
         raise problems.refuse(
@@ -75,16 +78,16 @@ def choose_type(request: Request, offered: Sequence[str]) -> str:
 
 
 def takes_gzip(request: Request) -> bool:
-    """Return whether the client takes a packed answer."""
-    accepted = request.headers.get("accept-encoding")
-    if not accepted:
+    """Return whether the client accepts a gzipped answer."""
+    accept = request.headers.get("accept-encoding")
+    if not accept:
         return False
-    wanted = _weights(accepted)
-    return wanted.get("gzip", wanted.get("*", 0.0)) > 0
+    accepted = _weights(accept)
+    return accepted.get("gzip", accepted.get("*", 0.0)) > 0
 
 
 def _weights(accept: str) -> dict[str, float]:
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for part in accept[:2_000].split(","):
         kind, *parameters = (p.strip().lower() for p in part.split(";"))
         weight = 1.0
@@ -94,14 +97,11 @@ def _weights(accept: str) -> dict[str, float]:
                     weight = min(max(float(parameter[2:]), 0.0), 1.0)
                 except ValueError:
                     weight = 0.0
-        found[kind] = weight
-    return found
+        weights[kind] = weight
+    return weights
 
 
-def _weight(kind: str, wanted: dict[str, float]) -> float:
+def _weight(kind: str, accepted: dict[str, float]) -> float:
     """Return the weight of one type: its own, else its family's, else that of anything."""
     family = f"{kind.partition('/')[0]}/*"
-    for name in (kind, family, "*/*"):
-        if name in wanted:
-            return wanted[name]
-    return 0.0
+    return next((accepted[name] for name in (kind, family, "*/*") if name in accepted), 0.0)

@@ -6,28 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from features.calendar import GRID_SECONDS, epoch, moment
 from features.errors import InputError
 from serving.http.answers import AHT_DECIMALS, VOLUME_DECIMALS
+from serving.http.negotiate import to_json
 from serving.http.override_schemas import OverridesQuery
 from serving.layers import Change, Layer
 from serving.override_store import OverrideStore
-from serving.sets.scores import iso
 
 MOST_LISTED = 10_000
 
 
 def kept_json(layers: Sequence[Layer], *, forecast_set: str, left_out: int) -> bytes:
-    """Return the answer to a request that made overrides.
-
-    Args:
-        layers: What it made, and nothing made later.
-        forecast_set: Id of the published set.
-        left_out: Intervals of a file that were left out.
-    """
-    return orjson.dumps(
+    """Return the answer to a request that made overrides; a file's intervals may be left out."""
+    return to_json(
         {
             "forecast_set": forecast_set,
             "overrides": _entries(layers, among=layers),
@@ -38,11 +30,6 @@ def kept_json(layers: Sequence[Layer], *, forecast_set: str, left_out: int) -> b
 
 def listed_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> bytes:
     """Return the answer to a request that lists overrides.
-
-    Args:
-        store: Where they are kept.
-        query: Which.
-        now: The time, epoch seconds.
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -62,7 +49,7 @@ def listed_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> byt
     entries = _entries(found, among=_beside(store, found, queues=query.queue))
     if query.include == "in_force":
         entries = [entry for entry in entries if entry["in_force"]]
-    return orjson.dumps({"overrides": entries})
+    return to_json({"overrides": entries})
 
 
 def one_json(store: OverrideStore, layer: Layer) -> bytes:
@@ -72,7 +59,7 @@ def one_json(store: OverrideStore, layer: Layer) -> bytes:
         DatabaseError: The database cannot be read.
     """
     queues = [layer.expected.queue]
-    return orjson.dumps(_entries([layer], among=_beside(store, [layer], queues=queues))[0])
+    return to_json(_entries([layer], among=_beside(store, [layer], queues=queues))[0])
 
 
 def _beside(
@@ -96,9 +83,7 @@ def _entries(layers: Sequence[Layer], *, among: Sequence[Layer]) -> list[dict[st
 def intervals_in_force(layers: Sequence[Layer]) -> Counter[str]:
     """Return in how many of its intervals each override counts, by id.
 
-    Args:
-        layers: All that share some time with those that are asked about, in the order they were
-            made.
+    The layers are in the order they were made, with all that share time with those of interest.
     """
     top: dict[tuple[str, int], str] = {}
     for layer in layers:
@@ -121,8 +106,8 @@ def _entry(layer: Layer, count: int) -> dict[str, Any]:
     return {
         "override_id": layer.override_id,
         "queue": expected.queue,
-        "start": iso(moment(expected.start)),
-        "end": iso(moment(expected.end)),
+        "start": moment(expected.start),
+        "end": moment(expected.end),
         "volume": round(expected.offered, VOLUME_DECIMALS),
         "aht_seconds": None if aht is None else round(aht, AHT_DECIMALS),
         "model_volume": round(expected.forecast_offered, VOLUME_DECIMALS),
@@ -136,4 +121,4 @@ def _entry(layer: Layer, count: int) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    return {"made_by": change.by, "made_at": iso(moment(change.at)), "reason": change.reason}
+    return {"made_by": change.by, "made_at": moment(change.at), "reason": change.reason}

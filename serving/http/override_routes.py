@@ -5,128 +5,115 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from anyio import to_thread
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from features.calendar import epoch, moment
 from features.errors import InputError
 from serving.http import openapi
-from serving.http.examples import EXAMPLES
 from serving.http.formats import FORMATS
-from serving.http.idempotency import KEY_HEADER, Sent, digest, idempotency_key
+from serving.http.idempotency import Sent, digest, idempotency_key
 from serving.http.negotiate import JSON, read_body
 from serving.http.override_answers import kept_json, listed_json, one_json
 from serving.http.override_asks import accept, asks_of, asks_of_rows
 from serving.http.override_schemas import (
-    OverrideEntry,
     OverridesAnswer,
     OverridesForm,
     OverridesKept,
     OverridesQuery,
     OverridesRequest,
+    WithdrawnOverride,
     WithdrawRequest,
 )
-from serving.http.replies import BODY_PROBLEMS
-from serving.http.state import State
+from serving.http.replies import make
+from serving.http.state import State, state_of
 from serving.http.volume_shapes import OVERRIDE_ID
 from serving.sets.forecast import ForecastSet
 from serving.sets.scores import iso
 
-_FILES: dict[str, Any] = {
-    form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in FORMATS.values()
-}
+overrides_router = openapi.subject_router("volume")
 
 
-def add_override_routes(app: FastAPI, state: State) -> None:
-    """Add the routes of overrides.
+def _json_or_file() -> dict[str, Any]:
+    described = openapi.body(OverridesRequest)
+    described["requestBody"]["content"] |= {
+        file.media_type: {"schema": {"type": "string", "format": "binary"}}
+        for file in FORMATS.values()
+    }
+    return described
 
-    Args:
-        app: The application; routes of its own are matched faster than an included router's.
-        state: What they answer from.
+
+@overrides_router.post(
+    "/v1/forecast/overrides",
+    status_code=201,
+    summary="Put a planner's own numbers in force",
+    responses=openapi.responses(
+        "They are kept and in force.",
+        OverridesKept,
+        problem_kinds=(
+            *openapi.BODY_PROBLEMS,
+            *("unknown-name", "horizon", "not-published", "key-reused", "database"),
+        ),
+        status=201,
+    ),
+    openapi_extra=_json_or_file() | openapi.KEY_HEADER,
+)
+async def post_overrides(request: Request, query: Annotated[OverridesForm, Query()]) -> Response:
+    """Keep a planner's numbers in place of the forecast's, with who, when and why.
+
+    All of them or none. Each is a new layer: for an interval the one made last counts. They
+    hold for every forecast published later, until they are taken back.
     """
-    described = openapi.body(OverridesRequest, example=EXAMPLES["overrides-request"])
-    described["requestBody"]["content"] |= _FILES
+    state, key = state_of(request), idempotency_key(request)
+    read = await _reader(request, query)
+    sent = Sent(key, digest(request, await request.body()))
+    made = await make(lambda: _keep_overrides(state, sent, read))
+    return Response(made, status_code=201, media_type=JSON)
 
-    @app.post(
-        "/v1/forecast/overrides",
-        status_code=201,
-        tags=["volume"],
-        summary="Put a planner's own numbers in force",
-        responses=openapi.responses(
-            "They are kept and in force.",
-            openapi.content(JSON, OverridesKept, example=EXAMPLES["overrides-kept"]),
-            problem_kinds=(
-                *BODY_PROBLEMS,
-                *("unknown-name", "horizon", "not-published", "key-reused", "database"),
-            ),
-            status=201,
-        ),
-        openapi_extra=described | KEY_HEADER,
-    )
-    async def post_overrides(
-        request: Request, query: Annotated[OverridesForm, Query()]
-    ) -> Response:
-        """Keep a planner's numbers in place of the forecast's, with who, when and why.
 
-        All of them or none. Each is a new layer: for an interval the one made last counts. They
-        hold for every forecast published later, until they are taken back.
-        """
-        key = idempotency_key(request)
-        read = await _reader(request, query)
-        sent = Sent(key, digest(request, await request.body()))
-        made = await to_thread.run_sync(lambda: _keep(state, sent, read), abandon_on_cancel=True)
-        return Response(made, status_code=201, media_type=JSON)
+@overrides_router.get(
+    "/v1/forecast/overrides",
+    summary="The overrides that are kept, layer on layer",
+    responses=openapi.responses(
+        "The overrides, in the order they were made.",
+        OverridesAnswer,
+        problem_kinds=("invalid", "database"),
+    ),
+)
+async def get_overrides(request: Request, query: Annotated[OverridesQuery, Query()]) -> Response:
+    """Who made each, when and why, what it replaced, and whether it is in force."""
+    state = state_of(request)
+    now, store = epoch(state.clock()), state.overrides.store
+    return Response(await make(lambda: listed_json(store, query, now=now)), media_type=JSON)
 
-    @app.get(
-        "/v1/forecast/overrides",
-        tags=["volume"],
-        summary="The overrides that are kept, layer on layer",
-        responses=openapi.responses(
-            "The overrides, in the order they were made.",
-            openapi.content(JSON, OverridesAnswer, example=EXAMPLES["overrides"]),
-            problem_kinds=("invalid", "database"),
-        ),
-    )
-    async def get_overrides(query: Annotated[OverridesQuery, Query()]) -> Response:
-        """Who made each, when and why, what it replaced, and whether it is in force."""
-        now, store = epoch(state.clock()), state.overrides.store
-        made = await to_thread.run_sync(
-            lambda: listed_json(store, query, now=now), abandon_on_cancel=True
-        )
-        return Response(made, media_type=JSON)
 
-    @app.post(
-        "/v1/forecast/overrides/{override_id}/withdraw",
-        tags=["volume"],
-        summary="Take an override back",
-        responses=openapi.responses(
-            "The override, taken back from now on.",
-            openapi.content(JSON, OverrideEntry, example=EXAMPLES["override-withdrawn"]),
-            problem_kinds=(*BODY_PROBLEMS, "unknown-name", "database"),
-        ),
-        openapi_extra=openapi.body(WithdrawRequest, example=EXAMPLES["override-withdraw"]),
-    )
-    async def withdraw_override(
-        request: Request,
-        override_id: Annotated[str, Path(description="Its id.", examples=[OVERRIDE_ID])],
-    ) -> Response:
-        """From now on the layer below counts again; the override stays kept, with who and why.
+@overrides_router.post(
+    "/v1/forecast/overrides/{override_id}/withdraw",
+    summary="Take an override back",
+    responses=openapi.responses(
+        "The override, taken back from now on.",
+        WithdrawnOverride,
+        problem_kinds=(*openapi.BODY_PROBLEMS, "unknown-name", "database"),
+    ),
+    openapi_extra=openapi.body(WithdrawRequest),
+)
+async def withdraw_override(
+    request: Request,
+    override_id: Annotated[str, Path(description="Its id.", examples=[OVERRIDE_ID])],
+) -> Response:
+    """From now on the layer below counts again; the override stays kept, with who and why.
 
-        Intervals that have begun keep it. One that was taken back before stays as it was then.
-        """
-        asked = await read_body(request, WithdrawRequest)
-        made = await to_thread.run_sync(
-            lambda: _withdraw(state, override_id, asked), abandon_on_cancel=True
-        )
-        return Response(made, media_type=JSON)
+    Intervals that have begun keep it. One that was taken back before stays as it was then.
+    """
+    state, body = state_of(request), await read_body(request, WithdrawRequest)
+    return Response(await make(lambda: _withdraw(state, override_id, body)), media_type=JSON)
 
 
 Read = Callable[[ForecastSet, int], tuple[list[Any], int, str, str]]
 
 
 async def _reader(request: Request, query: OverridesForm) -> Read:
-    """Return what turns the body into asks, how many were left out, who and why."""
+    """Return what turns the body into overrides, how many were left out, who and why."""
     if query.format == "json":
         if query.made_by is not None or query.reason is not None:
             raise InputError(
@@ -135,9 +122,10 @@ async def _reader(request: Request, query: OverridesForm) -> Read:
                 expected="fields of the JSON body",
                 field="made_by",
             )
-        asked = await read_body(request, OverridesRequest)
-        return lambda of, _: (asks_of(asked, of=of), 0, asked.made_by, asked.reason)
-    form, by, reason = FORMATS[query.format], query.made_by, query.reason
+        body = await read_body(request, OverridesRequest)
+        spans = [override.to_span() for override in body.overrides]
+        return lambda of, _: (asks_of(spans, of=of), 0, body.made_by, body.reason)
+    file_format, by, reason = FORMATS[query.format], query.made_by, query.reason
     if by is None or reason is None:
         name = "made_by" if by is None else "reason"
         raise InputError(
@@ -148,10 +136,10 @@ async def _reader(request: Request, query: OverridesForm) -> Read:
             field=name,
         )
     data = await request.body()
-    return lambda of, now: (*asks_of_rows(form.read(data), of=of, now=now), by, reason)
+    return lambda of, now: (*asks_of_rows(file_format.read(data), of=of, now=now), by, reason)
 
 
-def _keep(state: State, sent: Sent, read: Read) -> bytes:
+def _keep_overrides(state: State, sent: Sent, read: Read) -> bytes:
     """Check and keep overrides, and put them in force in this worker."""
     store, now = state.overrides.store, epoch(state.clock())
     before = None if sent.key is None else store.answered(sent.key)
@@ -159,7 +147,7 @@ def _keep(state: State, sent: Sent, read: Read) -> bytes:
         return sent.same(before)
     forecast = state.published.require_forecast()
     asks, left_out, by, reason = read(forecast, now)
-    found = store.keep(
+    stored = store.keep(
         accept(asks, of=forecast, now=now),
         by=by,
         reason=reason,
@@ -169,10 +157,10 @@ def _keep(state: State, sent: Sent, read: Read) -> bytes:
         digest=sent.digest,
     )
     state.overrides.refresh(state.published.forecast)
-    return sent.same(found)
+    return sent.same(stored)
 
 
-def _withdraw(state: State, override_id: str, asked: WithdrawRequest) -> bytes:
+def _withdraw(state: State, override_id: str, body: WithdrawRequest) -> bytes:
     store, now = state.overrides.store, epoch(state.clock())
     known = store.find(override_id)
     last = max(piece.start for piece in known.expected.pieces)
@@ -184,6 +172,6 @@ def _withdraw(state: State, override_id: str, asked: WithdrawRequest) -> bytes:
             remedy="leave it: what has begun keeps the number it had",
             field="override_id",
         )
-    found = store.withdraw(override_id, by=asked.made_by, reason=asked.reason, at=now)
+    withdrawn = store.withdraw(override_id, by=body.made_by, reason=body.reason, at=now)
     state.overrides.refresh(state.published.forecast)
-    return one_json(store, found)
+    return one_json(store, withdrawn)

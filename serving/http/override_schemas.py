@@ -9,14 +9,16 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from features.calendar import epoch
 from features.contracts import OVERRIDES
-from serving.http.fields import MOST_QUEUES, Moment, Name, Request
-from serving.http.shapes import ID, Answer
+from serving.http.fields import Moment, Name, Request
+from serving.http.override_asks import NewSpan
+from serving.http.schemas import QueueNames
+from serving.http.shapes import ID, Answer, described, optional, with_example
 from serving.http.volume_shapes import OVERRIDE_ID
 
 MOST_OVERRIDES = 100_000
-MOST_VOLUME = float(OVERRIDES.column("offered").maximum or 0)
-MOST_AHT_SECONDS = float(OVERRIDES.column("aht_seconds").maximum or 0)
-LEAST_AHT_SECONDS = float(OVERRIDES.column("aht_seconds").minimum or 0)
+_VOLUME, _AHT = OVERRIDES.column("offered"), OVERRIDES.column("aht_seconds")
+SpanVolume = Annotated[float, Field(ge=0, le=_VOLUME.maximum, allow_inf_nan=False)]
+AhtSeconds = Annotated[float, Field(ge=_AHT.minimum, le=_AHT.maximum, allow_inf_nan=False)]
 
 
 def _printable(text: str) -> str:
@@ -40,41 +42,27 @@ Why = Annotated[
 class NewOverride(Request):
     """What a planner expects of one queue in one span of time."""
 
-    queue: Name = Field(description="The queue.", examples=["sales"])
-    start: Moment = Field(
-        description="First moment, ISO 8601 with `Z` or an offset: the start of one of the "
-        "queue's intervals, in the published span and not begun.",
-        examples=["2026-03-04T09:00:00Z"],
+    queue: Name = described("The queue.", "sales")
+    start: Moment = described(
+        "First moment, ISO 8601 with `Z` or an offset: the start of one of the queue's intervals, "
+        "in the published span and not begun.",
+        "2026-03-04T09:00:00Z",
     )
-    end: Moment | None = Field(
-        default=None,
-        description="One past the last moment: the end of one of its intervals. By default that "
-        "of the interval that begins at `start`.",
-        examples=["2026-03-04T11:00:00Z"],
+    end: Moment | None = optional(
+        "One past the last moment: the end of one of its intervals. By default that of the "
+        "interval that begins at `start`.",
+        "2026-03-04T11:00:00Z",
     )
-    interval_minutes: int | None = Field(
-        default=None,
-        ge=15,
-        le=1_000_000,
-        strict=True,
-        description="Length of the span, minutes, instead of `end`.",
-        examples=[None],
+    interval_minutes: int | None = optional(
+        "Length of the span, minutes, instead of `end`.", None, ge=15, le=1_000_000, strict=True
     )
-    volume: float = Field(
-        ge=0,
-        le=MOST_VOLUME,
-        allow_inf_nan=False,
-        description="Contacts expected in the whole span, 0 to 10,000,000. Over several intervals "
-        "they are split in proportion to the model's forecast, closed ones left out.",
-        examples=[180],
+    volume: SpanVolume = described(
+        "Contacts expected in the whole span, 0 to 10,000,000. Over several intervals they are "
+        "split in proportion to the model's forecast, closed ones left out.",
+        180,
     )
-    aht_seconds: float | None = Field(
-        default=None,
-        ge=LEAST_AHT_SECONDS,
-        le=MOST_AHT_SECONDS,
-        allow_inf_nan=False,
-        description="Average handle time expected, seconds; the model's where it is left out.",
-        examples=[320],
+    aht_seconds: AhtSeconds | None = optional(
+        "Average handle time expected, seconds; the model's where it is left out.", 320
     )
 
     @model_validator(mode="after")
@@ -85,132 +73,123 @@ class NewOverride(Request):
             raise ValueError("`end` must lie after `start`")
         return self
 
+    def to_span(self) -> NewSpan:
+        """Return the override as plain values."""
+        return NewSpan(**self.model_dump())
+
 
 class OverridesRequest(Request):
     """A planner's own numbers for some queues and spans of time."""
 
-    made_by: Who = Field(description="Who sends them, at most 200 characters.", examples=["Ann"])
-    reason: Why = Field(
-        description="Why, at most 1,000 characters.", examples=["TV spot on Wednesday"]
+    model_config = with_example(
+        made_by="Ann",
+        reason="TV spot on Wednesday",
+        overrides=[
+            {
+                "queue": "sales",
+                "start": "2026-03-04T09:00:00Z",
+                "end": "2026-03-04T11:00:00Z",
+                "volume": 180,
+                "aht_seconds": 320,
+            }
+        ],
     )
-    overrides: list[NewOverride] = Field(
+
+    made_by: Who = described("Who sends them, at most 200 characters.", "Ann")
+    reason: Why = described("Why, at most 1,000 characters.", "TV spot on Wednesday")
+    overrides: list[NewOverride] = described(
+        "The overrides; no two of one queue overlap, and there are at most as many of one queue "
+        "as its published span has intervals.",
         min_length=1,
         max_length=MOST_OVERRIDES,
-        description="The overrides; no two of one queue overlap, and there are at most as many of "
-        "one queue as its published span has intervals.",
     )
 
 
 class WithdrawRequest(Request):
     """Who takes an override back, and why."""
 
-    made_by: Who = Field(description="Who, at most 200 characters.", examples=["Ann"])
-    reason: Why = Field(
-        description="Why, at most 1,000 characters.", examples=["The spot fell out"]
-    )
+    made_by: Who = described("Who, at most 200 characters.", "Ann")
+    reason: Why = described("Why, at most 1,000 characters.", "The spot fell out")
 
 
 class OverridesForm(Request):
     """In which form overrides come."""
 
-    format: Literal["json", "csv", "genesys", "connect"] = Field(
+    format: Literal["json", "csv", "genesys", "connect"] = described(
+        "`json`, or a file: `csv`, `genesys` (gzipped JSON) or `connect` (override CSV), as "
+        "`POST /v1/staffing` writes them.",
         default="json",
-        description="`json`, or a file: `csv`, `genesys` (gzipped JSON) or `connect` (override "
-        "CSV), as `POST /v1/staffing` writes them.",
-        examples=["json"],
     )
-    made_by: Who | None = Field(
-        default=None,
-        description="Who sends a file; with `json` the body says it.",
-        examples=["Ann"],
-    )
-    reason: Why | None = Field(
-        default=None,
-        description="Why, of a file; with `json` the body says it.",
-        examples=["TV spot on Wednesday"],
+    made_by: Who | None = optional("Who sends a file; with `json` the body says it.", "Ann")
+    reason: Why | None = optional(
+        "Why a file is sent; with `json` the body says it.", "TV spot on Wednesday"
     )
 
 
 class OverridesQuery(Request):
     """Which overrides to list."""
 
-    queue: list[Name] | None = Field(
-        default=None,
-        max_length=MOST_QUEUES,
-        description="Name of a queue; repeat it for several. All queues where it is left out.",
-        examples=[["sales"]],
+    queue: QueueNames | None = optional(
+        "Name of a queue; repeat it for several. All queues where it is left out.", ["sales"]
     )
-    start: Moment | None = Field(
-        default=None,
-        description="Overrides that end after this time; by default now.",
-        examples=["2026-03-02T00:00:00Z"],
+    start: Moment | None = optional(
+        "Those that end after this; by default now.", "2026-03-02T00:00:00Z"
     )
-    end: Moment | None = Field(
-        default=None,
-        description="Overrides that begin before this time; by default all.",
-        examples=["2026-03-16T00:00:00Z"],
+    end: Moment | None = optional(
+        "Those that begin before this; by default all.", "2026-03-16T00:00:00Z"
     )
-    include: Literal["all", "in_force"] = Field(
-        default="all",
-        description="`all` layers, or only those `in_force` in one interval at least.",
-        examples=["in_force"],
+    include: Literal["all", "in_force"] = described(
+        "`all` layers, or only those `in_force` in one interval.", "in_force", default="all"
     )
 
 
 class Withdrawal(Answer):
     """Who took an override back."""
 
-    made_by: str = Field(description="Who.", examples=["Ann"])
-    made_at: datetime = Field(description="When, UTC.", examples=["2026-03-03T10:00:00Z"])
-    reason: str = Field(description="Why.", examples=["The spot fell out"])
+    made_by: str = described("Who.", "Ann")
+    made_at: datetime = described("When, UTC.", "2026-03-03T10:00:00Z")
+    reason: str = described("Why.", "The spot fell out")
 
 
 class OverrideEntry(Answer):
     """One override as it is kept."""
 
-    override_id: str = Field(description="Its id.", examples=[OVERRIDE_ID])
-    queue: str = Field(description="The queue.", examples=["sales"])
-    start: datetime = Field(description="First moment, UTC.", examples=["2026-03-04T09:00:00Z"])
-    end: datetime = Field(
-        description="One past the last moment, UTC.", examples=["2026-03-04T11:00:00Z"]
+    override_id: str = described("Its id.", OVERRIDE_ID)
+    queue: str = described("The queue.", "sales")
+    start: datetime = described("First moment, UTC.", "2026-03-04T09:00:00Z")
+    end: datetime = described("One past the last moment, UTC.", "2026-03-04T11:00:00Z")
+    volume: float = described("Contacts expected in the whole span.", 180)
+    aht_seconds: float | None = described("Expected AHT, seconds; null for the model's.", 320)
+    model_volume: float = described(
+        "Contacts that the model expected when the override was made: what it replaced.", 121.4
     )
-    volume: float = Field(description="Contacts expected in the whole span.", examples=[180])
-    aht_seconds: float | None = Field(
-        description="Average handle time expected, seconds; null where the model's holds.",
-        examples=[320],
-    )
-    model_volume: float = Field(
-        description="Contacts that the model expected in the span when the override was made: "
-        "what it replaced.",
-        examples=[121.4],
-    )
-    forecast_set: str = Field(description="Id of the forecast set of then.", examples=[ID])
-    made_by: str = Field(description="Who made it.", examples=["Ann"])
-    made_at: datetime = Field(description="When, UTC.", examples=["2026-03-02T09:00:00Z"])
-    reason: str = Field(description="Why.", examples=["TV spot on Wednesday"])
-    withdrawn: Withdrawal | None = Field(
-        description="Who took it back; null where nobody did.", examples=[None]
-    )
-    in_force: bool = Field(
-        description="Whether it counts in one interval at least: later ones cover it elsewhere.",
-        examples=[True],
-    )
-    intervals: int = Field(description="Open intervals in its span.", examples=[2])
-    in_force_intervals: int = Field(description="Those in which it counts.", examples=[2])
+    forecast_set: str = described("Id of the forecast set of then.", ID)
+    made_by: str = described("Who made it.", "Ann")
+    made_at: datetime = described("When, UTC.", "2026-03-02T09:00:00Z")
+    reason: str = described("Why.", "TV spot on Wednesday")
+    withdrawn: Withdrawal | None = described("Who took it back; null where nobody did.", None)
+    in_force: bool = described("Whether it counts in an interval: later ones cover it.", True)
+    intervals: int = described("Open intervals in its span.", 2)
+    in_force_intervals: int = described("Those in which it counts.", 2)
+
+
+class WithdrawnOverride(OverrideEntry):
+    """An override that was taken back."""
+
+    withdrawn: Withdrawal = described("Who took it back.")
+    in_force: bool = described("Whether it counts in one interval that has begun.", False)
+    in_force_intervals: int = described("Those in which it counts.", 0)
 
 
 class OverridesKept(Answer):
     """The overrides that a request made."""
 
-    forecast_set: str = Field(description="Id of the forecast set they lie over.", examples=[ID])
-    overrides: list[OverrideEntry] = Field(description="One entry each, in the order sent.")
-    left_out: int = Field(
-        description="Intervals of a file that had begun, or are closed and have no contacts.",
-        examples=[0],
-    )
+    forecast_set: str = described("Id of the forecast set they lie over.", ID)
+    overrides: list[OverrideEntry] = described("One entry each, in the order sent.")
+    left_out: int = described("Intervals of a file: begun, or closed and empty.", 0)
 
 
 class OverridesAnswer(Answer):
     """The overrides that are kept."""
 
-    overrides: list[OverrideEntry] = Field(description="In the order they were made.")
+    overrides: list[OverrideEntry] = described("In the order they were made.")

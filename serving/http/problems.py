@@ -1,8 +1,4 @@
-"""One error shape for every answer that is not a success: RFC 9457 problem details.
-
-Every problem has ``type``, ``title``, ``status``, ``detail``, ``instance``, ``request_id`` and
-``errors``; each entry of ``errors`` names a field of the request and what is wrong with it.
-"""
+"""One error shape for every answer that is not a success: RFC 9457 problem details."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ from features.errors import (
     HorizonError,
     InputError,
     NotPublishedError,
+    SetGoneError,
     TooLittleDataError,
     UnknownNameError,
 )
@@ -32,14 +29,7 @@ LONGEST_SHOWN = 120
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of problem.
-
-    Attributes:
-        name: Its short name; ``type`` points at its line on the docs page.
-        status: The HTTP status it is answered with.
-        title: What it is, the same words at each occurrence.
-        doc: What to do about it, one sentence.
-    """
+    """One kind of problem; ``doc`` is one sentence on what to do about it."""
 
     name: str
     status: int
@@ -78,12 +68,7 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field of a request.
-
-    Attributes:
-        field: Its path, such as ``queues.0`` or ``query.limit``; empty for the whole.
-        message: What was wrong, what was expected, what to do.
-    """
+    """What is wrong with a field, such as ``queues.0`` or ``query.limit``; empty for the whole."""
 
     field: str
     message: str
@@ -91,14 +76,7 @@ class FieldError:
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem, ready to be answered.
-
-    Attributes:
-        kind: Its kind.
-        detail: What happened this time, in a sentence for people.
-        errors: The fields at fault.
-        headers: Headers that belong with it, such as ``Allow``.
-    """
+    """One problem, with the headers that belong to it, such as ``Allow``."""
 
     kind: Kind
     detail: str
@@ -121,14 +99,7 @@ def refuse(
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ProblemError:
-    """Return the exception that answers with one kind of problem.
-
-    Args:
-        name: Name of the kind, a key of ``KINDS``.
-        detail: What happened, what was expected, what to do.
-        field: The request's field at fault, where there is one.
-        headers: Headers to send with it.
-    """
+    """Return the exception that answers with one kind of problem, a key of ``KINDS``."""
     errors = () if field is None else (FieldError(field, detail),)
     return ProblemError(Problem(KINDS[name], detail, errors, headers or {}))
 
@@ -150,15 +121,21 @@ def of_error(error: EbbflowError) -> Problem:
 
 
 def _kind_name(error: EbbflowError) -> str:
-    table: tuple[tuple[type[EbbflowError] | tuple[type[EbbflowError], ...], str], ...] = (
-        (HorizonError, "horizon"),
-        (UnknownNameError, "unknown-name"),
-        ((InputError, TooLittleDataError), "invalid"),
-        (NotPublishedError, "not-published"),
-        (DatabaseError, "database"),
-        ((ArtefactError, ConfigError), "unfit"),
-    )
-    return next((name for kind, name in table if isinstance(error, kind)), "internal")
+    return next((name for kind, name in _KIND_NAMES if isinstance(error, kind)), "internal")
+
+
+_KIND_NAMES: tuple[tuple[type[EbbflowError], str], ...] = (
+    (HorizonError, "horizon"),
+    (UnknownNameError, "unknown-name"),
+    (InputError, "invalid"),
+    (TooLittleDataError, "invalid"),
+    (NotPublishedError, "not-published"),
+    (SetGoneError, "set-gone"),
+    (DatabaseError, "database"),
+    (ArtefactError, "unfit"),
+    (ConfigError, "unfit"),
+)
+"""The first that fits counts: a more special error stands before its base."""
 
 
 def of_status(status: int, detail: str, headers: Mapping[str, str] | None) -> Problem:
@@ -169,28 +146,23 @@ def of_status(status: int, detail: str, headers: Mapping[str, str] | None) -> Pr
     return Problem(KINDS[name], detail, (), dict(headers or {}))
 
 
-def of_validation(errors: Sequence[Mapping[str, Any]], *, prefix: str = "") -> Problem:
-    """Return the problem for pydantic's findings.
-
-    Args:
-        errors: What ``ValidationError.errors()`` gave.
-        prefix: Where the fields stand, such as ``query``; empty for the body.
-    """
+def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return the problem for pydantic's errors."""
     if any(error["type"] == "json_invalid" for error in errors):
         why = str(errors[0].get("ctx", {}).get("error", errors[0]["msg"]))
         return Problem(
             KINDS["malformed"], f"The body is not valid JSON: {why}. Send one JSON object."
         )
-    found = [
+    shown = [
         FieldError(
-            ".".join(str(part)[:LONGEST_SHOWN] for part in (prefix, *error["loc"]) if part != ""),
+            ".".join(str(part)[:LONGEST_SHOWN] for part in error["loc"] if part != ""),
             _message(error),
         )
         for error in errors[:20]
     ]
     more = f" (and {len(errors) - 20} more)" if len(errors) > 20 else ""
-    listed = "; ".join(f"`{e.field}` {e.message}" if e.field else e.message for e in found[:3])
-    return Problem(KINDS["invalid"], f"{listed}{more}.".replace("..", "."), found)
+    listed = "; ".join(f"`{e.field}` {e.message}" if e.field else e.message for e in shown[:3])
+    return Problem(KINDS["invalid"], f"{listed}{more}.".replace("..", "."), shown)
 
 
 _WORDS: dict[str, str] = {
@@ -208,13 +180,13 @@ def _message(error: Mapping[str, Any]) -> str:
     if kind == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
     if kind in ("too_long", "too_short"):
-        facts = error["ctx"]
-        limit = facts.get("max_length", facts.get("min_length"))
+        context = error["ctx"]
+        limit = context.get("max_length", context.get("min_length"))
         side = "most" if kind == "too_long" else "least"
-        return f"must have at {side} {limit:,} items, got {facts['actual_length']:,}"
+        return f"must have at {side} {limit:,} items, got {context['actual_length']:,}"
     if kind == "model_type":
-        whose = "" if error["loc"] else "the body "
-        return f"{whose}must be a JSON object; got {shorten(error['input'])}"
+        subject = "" if error["loc"] else "the body "
+        return f"{subject}must be a JSON object; got {shorten(error['input'])}"
     text = str(error["msg"])
     words = _WORDS.get(kind, f"{text[:1].lower()}{text[1:]}".replace("input should", "must"))
     shown = kind not in ("missing", "extra_forbidden") and "input" in error
@@ -222,23 +194,7 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def response(problem: Problem, *, instance: str, request_id: str) -> Response:
-    """Return the HTTP answer of a problem.
-
-    Args:
-        problem: The problem.
-        instance: Path of the request.
-        request_id: The request's id, as in the access log.
-    """
-    return Response(
-        body(problem, instance=instance, request_id=request_id),
-        status_code=problem.kind.status,
-        media_type=PROBLEM_TYPE,
-        headers=dict(problem.headers) | {"Cache-Control": "no-store"},
-    )
-
-
-def body(problem: Problem, *, instance: str, request_id: str) -> bytes:
-    """Return the JSON document of a problem."""
+    """Return the HTTP answer of a problem."""
     document = {
         "type": problem.kind.type,
         "title": problem.kind.title,
@@ -248,8 +204,13 @@ def body(problem: Problem, *, instance: str, request_id: str) -> bytes:
         "request_id": request_id,
         "errors": [{"field": e.field, "message": e.message} for e in problem.errors],
     }
-    # A lone surrogate in an id is valid JSON escape text but no valid UTF-8.
-    return orjson.dumps(_encodable(document))
+    return Response(
+        # A lone surrogate in an id is valid JSON escape text but no valid UTF-8.
+        orjson.dumps(_encodable(document)),
+        status_code=problem.kind.status,
+        media_type=PROBLEM_TYPE,
+        headers=dict(problem.headers) | {"Cache-Control": "no-store"},
+    )
 
 
 def _encodable(value: Any) -> Any:

@@ -1,7 +1,6 @@
-"""A pull of scores as a stream: lines, one document, a table; packed on the way where asked.
+"""A pull of scores as a stream: lines, one document or a table; gzipped on request.
 
-Whatever the form, a few hundred kilobytes are held at a time, so that a worker needs no more
-memory for a million customers than for a thousand.
+A few hundred kilobytes are held at a time, for a million customers as for a thousand.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -24,61 +23,48 @@ GZIP_LEVEL = 1
 _GROUP_ROWS = 5_000
 """Rows of a Parquet row group."""
 
-_PLAIN: tuple[tuple[str, pa.DataType], ...] = (
-    ("customer_id", pa.string()),
-    ("in_population", pa.bool_()),
-    ("probability", pa.float64()),
-    ("percentile", pa.float64()),
-    ("tier", pa.string()),
-    ("expected_value_minor", pa.int64()),
-    ("value_at_risk_minor", pa.int64()),
-    ("stage", pa.string()),
-    ("segment", pa.string()),
-    ("action", pa.string()),
-)
-_REASON: tuple[tuple[str, pa.DataType], ...] = (
-    ("code", pa.string()),
-    ("text", pa.string()),
-    ("text_zh", pa.string()),
-    ("value", pa.float64()),
-    ("usual", pa.float64()),
-)
-_SOURCE: tuple[tuple[str, pa.DataType], ...] = (
-    ("as_of", pa.string()),
-    ("model_version", pa.string()),
-    ("score_set", pa.string()),
-)
+_PLAIN = {
+    "customer_id": pa.string(),
+    "in_population": pa.bool_(),
+    "probability": pa.float64(),
+    "percentile": pa.float64(),
+    "tier": pa.string(),
+    "expected_value_minor": pa.int64(),
+    "value_at_risk_minor": pa.int64(),
+    "stage": pa.string(),
+    "segment": pa.string(),
+    "action": pa.string(),
+}
+_REASON = {
+    "code": pa.string(),
+    "text": pa.string(),
+    "text_zh": pa.string(),
+    "value": pa.float64(),
+    "usual": pa.float64(),
+}
+_SOURCE = ("as_of", "model_version", "score_set")
 TABLE_SCHEMA = pa.schema(
     [
-        *_PLAIN,
+        *_PLAIN.items(),
         *(
             (f"reason_{k}" if name == "code" else f"reason_{k}_{name}", kind)
             for k in range(1, REASONS + 1)
-            for name, kind in _REASON
+            for name, kind in _REASON.items()
         ),
-        ("warnings", pa.string()),
-        *_SOURCE,
+        *((name, pa.string()) for name in ("warnings", *_SOURCE)),
     ]
 )
 """The columns of a table of scores: a record with its reasons side by side."""
 
 
 def body(page: Page, *, kind: str, head: bytes, packed: bool) -> Iterator[bytes]:
-    """Return a page as the blocks of an answer.
-
-    Args:
-        page: The customers.
-        kind: The media type: NDJSON, JSON, CSV or Parquet.
-        head: What a JSON document says before the records, without its last brace.
-        packed: Whether to gzip it.
-    """
-    forms: Mapping[str, Callable[[], Iterator[bytes]]] = {
-        NDJSON: page.blocks,
-        JSON: lambda: _document(page, head),
-        CSV: lambda: _csv(page),
-        PARQUET: lambda: _parquet(page),
-    }
-    blocks = forms[kind]()
+    """Return a page as the blocks of an answer; ``head`` opens a JSON document."""
+    if kind == NDJSON:
+        blocks = page.blocks()
+    elif kind == JSON:
+        blocks = _document(page, head)
+    else:
+        blocks = {CSV: _csv, PARQUET: _parquet}[kind](page)
     return _gzip(blocks) if packed else blocks
 
 
@@ -116,42 +102,19 @@ def _csv(page: Page) -> Iterator[bytes]:
 
 def _row(record: dict[str, Any], yes: object, no: object) -> list[Any]:
     """Return a record as the cells of a table."""
-    row = [record[name] for name, _ in _PLAIN]
+    row = [record[name] for name in _PLAIN]
     row[1] = yes if row[1] else no
     for reason in record["reasons"]:
-        row += [reason[name] for name, _ in _REASON]
+        row += [reason[name] for name in _REASON]
     row += [None] * (len(_REASON) * (REASONS - len(record["reasons"])))
     row.append("; ".join(record["warnings"]) or None)
-    return row + [record[name] for name, _ in _SOURCE]
-
-
-class _Sink:
-    """A file that is only written, and emptied as it fills."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: Any) -> int:
-        self._parts.append(bytes(data))
-        return len(self._parts[-1])
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def close(self) -> None:
-        self.closed = True
-
-    def take(self) -> bytes:
-        taken, self._parts = b"".join(self._parts), []
-        return taken
+    return row + [record[name] for name in _SOURCE]
 
 
 def _parquet(page: Page) -> Iterator[bytes]:
     import pyarrow.parquet as pq  # only who asks for Parquet pays its start
 
-    sink = _Sink()
+    sink = io.BytesIO()
     with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), TABLE_SCHEMA) as writer:
         rows: list[list[Any]] = []
         for block in page.blocks():
@@ -159,10 +122,18 @@ def _parquet(page: Page) -> Iterator[bytes]:
             if len(rows) >= _GROUP_ROWS:
                 _write_group(writer, rows)
                 rows = []
-                yield sink.take()
+                yield _taken(sink)
         if rows:
             _write_group(writer, rows)
-    yield sink.take()
+    yield _taken(sink)
+
+
+def _taken(sink: io.BytesIO) -> bytes:
+    """Return what was written, and empty the sink."""
+    content = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return content
 
 
 def _write_group(writer: Any, rows: list[list[Any]]) -> None:

@@ -1,15 +1,16 @@
-"""Joint sample paths of what a request asks for, drawn on demand and bounded in size."""
+"""From a selection to its numbers: what-if, then the grid, then sample paths, in that order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from features.calendar import Float64, epoch
+from features.calendar import epoch
 from features.errors import InputError
-from serving.http.choice import Choice
-from serving.http.schemas import PathsRequest
+from serving.http.choice import Choice, Drawn
+from serving.http.whatif import WhatIfChanges, changed
 from serving.models.volume.paths import sample_paths
 from serving.models.volume.span import cut
+from serving.models.volume.within import split
 
 MOST_SENT = 2_000_000
 """Values of paths in one answer, some 6 bytes each."""
@@ -17,49 +18,56 @@ MOST_DRAWN = 5_000_000
 """Values of paths that one answer's totals are read off."""
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Sample paths; path i of one queue belongs to path i of every other.
+def evaluate(
+    choice: Choice,
+    *,
+    what_if: WhatIfChanges | None = None,
+    interval_minutes: int | None = None,
+    path_count: int = 0,
+    seed: int = 0,
+    most_values: int = MOST_SENT,
+) -> Choice:
+    """Return a selection after changes, on the grid asked for, with sample paths of the result.
 
-    Attributes:
-        count: How many.
-        seed: What they were drawn with.
-        paths: Contacts by queue, in the order of the choice, float64[count, intervals] each.
-    """
-
-    count: int
-    seed: int
-    paths: list[Float64]
-
-    def head(self) -> dict[str, int]:
-        """Return what an answer says of them."""
-        return {"count": self.count, "seed": self.seed}
-
-
-def draw(choice: Choice, *, paths: PathsRequest, most: int) -> Drawn:
-    """Draw the sample paths of one choice.
-
-    Args:
-        choice: What was asked for.
-        paths: How many, and the seed.
-        most: Greatest number of values, over all queues and intervals.
+    Without ``interval_minutes`` each queue keeps its own grid; ``most_values`` limits the values
+    of the sample paths over all queues and intervals.
 
     Raises:
-        InputError: They would be more.
+        UnknownNameError: A change names an unknown queue or event.
+        HorizonError: A change's span is not inside the published one.
+        InputError: Factors multiply to too much, a queue's own intervals are shorter, or the
+            paths have too many values.
     """
-    values = choice.intervals * paths.count
-    if values > most:
+    if what_if is not None:
+        choice = changed(choice, what_if)
+    if interval_minutes is not None:
+        choice = _split(choice, interval_minutes)
+    if path_count:
+        choice = _sample(choice, count=path_count, seed=seed, most_values=most_values)
+    return choice
+
+
+def _split(choice: Choice, minutes: int) -> Choice:
+    queues = []
+    for forecast, rows in choice.queues:
+        if forecast.queue.interval_minutes == minutes:
+            queues.append((forecast, rows))
+            continue
+        finer = split(cut(forecast, rows), minutes=minutes, made_at=choice.set.made_at)
+        queues.append((finer, finer.rows(choice.start, choice.end)))
+    return replace(choice, queues=tuple(queues))
+
+
+def _sample(choice: Choice, *, count: int, seed: int, most_values: int) -> Choice:
+    values = choice.intervals * count
+    if values > most_values:
         raise InputError(
             "the sample paths",
-            got=f"{choice.intervals} intervals x {paths.count} paths = {values} values",
-            expected=f"at most {most}",
+            got=f"{choice.intervals} intervals x {count} paths = {values} values",
+            expected=f"at most {most_values}",
             remedy="ask for fewer paths, fewer queues or a shorter span at once",
             field="paths.count",
         )
-    drawn = sample_paths(
-        [cut(forecast, rows) for forecast, rows in choice.queues],
-        made_at=epoch(choice.set.made_at),
-        count=paths.count,
-        seed=paths.seed,
-    )
-    return Drawn(paths.count, paths.seed, drawn)
+    made_at = epoch(choice.set.made_at)
+    paths = sample_paths(choice.forecasts(), made_at=made_at, count=count, seed=seed)
+    return replace(choice, drawn=Drawn(count, seed, paths))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import orjson
 
 from features.calendar import Float64, moment
 from serving.http.answers import (
     AHT_DECIMALS,
+    MODEL,
+    OVERRIDE,
     VOLUME_DECIMALS,
     envelope,
     interval_times,
@@ -19,10 +20,10 @@ from serving.http.answers import (
 from serving.http.choice import Choice
 from serving.http.formats import Format
 from serving.http.formats.rows import Rows
-from serving.http.overrides import Applied, whose
+from serving.http.negotiate import to_json
+from serving.http.overrides import Applied, override_ids
 from serving.http.staffing_asks import Staffed
 from serving.http.staffing_schemas import StaffingRequest
-from serving.sets.scores import iso
 from serving.staffing.asked import DayPlan, Fares
 
 SHARE_DECIMALS = 4
@@ -33,20 +34,13 @@ EFFICIENCY_DECIMALS = 3
 
 
 def staffing_json(choice: Choice, staffed: list[Staffed], *, request: StaffingRequest) -> bytes:
-    """Return the JSON answer of a staffing request.
-
-    Args:
-        choice: The part of the forecast that it asks for.
-        staffed: The agents of its queues.
-        request: The request, validated.
-    """
+    """Return the JSON answer of a staffing request."""
+    policy = request.policy
     head = envelope(choice) | {
         "policy": {
-            "kind": request.policy.kind,
-            "probability": (
-                request.policy.probability if request.policy.kind == "probability" else None
-            ),
-            "least_agents": request.policy.least_agents,
+            "kind": policy.kind,
+            "probability": policy.probability if policy.kind == "probability" else None,
+            "least_agents": policy.least_agents,
         },
         "costs": None if request.costs is None else request.costs.model_dump(),
         "paths": request.paths.model_dump(),
@@ -57,15 +51,11 @@ def staffing_json(choice: Choice, staffed: list[Staffed], *, request: StaffingRe
         for interval in _intervals(one, choice.applied.get(one.forecast.queue.queue))
     ]
     # orjson writes what is infinite or no number as null.
-    return orjson.dumps(head | {"queues": [_queue(one) for one in staffed], "intervals": intervals})
+    return to_json(head | {"queues": [_queue(one) for one in staffed], "intervals": intervals})
 
 
 def staffing_file(staffed: list[Staffed], *, form: Format) -> bytes:
     """Return the agents as a file that another tool imports; volumes are not rounded.
-
-    Args:
-        staffed: The agents, by queue.
-        form: The file's format.
 
     Raises:
         InputError: The format cannot hold such queues or intervals; the message says which.
@@ -90,8 +80,8 @@ def staffing_file(staffed: list[Staffed], *, form: Format) -> bytes:
 
 
 def _queue(one: Staffed) -> dict[str, Any]:
-    plan, ask, patience = one.plan, one.ask, one.patience
-    goal = ask.goal
+    plan, ask = one.plan, one.ask
+    goal, patience = ask.goal, ask.line.patience_seconds
     return queue_head(one.forecast) | {
         "warnings": list(one.warnings),
         "model": plan.model,
@@ -102,17 +92,13 @@ def _queue(one: Staffed) -> dict[str, Any]:
             "abandonment": goal.abandonment,
             "max_occupancy": goal.max_occupancy,
         },
-        "patience_seconds": (
-            None if patience is None else rounded(patience.seconds, SECONDS_DECIMALS)
-        ),
-        "patience_source": None if patience is None else patience.source,
+        "patience_seconds": None if patience is None else rounded(patience, SECONDS_DECIMALS),
+        "patience_source": one.patience_source,
         "efficiency": rounded(one.efficiency, EFFICIENCY_DECIMALS),
         "concurrency": ask.line.concurrency,
         "slowdown": ask.line.slowdown,
         "shrinkage": ask.shrinkage,
-        "days": [
-            {"date": f"{moment(day.day * 86_400):%Y-%m-%d}"} | span_json(day) for day in plan.days
-        ],
+        "days": [{"date": moment(day.day * 86_400).date()} | span_json(day) for day in plan.days],
         "total": None if plan.total is None else span_json(plan.total),
     }
 
@@ -124,7 +110,7 @@ def span_json(span: DayPlan) -> dict[str, Any]:
         "agent_hours_on_phone": rounded(span.hours_on_phone, HOURS_DECIMALS),
         "agent_hours_rostered": rounded(span.hours_rostered, HOURS_DECIMALS),
         "peak_agents_on_phone": span.peak_on_phone,
-        "peak_start": iso(moment(span.peak_start)),
+        "peak_start": moment(span.peak_start),
         "service_level": rounded(span.service_level, SHARE_DECIMALS),
         "goal_probability": rounded(span.goal_probability, SHARE_DECIMALS),
         "intervals_at_risk": span.intervals_at_risk,
@@ -137,7 +123,7 @@ def _intervals(one: Staffed, applied: Applied | None) -> list[dict[str, Any]]:
     forecast, plan = one.forecast, one.plan
     queue, fares, count = forecast.queue, plan.fares, len(forecast.starts)
     times = interval_times(forecast, slice(0, count))
-    by = whose(forecast, slice(0, count), applied)
+    ids = override_ids(forecast.starts, applied)
     rostered = plan.agents_rostered.tolist()
     columns: dict[str, list[Any]] = {
         "id": [f"{queue.queue}@{start}" for start in times.start],
@@ -165,8 +151,8 @@ def _intervals(one: Staffed, applied: Applied | None) -> list[dict[str, Any]]:
         "backlog": rounded(plan.backlog, VOLUME_DECIMALS),
         "one_more": _margins(plan.one_more, fares),
         "one_fewer": _margins(plan.one_fewer, fares),
-        "published": by.published,
-        "override_id": by.override_id,
+        "published": [MODEL if id is None else OVERRIDE for id in ids],
+        "override_id": ids,
     }
     return _records(columns)
 

@@ -10,12 +10,14 @@ from functools import partial
 
 import structlog
 from anyio import to_thread
+from fastapi import Request
 
 from serving.http.answers import ForecastWriter
-from serving.http.choice import Asked, Choice, choose
+from serving.http.choice import Choice, choose, in_force
 from serving.http.kept import KeptSets
 from serving.http.metrics import Traffic
-from serving.http.overrides import Overrides, in_force, said
+from serving.http.overrides import Overrides, said
+from serving.http.schemas import Span
 from serving.list_store import ListStore
 from serving.published import Part, Published, Watcher
 from serving.sets.scores import ScoreSet
@@ -29,16 +31,8 @@ class State:
     """What one worker answers from.
 
     Attributes:
-        watcher: What is published.
-        settings: The settings.
-        clock: Gives the time, aware UTC.
-        log: Where requests and changes are written.
-        traffic: What was answered.
-        overrides: What planners sent.
-        lists: The contact lists that are kept.
-        draw_key: Gives the key of a new experiment.
         writer: Forecast answers already written.
-        kept: Score sets that are not in force any more.
+        kept: Score sets that were replaced.
     """
 
     watcher: Watcher
@@ -61,37 +55,43 @@ class State:
         """What is in force now; a request takes it once."""
         return self.watcher.published
 
-    def choose(self, asked: Asked) -> Choice:
-        """Return what a request asks for of the forecast in force; its what-if is not made here.
+    def choose(self, asked: Span) -> Choice:
+        """Return what a request selects of the forecast in force, before its what-if.
 
         Raises:
             NotPublishedError: There is no forecast.
-            InputError: What is asked for is not in it, or is too large.
+            InputError: The selection is not in it, or is too large.
         """
         forecast = self.published.require_forecast()
-        choice = choose(asked, of=forecast)
+        choice = choose(
+            forecast,
+            queues=asked.queues,
+            start=asked.start,
+            end=asked.end,
+            interval_minutes=asked.interval_minutes,
+        )
         return in_force(choice, self.overrides.over(forecast)) if asked.overrides else choice
 
     def in_force(self) -> Published:
-        """Return what is in force now, planners' overrides laid over the forecast and said."""
+        """Return what is in force now, with planners' overrides and their warnings."""
         published = self.published
         if published.forecast is None:
             return published
         return replace(published, forecast=said(self.overrides.over(published.forecast)))
 
     async def scores(self, id: str | None) -> ScoreSet:
-        """Return the score set that a request names; None means the one in force.
+        """Return the score set of this id; None means the one in force.
 
         Raises:
             NotPublishedError: There are no scores.
-            ProblemError: The set is not kept any more, or not fit.
+            SetGoneError: The set is not kept any more, or unfit.
         """
         current = self.published.require_scores()
         if id is None or id == current.id:
             return current
-        found = self.kept.held(id)
-        if found is not None:
-            return found
+        held = self.kept.held(id)
+        if held is not None:
+            return held
         open_kept = partial(self.kept.open, id, current=current)
         return await to_thread.run_sync(open_kept, abandon_on_cancel=True)
 
@@ -124,3 +124,9 @@ class State:
         while True:
             await asyncio.sleep(self.settings.refresh_seconds)
             await self.refresh()
+
+
+def state_of(request: Request) -> State:
+    """Return what the application of this request answers from."""
+    state: State = request.app.state.shared
+    return state

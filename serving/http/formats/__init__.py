@@ -13,15 +13,7 @@ from serving.http.formats.rows import Rows
 
 @dataclass(frozen=True)
 class Format:
-    """A file format.
-
-    Attributes:
-        name: As in ``?format=``.
-        media_type: Of the file.
-        suffix: Of the file's name.
-        write: Queues to bytes.
-        read: Bytes to queues.
-    """
+    """A file format; its name is that of ``?format=``."""
 
     name: str
     media_type: str

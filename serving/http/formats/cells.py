@@ -28,12 +28,7 @@ _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table.
-
-    Attributes:
-        number: Its number in the file, for messages.
-        cells: Text by column.
-    """
+    """One numbered line of a table; a cell that is not as expected raises `InputError`."""
 
     number: int
     cells: dict[str, str]
@@ -44,31 +39,20 @@ class Line:
         return wrong(column, thing=thing, got=shown(self.cells[column]), expected=expected)
 
     def time(self, column: str) -> int:
-        """Return the cell's moment in epoch seconds, on a quarter of an hour.
-
-        Raises:
-            InputError: It is no such moment.
-        """
+        """Return the cell's moment in epoch seconds, on a quarter of an hour."""
         text = self.cells[column]
         if _TIME.fullmatch(text):
             try:
-                found = epoch(datetime.fromisoformat(text))
+                moment = epoch(datetime.fromisoformat(text))
             except ValueError:  # a day or an hour that no calendar has
-                found = -1
-            if found % GRID_SECONDS == 0:
-                return found
-        raise self.wrong(
-            column,
-            expected="a time on a quarter of an hour with `Z` or an offset, such as "
-            "2026-03-02T08:00:00Z",
-        )
+                moment = -1
+            if moment % GRID_SECONDS == 0:
+                return moment
+        example = "with `Z` or an offset, such as 2026-03-02T08:00:00Z"
+        raise self.wrong(column, expected=f"a time on a quarter of an hour {example}")
 
     def number_up_to(self, column: str, most: int) -> float:
-        """Return the cell's number, from 0 to the most.
-
-        Raises:
-            InputError: It is no such number.
-        """
+        """Return the cell's number, from 0 to the most."""
         text = self.cells[column]
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not 0 <= value <= most:
@@ -76,11 +60,7 @@ class Line:
         return value
 
     def whole_up_to(self, column: str, most: int) -> int:
-        """Return the cell's whole number, from 0 to the most.
-
-        Raises:
-            InputError: It is no such number.
-        """
+        """Return the cell's whole number, from 0 to the most."""
         text = self.cells[column]
         value = int(text) if _WHOLE.fullmatch(text) else -1
         if not 0 <= value <= most:
@@ -89,10 +69,7 @@ class Line:
 
 
 def utc_texts(moments: Int64) -> list[str]:
-    """Return moments as files have them.
-
-    Args:
-        moments: Epoch seconds, int64[n].
+    """Return moments, epoch seconds, as files have them.
 
     >>> utc_texts(np.array([1772438400]))
     ['2026-03-02T08:00:00Z']
@@ -118,10 +95,6 @@ def write_table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> byt
 def read_table(data: bytes, *, header: Sequence[str]) -> Iterator[Line]:
     """Yield the lines of a CSV file under its header; LF alone and a byte order mark are allowed.
 
-    Args:
-        data: The file.
-        header: The columns that it must have, in this order.
-
     Raises:
         UnreadableFileError: It is too large, no UTF-8 text, no CSV, or of other columns.
     """
@@ -129,32 +102,24 @@ def read_table(data: bytes, *, header: Sequence[str]) -> Iterator[Line]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableFileError(
-            "the file", got=f"bytes that are no text at byte {error.start}", expected="UTF-8"
-        ) from None
+        fault = f"bytes that are no text at byte {error.start}"
+        raise UnreadableFileError("the file", got=fault, expected="UTF-8") from None
     table = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         _check_header(next(table, []), header)
         for cells in table:
             if len(cells) != len(header):
-                raise UnreadableFileError(
-                    f"line {table.line_num}",
-                    got=f"{len(cells)} cells",
-                    expected=f"{len(header)}: {', '.join(header)}",
-                )
+                where, got = f"line {table.line_num}", f"{len(cells)} cells"
+                expected = f"{len(header)}: {', '.join(header)}"
+                raise UnreadableFileError(where, got=got, expected=expected)
             yield Line(table.line_num, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
-        raise UnreadableFileError(
-            f"line {table.line_num}", got=str(error), expected="CSV as in RFC 4180"
-        ) from None
+        where = f"line {table.line_num}"
+        raise UnreadableFileError(where, got=str(error), expected="CSV as in RFC 4180") from None
 
 
 def check_size(size: int) -> None:
-    """Check that a file is not too large, unpacked.
-
-    Raises:
-        UnreadableFileError: It is.
-    """
+    """Check that a file is not too large, unpacked."""
     if size > MOST_BYTES:
         raise UnreadableFileError(
             "the file",
@@ -168,7 +133,6 @@ def _check_header(got: Sequence[str], header: Sequence[str]) -> None:
     if list(got) == list(header):
         return
     missing = next((name for name in header if name not in got), None)
-    found = f"no column `{missing}`" if missing else f"{len(got)} columns, not these in this order"
-    raise UnreadableFileError(
-        "the header on line 1", got=found, expected=",".join(header), field=missing
-    )
+    fault = f"no column `{missing}`" if missing else f"{len(got)} columns, not these in this order"
+    expected = ",".join(header)
+    raise UnreadableFileError("the header on line 1", got=fault, expected=expected, field=missing)

@@ -46,23 +46,21 @@ def write_connect(rows: Sequence[Rows]) -> bytes:
 
     The contacts of each of the queue's local days add up to the day's total, rounded.
 
-    Args:
-        rows: The queues, of voice or chat, with intervals of 15 or 30 minutes.
-
     Raises:
         InputError: A queue has another channel or interval, or a name that Connect refuses.
     """
     check_queues(rows)
     for queue in rows:
-        _check(queue)
-    return write_table(HEADER, (line for queue in rows for line in _lines(queue)))
+        _check_connect(queue)
+    return write_table(HEADER, (line for queue in rows for line in _connect_lines(queue)))
 
 
-def _check(rows: Rows) -> None:
+def _check_connect(rows: Rows) -> None:
+    thing = f"queue `{rows.queue}`"
     if rows.channel not in CHANNEL_TYPES:
         raise wrong(
             "queues",
-            thing=f"queue `{rows.queue}`",
+            thing=thing,
             got=f"channel {rows.channel}",
             expected="voice or chat, the channels that Amazon Connect forecasts",
             remedy="ask for queues of these channels alone",
@@ -70,20 +68,16 @@ def _check(rows: Rows) -> None:
     if rows.interval_minutes not in DURATIONS:
         raise wrong(
             "interval_minutes",
-            thing=f"queue `{rows.queue}`",
+            thing=thing,
             got=f"intervals of {rows.interval_minutes} minutes",
             expected="15 or 30 minutes",
             remedy="ask for `interval_minutes` 15 or 30",
         )
     for name in (rows.queue, rows.name or rows.queue):
         if not _is_allowed(name):
-            raise wrong(
-                "queues",
-                thing=f"queue `{rows.queue}`",
-                got=repr(name),
-                expected="a name that Amazon Connect takes: letters, digits, space and -_.() "
-                "only, not - first",
-            )
+            allowed = "letters, digits, space and -_.() only, not - first"
+            expected = f"a name that Amazon Connect takes: {allowed}"
+            raise wrong("queues", thing=thing, got=repr(name), expected=expected)
 
 
 def _is_allowed(name: str) -> bool:
@@ -91,7 +85,7 @@ def _is_allowed(name: str) -> bool:
     return name[:1] != "-" and all(sign.isalnum() or sign in _SIGNS for sign in name)
 
 
-def _lines(rows: Rows) -> Iterator[tuple[object, ...]]:
+def _connect_lines(rows: Rows) -> Iterator[tuple[object, ...]]:
     who = (rows.name or rows.queue, rows.queue, CHANNEL_TYPES[rows.channel or ""])
     duration = DURATIONS[rows.interval_minutes]
     for start, volume, whole, aht in zip(
@@ -112,12 +106,12 @@ def _whole_contacts(rows: Rows) -> list[int]:
     contacts stays empty, and small intervals get their contacts spread over the day.
     """
     days = local_times(rows.starts, rows.time_zone).day
-    found: list[int] = []
+    contacts: list[int] = []
     for day in np.split(rows.volume, np.flatnonzero(np.diff(days)) + 1):
         values = day.tolist()
         totals = [_nearest(math.fsum(values[:end])) for end in range(len(values) + 1)]
-        found += [after - before for before, after in itertools.pairwise(totals)]
-    return found
+        contacts += [after - before for before, after in itertools.pairwise(totals)]
+    return contacts
 
 
 def _nearest(total: float) -> int:
@@ -132,17 +126,15 @@ def _nearest(total: float) -> int:
 def read_connect(data: bytes) -> list[Rows]:
     """Return the queues of an override file, in the order in which they first appear.
 
-    Args:
-        data: The file, as `write_connect` writes it; an offset in place of ``Z`` and a handle
-            time with decimals are allowed, as Connect allows them.
+    As Connect does, it allows an offset in place of ``Z`` and a handle time with decimals.
 
     Raises:
         InputError: A line, a column or a value is not as it must be; the message names it.
     """
-    return gather(_entry(line) for line in read_table(data, header=HEADER))
+    return gather(_connect_entry(line) for line in read_table(data, header=HEADER))
 
 
-def _entry(line: Line) -> Entry:
+def _connect_entry(line: Line) -> Entry:
     cells = line.cells
     for column in ("QueueName", "QueueId"):
         check_name(cells[column], field=column, thing=f"line {line.number}, column `{column}`")

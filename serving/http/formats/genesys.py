@@ -1,9 +1,7 @@
 """Genesys Cloud WFM: the gzipped JSON of one week that imports a short-term forecast.
 
-The fields are those of Genesys' public API (`BuImportShortTermForecastSchema`,
-`ForecastPlanningGroupData`); `timeZone` and `referenceStartDate` are the names that its forecasts
-have, so that a file says which week it is of. The eighth day is what a public integration calls
-required.
+Fields as in Genesys' public API (`BuImportShortTermForecastSchema`, `ForecastPlanningGroupData`),
+with the `timeZone` and `referenceStartDate` of its forecasts. The eighth day is required there.
 """
 
 from __future__ import annotations
@@ -55,12 +53,7 @@ _GROUP = ("planningGroupId", "offeredPerInterval", "averageHandleTimeSecondsPerI
 
 @dataclass(frozen=True)
 class Week:
-    """Seven local days.
-
-    Attributes:
-        first: Its first local day.
-        time_zone: IANA zone.
-    """
+    """Seven local days."""
 
     first: date
     time_zone: str
@@ -78,15 +71,12 @@ class Week:
 
 
 def write_genesys(rows: Sequence[Rows], *, time_zone: str | None = None) -> bytes:
-    """Return one week of queues as an import file.
+    """Return queues, each the same whole local week of quarters of an hour, as an import file.
 
-    An array's first value is the quarter of an hour that begins at local midnight of the
-    reference date; each next one is the next quarter to pass, whatever the clock on the wall
-    does. After the week's 7 local days come the values of its first day again, up to 8 x 96.
-
-    Args:
-        rows: The queues, each the same whole local week in intervals of 15 minutes.
-        time_zone: The business unit's IANA zone; the queues' own where they share one.
+    An array's first value is the quarter that begins at local midnight of the reference date;
+    each next one is the next quarter to pass, whatever the clock on the wall does. After the
+    week's 7 local days come the values of its first day again, up to 8 x 96. The time zone is the
+    business unit's; by default the queues' own, where they share one.
 
     Raises:
         InputError: There is no queue, a queue is there twice, the queues' zones differ, or a
@@ -159,12 +149,8 @@ def _check_week(rows: Rows, starts: Int64, time_zone: str) -> None:
             remedy="ask week by week",
         )
     if len(rows.starts) != len(starts):
-        raise wrong(
-            "queues",
-            thing=thing,
-            got=f"{len(rows.starts)} intervals",
-            expected=f"{len(starts)}, without a gap, from {span}",
-        )
+        expected = f"{len(starts)}, without a gap, from {span}"
+        raise wrong("queues", thing=thing, got=f"{len(rows.starts)} intervals", expected=expected)
 
 
 def _padded(values: Float64) -> list[float]:
@@ -183,9 +169,7 @@ def _packed(document: dict[str, Any]) -> bytes:
 def read_genesys(data: bytes) -> list[Rows]:
     """Return the queues of an import file, each over its 7 local days.
 
-    Args:
-        data: The file, as `write_genesys` writes it. The values after the seventh day must repeat
-            the first day's: they are no part of the week.
+    The values after the seventh day must repeat the first day's: they are no part of the week.
 
     Raises:
         InputError: It is no such file, or a field is not as it must be; the message names it.
@@ -237,12 +221,9 @@ def _values(values: object, quarters: int, most: int, *, where: str) -> Float64:
         if not number or not (math.isfinite(value) and 0 <= value <= most):
             raise wrong(f"{where}[{at}]", got=shown(value), expected=f"a number from 0 to {most}")
         if at >= quarters and value != values[at - quarters]:
-            raise wrong(
-                f"{where}[{at}]",
-                got=value,
-                expected=f"{values[at - quarters]}, the value at {at - quarters} again: after the "
-                "7th day the first is repeated",
-            )
+            again = f"{values[at - quarters]}, the value at {at - quarters} again"
+            expected = f"{again}: after the 7th day the first is repeated"
+            raise wrong(f"{where}[{at}]", got=value, expected=expected)
     return np.array(values[:quarters], dtype=np.float64)
 
 
@@ -266,9 +247,8 @@ def _date(value: object) -> date:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    raise wrong(
-        "referenceStartDate", got=shown(value), expected="the first day, such as 2026-03-02"
-    )
+    expected = "the first day, such as 2026-03-02"
+    raise wrong("referenceStartDate", got=shown(value), expected=expected)
 
 
 def _zone(value: object) -> str:
@@ -297,6 +277,5 @@ def _unpacked(data: bytes) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise UnreadableFileError(
-            "the file", got=f"no JSON: {error}", expected="gzipped JSON"
-        ) from None
+        fault = f"no JSON: {error}"
+        raise UnreadableFileError("the file", got=fault, expected="gzipped JSON") from None

@@ -35,23 +35,19 @@ _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 
 
 def write_csv(rows: Sequence[Rows]) -> bytes:
-    """Return queues as CSV, one after the other; times are UTC.
-
-    Args:
-        rows: The queues; what agents they have, empty where they have none.
+    """Return queues as CSV, one after the other; times are UTC, unknown agents empty.
 
     Raises:
         InputError: A queue has no channel, or is there twice.
     """
     check_queues(rows)
-    return write_table(HEADER, (line for queue in rows for line in _lines(queue)))
+    return write_table(HEADER, (line for queue in rows for line in _csv_lines(queue)))
 
 
-def _lines(rows: Rows) -> Iterator[tuple[object, ...]]:
+def _csv_lines(rows: Rows) -> Iterator[tuple[object, ...]]:
     if rows.channel is None:
-        raise wrong(
-            "channel", thing=f"queue `{rows.queue}`", got="no channel", expected="its channel"
-        )
+        thing = f"queue `{rows.queue}`"
+        raise wrong("channel", thing=thing, got="no channel", expected="its channel")
     nothing = [None] * len(rows.starts)
     agents = [
         nothing if column is None else column.tolist()
@@ -71,18 +67,15 @@ def _lines(rows: Rows) -> Iterator[tuple[object, ...]]:
 
 
 def read_csv(data: bytes) -> list[Rows]:
-    """Return the queues of a CSV file, in the order in which they first appear.
-
-    Args:
-        data: The file, as `write_csv` writes it; the lines of several queues may alternate.
+    """Return the queues of a CSV file as `write_csv` writes it; their lines may alternate.
 
     Raises:
         InputError: A line, a column or a value is not as it must be; the message names it.
     """
-    return gather(_entry(line) for line in read_table(data, header=HEADER))
+    return gather(_csv_entry(line) for line in read_table(data, header=HEADER))
 
 
-def _entry(line: Line) -> Entry:
+def _csv_entry(line: Line) -> Entry:
     cells = line.cells
     thing = f"line {line.number}, column `queue_id`"
     queue = check_name(unguarded(cells["queue_id"]), field="queue_id", thing=thing)
@@ -90,9 +83,8 @@ def _entry(line: Line) -> Entry:
         raise line.wrong("channel", expected=f"one of {', '.join(CHANNELS)}")
     minutes = line.whole_up_to("interval_minutes", max(INTERVAL_MINUTES))
     if minutes not in INTERVAL_MINUTES:
-        raise line.wrong(
-            "interval_minutes", expected=f"one of {', '.join(map(str, INTERVAL_MINUTES))}"
-        )
+        allowed = ", ".join(map(str, INTERVAL_MINUTES))
+        raise line.wrong("interval_minutes", expected=f"one of {allowed}")
     start = line.time("start_time")
     if line.time("end_time") != start + minutes * 60:
         raise line.wrong("end_time", expected=f"{minutes} minutes after `start_time`")
@@ -129,5 +121,4 @@ def unguarded(cell: str) -> str:
 
 
 def _needs_guard(text: str) -> bool:
-    """Return whether text begins, guards aside, as a formula does."""
     return text.lstrip(_GUARD)[:1] in _FORMULA

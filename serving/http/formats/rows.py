@@ -14,6 +14,7 @@ from features.errors import InputError
 MOST_VOLUME = 10_000_000
 MOST_AHT_SECONDS = 30 * 86_400
 MOST_AGENTS = 10_000_000
+_AGENTS = ("agents_on_phone", "agents_rostered")
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,8 @@ class Rows:
         if self.channel is not None and self.channel not in CHANNELS:
             raise wrong("channel", got=self.channel, expected=f"one of {', '.join(CHANNELS)}")
         if self.interval_minutes not in INTERVAL_MINUTES:
-            raise wrong(
-                "interval_minutes",
-                got=self.interval_minutes,
-                expected=f"one of {', '.join(map(str, INTERVAL_MINUTES))}",
-            )
+            minutes = ", ".join(map(str, INTERVAL_MINUTES))
+            raise wrong("interval_minutes", got=self.interval_minutes, expected=f"one of {minutes}")
         self._check_starts()
         self._check_values("volume", self.volume, MOST_VOLUME)
         self._check_values("aht_seconds", self.aht_seconds, MOST_AHT_SECONDS)
@@ -64,7 +62,7 @@ class Rows:
         if idle.any():
             at = int(np.argmax(idle))
             raise wrong(f"aht_seconds[{at}]", got=0, expected="above 0 where contacts come")
-        for column in ("agents_on_phone", "agents_rostered"):
+        for column in _AGENTS:
             agents = getattr(self, column)
             if agents is not None:
                 self._check_values(column, agents, MOST_AGENTS)
@@ -76,17 +74,13 @@ class Rows:
         off[1:] |= np.diff(self.starts) < self.interval_minutes * 60
         if off.any():
             at = int(np.argmax(off))
-            raise wrong(
-                f"starts[{at}]",
-                got=int(self.starts[at]),
-                expected="epoch seconds on a quarter of an hour, after the interval before",
-            )
+            expected = "epoch seconds on a quarter of an hour, after the interval before"
+            raise wrong(f"starts[{at}]", got=int(self.starts[at]), expected=expected)
 
     def _check_values(self, column: str, values: Float64 | Int64, most: int) -> None:
-        if len(values) != len(self.starts):
-            raise wrong(
-                column, got=f"{len(values)} values", expected=f"{len(self.starts)}, as `starts`"
-            )
+        count = len(self.starts)
+        if len(values) != count:
+            raise wrong(column, got=f"{len(values)} values", expected=f"{count}, as `starts`")
         outside = ~((values >= 0) & (values <= most))
         if outside.any():
             at = int(np.argmax(outside))
@@ -95,20 +89,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a table: one queue's interval.
-
-    Attributes:
-        line: The line's number in the file, for messages.
-        queue: As in `Rows`.
-        name: As in `Rows`.
-        channel: As in `Rows`.
-        start: Start of the interval, epoch seconds.
-        interval_minutes: As in `Rows`.
-        volume: Contacts expected.
-        aht_seconds: Average handle time.
-        agents_on_phone: Agents on contacts; None where the line does not say.
-        agents_rostered: Agents to roster; None where the line does not say.
-    """
+    """One line of a table, numbered for messages: one queue's interval, as in `Rows`."""
 
     line: int
     queue: str
@@ -128,13 +109,13 @@ def gather(entries: Iterable[Entry]) -> list[Rows]:
     Raises:
         InputError: A queue's lines are not of one kind, or not one after the other in time.
     """
-    found: dict[str, list[Entry]] = {}
+    by_queue: dict[str, list[Entry]] = {}
     for entry in entries:
-        lines = found.setdefault(entry.queue, [])
+        lines = by_queue.setdefault(entry.queue, [])
         if lines:
             _check_follows(entry, first=lines[0], last=lines[-1])
         lines.append(entry)
-    return [_rows(lines) for lines in found.values()]
+    return [_queue_rows(lines) for lines in by_queue.values()]
 
 
 def _check_follows(entry: Entry, *, first: Entry, last: Entry) -> None:
@@ -148,7 +129,7 @@ def _check_follows(entry: Entry, *, first: Entry, last: Entry) -> None:
                 got=got,
                 expected=f"{expected} as on line {first.line}: one kind of row a queue",
             )
-    for column in ("agents_on_phone", "agents_rostered"):
+    for column in _AGENTS:
         if (getattr(entry, column) is None) != (getattr(first, column) is None):
             raise wrong(
                 column,
@@ -166,14 +147,13 @@ def _check_follows(entry: Entry, *, first: Entry, last: Entry) -> None:
         )
 
 
-def _rows(lines: Sequence[Entry]) -> Rows:
+def _queue_rows(lines: Sequence[Entry]) -> Rows:
     first = lines[0]
-
-    def agents(column: str) -> Int64 | None:
-        if getattr(first, column) is None:
-            return None
-        return np.array([getattr(line, column) for line in lines], dtype=np.int64)
-
+    agents = {
+        column: np.array([getattr(line, column) for line in lines], dtype=np.int64)
+        for column in _AGENTS
+        if getattr(first, column) is not None
+    }
     return Rows(
         queue=first.queue,
         channel=first.channel,
@@ -182,9 +162,8 @@ def _rows(lines: Sequence[Entry]) -> Rows:
         interval_minutes=first.interval_minutes,
         volume=np.array([line.volume for line in lines], dtype=np.float64),
         aht_seconds=np.array([line.aht_seconds for line in lines], dtype=np.float64),
-        agents_on_phone=agents("agents_on_phone"),
-        agents_rostered=agents("agents_rostered"),
         name=first.name,
+        **agents,
     )
 
 
@@ -195,12 +174,8 @@ def check_name(queue: object, *, field: str, thing: str | None = None) -> str:
         InputError: It is no text of 1 to 512 characters.
     """
     if not isinstance(queue, str) or not 1 <= len(queue) <= MAX_ID_LENGTH:
-        raise wrong(
-            field,
-            thing=thing,
-            got=shown(queue),
-            expected=f"text of 1 to {MAX_ID_LENGTH} characters",
-        )
+        expected = f"text of 1 to {MAX_ID_LENGTH} characters"
+        raise wrong(field, thing=thing, got=shown(queue), expected=expected)
     return queue
 
 

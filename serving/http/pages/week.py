@@ -24,16 +24,14 @@ from features.errors import InputError
 from serving.http.pages.moves import moves, special_days
 from serving.http.pages.picture import DAYS, Week, week_chart, week_of
 from serving.http.pages.render import amount, render
-from serving.http.schemas import PathsRequest
-from serving.http.staffing_asks import Staffed, staff_queues
-from serving.http.staffing_schemas import StaffingRequest
+from serving.http.staffing_asks import Staffed, StaffingOptions, staff_queues
 from serving.models.volume.paths import sample_paths
 from serving.models.volume.span import cut
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.staffing.asked import DayPlan
 
 _BAND = (0.1, 0.9)
-_ASKED = StaffingRequest(paths=PathsRequest(count=50))
+_OPTIONS = StaffingOptions(path_count=50)
 """The route's own defaults, on fewer paths: a page shows many queues."""
 _MODELS = {
     "erlang_a": "Erlang A",
@@ -113,7 +111,7 @@ def _staffed(week: Week, of: ForecastSet) -> tuple[dict[int, DayPlan], list[str]
     """Return the days as `POST /v1/staffing` gives them, and notes on the agents."""
     forecast = cut(week.forecast, week.rows)
     try:
-        (staffed,) = staff_queues([forecast], request=_ASKED, made_at=of.made_at)
+        (staffed,) = staff_queues([forecast], options=_OPTIONS, made_at=of.made_at)
     except InputError as error:
         return {}, [*forecast.warnings, f"No agents: {error}"]
     return {day.day: day for day in staffed.plan.days}, [_goal(staffed), *staffed.warnings]
