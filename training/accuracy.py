@@ -31,12 +31,7 @@ _UNREADABLE = (EbbflowError, OSError, ValueError, LookupError, TypeError)
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+    """Add the verb to the command."""
 
     @app.command(epilog="Example: python -m training accuracy volume --since 2026-03-01T00:00Z")
     def accuracy(
@@ -95,12 +90,7 @@ def read_record(
 ) -> tuple[Record, tuple[str, ...]]:
     """Judge every kept forecast set by what the lake knows now.
 
-    Args:
-        home: Where the sets and the lake stand.
-        now: The moment, aware UTC.
-        since: Only intervals that start at it or later.
-        until: Only intervals that start before it.
-        queues: Only these; empty for all.
+    ``queues``: Only these; empty for all.
 
     Returns:
         The record, and a sentence on each set that could not be read.

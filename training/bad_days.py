@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+    """Add the verb to the command."""
 
     @app.command(name="bad-days", epilog="Example: python -m training bad-days volume --json")
     def bad_days(
@@ -66,11 +61,8 @@ def read_bad_days(
 ) -> pd.DataFrame:
     """Find the bad days of the histories in the lake.
 
-    Args:
-        home: Where the lake stands.
-        now: The moment, aware UTC.
-        as_of: As known then, aware UTC; by default the latest that the data allow.
-        queues: Only these; empty for all.
+    ``as_of``: As known then, aware UTC; by default the latest that the data allow. ``queues``: Only
+    these; empty for all.
 
     Returns:
         Columns ``queue``, ``day``, ``from`` and ``to`` (clock times, empty for a whole day),

@@ -40,9 +40,6 @@ class Config(BaseModel):
 def load_config(path: Path | None) -> Config:
     """Read a configuration file; without one every key has its default.
 
-    Args:
-        path: A TOML file with the tables ``[volume]`` and ``[churn]``, each optional.
-
     Raises:
         ConfigError: The file cannot be read or parsed, a key is unknown (near names are
             suggested) or a value is of a wrong type or out of range.
@@ -95,12 +92,7 @@ def _keys_beside(keys: list[str]) -> list[str]:
 
 
 def settings(model: type[BaseModel], *, prefix: str = "") -> Iterator[tuple[str, FieldInfo, Any]]:
-    """Yield each key of a configuration class as dotted path, field and default.
-
-    Args:
-        model: The class; nested classes are walked.
-        prefix: Put before each path.
-    """
+    """Yield each key of a configuration class as dotted path, field and default."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from settings(field.annotation, prefix=f"{prefix}{name}.")

@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+    """Add the verb to the command."""
 
     @app.command(epilog="Example: python -m training experiments --experiment winback-1")
     def experiments(
@@ -97,14 +92,10 @@ def analyse_experiments(
 ) -> tuple[datetime, tuple[Result, ...]]:
     """Analyse the experiments of a home's lake and publish the results.
 
-    Args:
-        home: Where the lake stands, and where the results go.
-        now: The moment, aware UTC.
-        as_of: What is known then counts, aware UTC; by default the latest that the data allow.
-        horizon_days: Days that are looked ahead from each decision.
-        treat_share: Chance of being contacted, in (0, 1), where the decisions do not state it.
-        least_effect: The smallest gain in retention worth having, in (0, 1).
-        only: The one experiment to analyse; None for all. Results of others stay as they were.
+    ``as_of``: What is known then counts, aware UTC; by default the latest that the data allow.
+    ``treat_share``: Chance of being contacted, in (0, 1), where the decisions do not state it.
+    ``least_effect``: The smallest gain in retention worth having, in (0, 1). ``only``: The one
+    experiment to analyse; None for all. Results of others stay as they were.
 
     Returns:
         The moment that counts, and the results, by name.

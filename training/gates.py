@@ -130,12 +130,7 @@ def examine(
     A gate that makes the later ones pointless (the bundle does not open, or cannot answer) ends
     the list. A champion that is itself unfit is left out of the comparison, and named.
 
-    Args:
-        model: Which model both are.
-        challenger: The challenger's bundle folder.
-        champion: The bundle folder that serves now, None before the first promotion.
-        snapshot: The current snapshot.
-        limits: What the challenger may cost.
+    ``champion``: The bundle folder that serves now, None before the first promotion.
 
     Returns:
         The gates in the order of measurement.
@@ -160,10 +155,7 @@ def integrity(
 ) -> tuple[Sound | None, tuple[Gate, ...]]:
     """Open a bundle, replay its golden requests and let it answer.
 
-    Args:
-        model: Which model it must hold.
-        bundle: Its folder.
-        snapshot: What to answer on; without one that gate is left out.
+    ``snapshot``: What to answer on; without one that gate is left out.
 
     Returns:
         The card and answer, or None where the bundle is unfit; and the gates.

@@ -103,11 +103,6 @@ def previous(entries: Sequence[Entry], *, model: ModelName, serving: str) -> str
 
     A promotion goes one step forward, a roll-back one step back: rolling back twice goes two
     steps back. Entries that were not carried out do not count.
-
-    Args:
-        entries: The ledger, oldest first.
-        model: Which model.
-        serving: Id of the bundle that serves now.
     """
     mine = [entry for entry in entries if entry.model == model]
     found_after = [*(entry.from_bundle for entry in mine), serving][1:]

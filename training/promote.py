@@ -73,16 +73,8 @@ def promote(
 ) -> Change:
     """Examine a registered version and make it the one that serves.
 
-    Args:
-        home: Where bundles are published.
-        tracking: Where versions are registered.
-        model: Which model.
-        now: The time, aware UTC.
-        who: The user who asks, for the ledger.
-        number: The version; by default the challenger.
-        force_reason: Why it should serve although an accuracy or change gate fails.
-        limits: What the challenger may cost; by default ``Limits()``.
-        seen: Told the gates as soon as they are measured.
+    ``number``: The version; by default the challenger. ``limits``: What the challenger may cost; by
+    default ``Limits()``.
 
     Returns:
         What was done; ``changed`` is False where that bundle serves already.
@@ -144,15 +136,6 @@ def rollback(
 
     It needs the home folder alone: where the registry cannot be reached, the alias is left and
     the answer says so.
-
-    Args:
-        home: Where bundles are published.
-        tracking: Where versions are registered.
-        model: Which model.
-        now: The time, aware UTC.
-        who: The user who asks, for the ledger.
-        reason: Why, for the ledger.
-        seen: Told the gates as soon as they are measured.
 
     Raises:
         NotPublishedError: Nothing serves, or nothing served before.

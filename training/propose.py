@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+    """Add the verb to the command."""
 
     @app.command(name="propose", epilog="Example: python -m training propose churn --json")
     def propose(
@@ -50,10 +45,7 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
 def read_proposal(home: Home, *, now: datetime, as_of: datetime | None = None) -> Proposal:
     """Propose a definition from the histories in the lake.
 
-    Args:
-        home: Where the lake stands.
-        now: The time, aware UTC.
-        as_of: What was known then counts; by default, all that the data hold.
+    ``as_of``: What was known then counts; by default, all that the data hold.
 
     Raises:
         TooLittleDataError: Too few customers bought on two days.

@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+    """Add the verb to the command."""
 
     @app.command(epilog="Example: python -m training service volume --queue sales --by-hour")
     def service(
@@ -83,12 +78,8 @@ def read_service(
 ) -> tuple[datetime, dict[str, Calibration]]:
     """Learn how the queues in the lake are served.
 
-    Args:
-        home: Where the lake stands.
-        now: The moment, aware UTC.
-        as_of: As known then, aware UTC; by default the latest that the data allow.
-        days: Days of contacts to look back on.
-        queues: Only these; empty for all.
+    ``as_of``: As known then, aware UTC; by default the latest that the data allow. ``queues``: Only
+    these; empty for all.
 
     Returns:
         The moment that was looked back from, and what was learnt, by queue.

@@ -143,16 +143,7 @@ class Tracking:
         data_versions: Mapping[str, int],
         data_root: Path,
     ) -> Version:
-        """Log a run, register its bundle as a new version and make that the challenger.
-
-        Args:
-            trained: What the fit handed over.
-            as_of: The moment its data look back from, aware UTC.
-            started_at: When the fit began, aware UTC.
-            ended_at: When it ended, aware UTC.
-            data_versions: Version of each lake table that was read.
-            data_root: Where these tables stand.
-        """
+        """Log a run, register its bundle as a new version and make that the challenger."""
         tags = {
             "model": trained.model,
             "bundle_id": trained.bundle.name,
@@ -225,9 +216,7 @@ class Tracking:
     def fetch(self, version: Version, *, into: Path) -> Path:
         """Download, check and unpack a version's bundle, and return the bundle folder.
 
-        Args:
-            version: The version.
-            into: An empty folder.
+        ``into``: An empty folder.
 
         Raises:
             DamagedArtefactError: The archive is missing, differs from its checksum, or holds

@@ -23,10 +23,8 @@ from serving.models.churn.trees import MAX_SPLITS, TreeTables
 def tree_tables(booster: lgb.Booster, *, groups: Int64, group_count: int) -> TreeTables:
     """Work out a booster's tables.
 
-    Args:
-        booster: Binary objective, numeric features only, at most ``MAX_SPLITS`` splits a tree.
-        groups: Index of each feature's group, int64[k].
-        group_count: Number of groups.
+    ``booster``: Binary objective, numeric features only, at most ``MAX_SPLITS`` splits a tree.
+    ``groups``: Index of each feature's group, int64[k].
 
     Raises:
         ConfigError: A tree has more splits than a table can hold.

@@ -44,9 +44,6 @@ def adjusters(sample: Sample) -> tuple[Float64, tuple[str, ...]]:
     at its 99th percentile, since money ahead is in proportion to it. A missing value is the mean,
     and a column says where it is missing. What repeats other columns is left out.
 
-    Args:
-        sample: The customers.
-
     Returns:
         float64[n, k], and the names.
     """

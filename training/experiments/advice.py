@@ -57,10 +57,7 @@ def always_valid(
 ) -> tuple[float, float]:
     """Return the interval that covers the truth at all looks together.
 
-    Args:
-        found: The estimate at this look.
-        target_error: Standard error that the experiment is to come to.
-        alpha: Chance that it ever misses, in (0, 1).
+    ``alpha``: Chance that it ever misses, in (0, 1).
     """
     information, target = found.standard_error**-2, target_error**-2
     # The mixture's variance that makes the boundary lowest there, to a good approximation.
@@ -82,10 +79,8 @@ def target_error(least_effect: float) -> float:
 def advise(found: Effect, *, customers: int, least_effect: float = LEAST_EFFECT) -> Advice:
     """Say whether an experiment can stop, by its effect on retention.
 
-    Args:
-        found: The effect on retention so far.
-        customers: Customers whose outcome is complete.
-        least_effect: The smallest effect worth having, above 0.
+    ``customers``: Customers whose outcome is complete. ``least_effect``: The smallest effect worth
+    having, above 0.
     """
     aim = target_error(least_effect)
     share = (aim / found.standard_error) ** 2 if found.standard_error > 0 else math.inf

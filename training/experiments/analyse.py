@@ -75,9 +75,7 @@ class Result:
 def analyse(decided: Decided, *, least_effect: float = LEAST_EFFECT) -> Result:
     """Analyse one experiment; too few customers are an answer that says so, never an error.
 
-    Args:
-        decided: The experiment.
-        least_effect: The smallest effect on retention worth having, above 0.
+    ``least_effect``: The smallest effect on retention worth having, above 0.
     """
     sample = decided.sample
     warnings = _warnings(decided)

@@ -41,15 +41,6 @@ def publish_results(
 ) -> str:
     """Write results beside those of other experiments, and make the folder the current one.
 
-    Args:
-        root: Folder of all results.
-        results: Of the experiments that were analysed.
-        as_of: What is known then counts, aware UTC.
-        horizon_days: Days that were looked ahead from each decision.
-        least_effect: The smallest effect on retention worth having.
-        lineage: What they were made from.
-        now: The moment of writing, aware UTC.
-
     Returns:
         The folder's id.
     """
@@ -85,14 +76,7 @@ def _carried(root: Path) -> dict[str, Any]:
 def document(
     result: Result, *, as_of: datetime, horizon_days: int, least_effect: float
 ) -> dict[str, Any]:
-    """Return what is told of one experiment.
-
-    Args:
-        result: The analysis.
-        as_of: What is known then counts.
-        horizon_days: Days that were looked ahead.
-        least_effect: The smallest effect on retention worth having.
-    """
+    """Return what is told of one experiment."""
     decided, sample = result.decided, result.decided.sample
     contacted = int(sample.treated.sum())
     return {

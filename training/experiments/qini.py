@@ -65,11 +65,9 @@ def qini(
 ) -> Qini:
     """Compare two rankings of the same customers.
 
-    Args:
-        effect: A number of each customer whose mean is the effect, float64[n].
-        by_uplift: Ranking by effect, the largest first, float64[n].
-        by_risk: Ranking by risk, the largest first, float64[n].
-        rng: Draws the customers again.
+    ``effect``: A number of each customer whose mean is the effect, float64[n]. ``by_uplift``:
+    Ranking by effect, the largest first, float64[n]. ``by_risk``: Ranking by risk, the largest
+    first, float64[n].
     """
     orders = [np.argsort(-by, kind="stable") for by in (by_uplift, by_risk)]
     n = len(effect)

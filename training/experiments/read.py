@@ -69,12 +69,8 @@ def read_experiments(
 ) -> tuple[Decided, ...]:
     """Return the experiments known at a moment, by name.
 
-    Args:
-        source: Decisions, outcomes and features.
-        as_of: The moment, aware UTC.
-        horizon_days: Days that are looked ahead from each decision.
-        treat_share: Chance of being contacted, in (0, 1), where the decisions do not state it.
-        only: The one experiment to read; None for all.
+    ``treat_share``: Chance of being contacted, in (0, 1), where the decisions do not state it.
+    ``only``: The one experiment to read; None for all.
 
     Raises:
         TooLittleDataError: No decision is known.

@@ -15,13 +15,7 @@ from training.experiments.qini import Band
 
 
 def print_results(results: Sequence[Result], *, as_of: datetime, horizon_days: int) -> None:
-    """Print each experiment: its arms, effects, advice, and the rankings.
-
-    Args:
-        results: By name.
-        as_of: What is known then counts.
-        horizon_days: Days that were looked ahead.
-    """
+    """Print each experiment: its arms, effects, advice, and the rankings."""
     console = terminal()
     for result in results:
         decided = result.decided

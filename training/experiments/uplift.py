@@ -83,33 +83,19 @@ def check_enough(sample: Sample) -> None:
 
 
 def fit_uplift(sample: Sample, *, rng: np.random.Generator) -> Ridge:
-    """Learn the gain in retention that a contact brings, from all customers of a sample.
-
-    Args:
-        sample: The customers.
-        rng: Draws the folds.
-    """
+    """Learn the gain in retention that a contact brings, from all customers of a sample."""
     surprise = sample.treated - sample.share
     target = (sample.retained - _untouched(sample, rng=rng)) / surprise
     return _line(sample.features, target, surprise**2 / np.mean(surprise**2))
 
 
 def fit_stay(sample: Sample) -> Ridge:
-    """Learn the chance to stay from all customers of a sample, whatever their arm.
-
-    Args:
-        sample: The customers.
-    """
+    """Learn the chance to stay from all customers of a sample, whatever their arm."""
     return _line(sample.features, sample.retained)
 
 
 def cross_fit(sample: Sample, *, rng: np.random.Generator) -> CrossFitted:
-    """Judge every customer by models that were learnt from the others alone.
-
-    Args:
-        sample: The customers.
-        rng: Draws the folds.
-    """
+    """Judge every customer by models that were learnt from the others alone."""
     effect, untouched = np.empty((2, len(sample)))
     for inside, outside in _folds(len(sample), rng=rng):
         ours = sample.take(inside)
@@ -119,12 +105,7 @@ def cross_fit(sample: Sample, *, rng: np.random.Generator) -> CrossFitted:
 
 
 def pseudo_effect(sample: Sample, untouched: Float64) -> Float64:
-    """Return for each customer a number whose mean is his effect, whatever the forecast.
-
-    Args:
-        sample: The customers.
-        untouched: A forecast of the outcome that knows neither the arm nor the outcome.
-    """
+    """Return for each customer a number whose mean is his effect, whatever the forecast."""
     surprise = sample.treated - sample.share
     found: Float64 = (sample.retained - untouched) * surprise
     return found / (sample.share * (1 - sample.share))

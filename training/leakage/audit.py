@@ -18,9 +18,9 @@ from features.lake import Lake
 from features.past import copy_until
 from features.store import FeatureStore
 from serving.models.churn.model import open_churn_model
+from training.churn.backtest import dates_to_test
 from training.churn.config import ChurnConfig
 from training.churn.data import AsOf, ChurnSource, History, load_history
-from training.churn.train import dates_to_test
 from training.leakage import echo, replay, splits, stability, strength
 from training.leakage.card import judge_card
 from training.leakage.reading import ONE_ROW, read_date
@@ -86,13 +86,8 @@ def audit_churn(
 ) -> Audit:
     """Audit what a churn model would learn from.
 
-    Args:
-        home: Its lake and, where there is one, its published bundle.
-        config: Horizon, grid and sizes, as training uses them.
-        now: The time, aware UTC.
-        as_of: The moment to look back from; by default the latest that the data allow.
-        wrap: What training reads from, made of a store; by default the store itself.
-        progress: Told how far it is.
+    ``as_of``: The moment to look back from; by default the latest that the data allow. ``wrap``:
+    What training reads from, made of a store; by default the store itself.
 
     Raises:
         HorizonError: ``as_of`` lies in the future.

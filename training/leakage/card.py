@@ -14,11 +14,7 @@ CHECK = "splits of the bundle"
 
 
 def judge_card(card: Mapping[str, Any]) -> Verdict:
-    """Judge the dates on which a bundle was learnt, calibrated and tested, by its own card.
-
-    Args:
-        card: The model card of a churn bundle.
-    """
+    """Judge the dates on which a bundle was learnt, calibrated and tested, by its own card."""
     if "config" not in card or "backtest" not in card or "calibration" not in card:
         return unjudged(CHECK, "its card tells of no dates")
     horizon = _horizon(card)

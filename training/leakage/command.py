@@ -30,13 +30,7 @@ def register(
     clock: Callable[[], datetime],
     progress: Callable[[str], AbstractContextManager[Progress]],
 ) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-        progress: Shows steps on standard error.
-    """
+    """Add the verb to the command."""
 
     @app.command(epilog="Example: python -m training leakage --model churn --json")
     def leakage(

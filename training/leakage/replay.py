@@ -24,13 +24,7 @@ SHOWN = 8
 
 
 def replayed(whole: pa.Table, cut: pa.Table, *, at: datetime) -> Verdict:
-    """Compare a moment's features from the whole lake with those from its past alone.
-
-    Args:
-        whole: ``customer_id``, ``as_of`` and features, from the whole lake.
-        cut: The same from a lake that ends at the moment.
-        at: The moment.
-    """
+    """Compare a moment's features from the whole lake with those from its past alone."""
     one, other = _by_customer(whole), _by_customer(cut)
     unborn = one.index.difference(other.index)
     gone = other.index.difference(one.index)

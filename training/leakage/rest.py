@@ -58,9 +58,7 @@ class Judged:
 def rest_score(judged: Judged, kept: Bool) -> Float64:
     """Return the ranks of a model of some features at the date, learnt on the earlier ones.
 
-    Args:
-        judged: The dates.
-        kept: Which features it sees, bool[k].
+    ``kept``: Which features it sees, bool[k].
     """
     dates = [date for date in judged.earlier[:LEARNT_DATES] if two_classes(date)]
     if not dates or not kept.any():

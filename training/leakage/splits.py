@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from training.churn.backtest import dates_to_test
 from training.churn.config import ChurnConfig
 from training.churn.data import History
 from training.churn.fit import split
-from training.churn.train import dates_to_test
 from training.leakage.verdict import Verdict, leak, passed
 
 APART = "split by time"
@@ -83,13 +83,7 @@ def training_plan(history: History, *, config: ChurnConfig) -> tuple[Fit, ...]:
 def audit_splits(
     fits: Sequence[Fit], *, horizon: timedelta, known_until: datetime
 ) -> tuple[Verdict, ...]:
-    """Judge a plan.
-
-    Args:
-        fits: The plan.
-        horizon: Length of the label window.
-        known_until: Until when purchases are known, aware UTC.
-    """
+    """Judge a plan."""
     return (
         _apart(fits),
         _gap(fits, horizon),

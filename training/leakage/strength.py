@@ -72,12 +72,7 @@ ORDER = "order of ids and rows"
 
 
 def judge_columns(judged: Judged, *, orders: Sequence[Probe]) -> tuple[Verdict, ...]:
-    """Judge every feature, where it is missing, and orders of customers.
-
-    Args:
-        judged: The date and those before it.
-        orders: Places of the date's customers, of check ``ORDER``.
-    """
+    """Judge every feature, where it is missing, and orders of customers."""
     checks = (FEATURES, MISSING, ORDER)
     if not enough(judged.date):
         why = f"fewer than {LEAST_ROWS} customers of either class at {judged.date.at:%Y-%m-%d}"

@@ -14,13 +14,7 @@ CHECK = "replay of histories"
 
 
 def replayed_volume(whole: VolumeSource, cut: VolumeSource, *, at: datetime) -> Verdict:
-    """Compare a moment's histories from the whole lake with those from its past alone.
-
-    Args:
-        whole: The whole lake.
-        cut: A lake that ends at the moment.
-        at: The moment.
-    """
+    """Compare a moment's histories from the whole lake with those from its past alone."""
     one, other = whole.volume(at), cut.volume(at)
     changed = sorted(
         name

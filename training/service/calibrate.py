@@ -73,9 +73,7 @@ class Calibration:
 def calibrate(waits: Waits, queues: Mapping[str, Queue]) -> dict[str, Calibration]:
     """Learn how each queue is served, and compare what is predicted with what was achieved.
 
-    Args:
-        waits: Contacts whose wait is over.
-        queues: Queues by name; a contact of another is left out.
+    ``queues``: Queues by name; a contact of another is left out.
 
     Returns:
         By name, queues of which a wait is known; deferred channels have none to speak of.

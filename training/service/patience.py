@@ -27,6 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import CensoredData, ecdf
 
 from features.calendar import Bool, Float64, Int64
 
@@ -93,13 +94,14 @@ def kaplan_meier(seconds: Float64, abandoned: Bool) -> Survival:
     >>> found.seconds.tolist(), found.share.round(3).tolist()  # 3/4, then 3/4 x 2/3
     ([10.0, 20.0], [0.75, 0.5])
     """
-    order = np.argsort(seconds, kind="stable")
-    times, first = np.unique(seconds[order], return_index=True)
-    ended = np.add.reduceat(abandoned[order].astype(np.int64), first) if len(first) else first
-    waiting = len(seconds) - first
-    share = np.cumprod(1 - ended / waiting).astype(np.float64)
-    left = ended > 0
-    return Survival(times[left], share[left], waiting[left])
+    if not abandoned.any():
+        return Survival(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+    known = CensoredData(uncensored=seconds[abandoned], right=seconds[~abandoned])
+    longer = ecdf(known).sf
+    ended = np.isin(longer.quantiles, seconds[abandoned])
+    times = longer.quantiles[ended]
+    waiting = len(seconds) - np.searchsorted(np.sort(seconds), times)
+    return Survival(times, longer.probabilities[ended], waiting)
 
 
 def short_seconds(seconds: Float64, abandoned: Bool) -> float:
@@ -136,11 +138,8 @@ def fit_exponential(
     interval takes the logarithm as normal with variance 1 / hang-ups (Cox and Oakes, *Analysis of
     Survival Data*, 1984, chapter 3).
 
-    Args:
-        seconds: Waits, float64[n], at least 0.
-        abandoned: Whether each ended with a hang-up, bool[n].
-        after: Waits count from here on: an exponential does not remember what was before.
-        until: Waits count up to here.
+    ``seconds``: Waits, float64[n], at least 0. ``abandoned``: Whether each ended with a hang-up,
+    bool[n].
 
     >>> waits = np.full(100, 30.0)
     >>> fit_exponential(waits, np.arange(100) < 25).mean_seconds  # 3,000 seconds, 25 hang-ups

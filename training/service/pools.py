@@ -61,13 +61,8 @@ def grid_of(
 ) -> Grid:
     """Count on one grid.
 
-    Args:
-        waits: All contacts.
-        work: What agents were seen to handle; at least one contact.
-        spells: When they were on phone.
-        counted: Which contacts come to the agents, bool[n].
-        time_zone: IANA zone of the grid.
-        minutes: Length of an interval.
+    ``work``: What agents were seen to handle; at least one contact. ``counted``: Which contacts
+    come to the agents, bool[n]. ``time_zone``: IANA zone of the grid.
     """
     presence = presence_of(work, spells, minutes=minutes, time_zone=time_zone)
     starts, queues = presence.starts, len(waits.queues)
@@ -98,12 +93,7 @@ def compare(
 ) -> Compared:
     """Gather what one queue's service levels are compared on.
 
-    Args:
-        waits: All contacts.
-        grid: The grid of the queue's zone and interval.
-        place: The queue's place in ``Waits.queues``.
-        own: All queues whose contacts wait for an agent, by place.
-        until: Where the later part begins, epoch seconds.
+    ``until``: Where the later part begins, epoch seconds.
     """
     one, presence = own[place], grid.presence
     mates = np.array(

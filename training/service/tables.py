@@ -119,14 +119,7 @@ def print_csv(found: Mapping[str, Calibration]) -> None:
 def print_service(
     found: Mapping[str, Calibration], *, as_of: datetime, days: int, by_hour: bool
 ) -> None:
-    """Print what was learnt for people.
-
-    Args:
-        found: By queue.
-        as_of: What was known then.
-        days: How far it was looked back.
-        by_hour: Whether to print predicted and achieved by hour of the day as well.
-    """
+    """Print what was learnt for people."""
     rows = list(service_rows(found))
     terminal().print(f"Contacts of {days} days known at {as_of:%Y-%m-%d %H:%M} UTC")
     _print_waits([row for row in rows if row["hour"] == ALL])

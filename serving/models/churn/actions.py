@@ -156,11 +156,8 @@ class ActionTable:
     def choose(self, scores: ChurnScores, *, book: ReasonBook, consent: Float64) -> Any:
         """Return the action of each customer as an index into ``actions``, int16[n].
 
-        Args:
-            scores: The customers' scores.
-            book: What their reasons stand for.
-            consent: 1 where a customer may be contacted, 0 where not, NaN where unknown,
-                float64[n].
+        ``consent``: 1 where a customer may be contacted, 0 where not, NaN where unknown,
+        float64[n].
         """
         chosen = np.full(len(consent), -1, dtype=np.int16)
         for rule in self.rules:
@@ -219,9 +216,6 @@ def shipped_actions() -> ActionTable:
 def read_actions(path: Path) -> ActionTable:
     """Return the user's table, or the shipped one where there is no such file.
 
-    Args:
-        path: The TOML file.
-
     Raises:
         ConfigError: The file cannot be read, or a rule is not as it must be.
     """
@@ -241,10 +235,6 @@ def read_actions(path: Path) -> ActionTable:
 
 def parse_actions(text: str, *, what: str) -> ActionTable:
     """Return the table that a TOML text gives.
-
-    Args:
-        text: The text.
-        what: What it is called in errors.
 
     Raises:
         ConfigError: A rule is not as it must be; the error names it and its key.

@@ -70,11 +70,7 @@ class BuyTillYouDie:
     ) -> Float64:
         """Return the purchase days expected of each customer in the days ahead.
 
-        Args:
-            frequency: See the class.
-            recency_days: See the class.
-            age_days: See the class.
-            ahead_days: The days ahead, 0 or more.
+        ``ahead_days``: The days ahead, 0 or more.
         """
         alive = self.p_alive(frequency, recency_days, age_days)
         return alive * self.purchases_if_alive(frequency, age_days, ahead_days)
@@ -136,9 +132,7 @@ class BuyTillYouDie:
 def history_of(features: Float64, *, names: Sequence[str]) -> Float64:
     """Return frequency, recency and age of each customer, float64[n, 3]; NaN who never bought.
 
-    Args:
-        features: float64[n, k].
-        names: The k names, ``INPUTS`` among them.
+    ``features``: float64[n, k].
     """
     days, last, first = (features[:, list(names).index(name)] for name in INPUTS)
     return np.column_stack(

@@ -44,9 +44,7 @@ class Derived:
     def joined(self, features: Float64, *, names: Sequence[str]) -> Float64:
         """Return the features with the columns ``DERIVED`` behind them, float64[n, k + 5].
 
-        Args:
-            features: float64[n, k], NaN where missing.
-            names: The k names, ``btyd.INPUTS`` among them.
+        ``features``: float64[n, k], NaN where missing.
         """
         where = {name: j for j, name in enumerate(names)}
 

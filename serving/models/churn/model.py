@@ -139,16 +139,9 @@ class Scoring:
 class ChurnModel:
     """A churn model that answers.
 
-    Args:
-        artefact: The verified bundle.
-        feature_names: The features in the order of a row's values.
-        scoring: Blend, calibration, population and tiers.
-        linear: The logistic regression.
-        trees: The boosted trees.
-        book: Reasons in words.
-        standing: Cut points of stages and segments.
-        value: What customers are worth; None where nothing was known to learn it from.
-        derived: What the learners see beside the features; None where that is nothing.
+    ``linear``: The logistic regression. ``value``: What customers are worth; None where nothing was
+    known to learn it from. ``derived``: What the learners see beside the features; None where that
+    is nothing.
     """
 
     def __init__(
@@ -197,9 +190,7 @@ class ChurnModel:
     def score(self, features: Float64, *, threads: int = 1) -> ChurnScores:
         """Score customers; memory beyond the answer does not grow with their number.
 
-        Args:
-            features: float64[n, k] in the order of ``feature_names``, NaN where missing.
-            threads: Threads to use; the answer does not depend on it.
+        ``features``: float64[n, k] in the order of ``feature_names``, NaN where missing.
 
         Raises:
             InputError: The matrix has another width, or an infinite value.

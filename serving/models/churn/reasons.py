@@ -147,10 +147,8 @@ class ReasonBook:
     def of(self, features: Float64, weights: Float64, *, names: Sequence[str]) -> Reasons:
         """Return up to three reasons a row.
 
-        Args:
-            features: float64[n, k], NaN where missing.
-            weights: What each group adds to the log-odds, float64[n, g].
-            names: The k feature names.
+        ``features``: float64[n, k], NaN where missing. ``weights``: What each group adds to the
+        log-odds, float64[n, g].
         """
         where = {name: i for i, name in enumerate(names)}
         rows = len(features)
@@ -190,10 +188,6 @@ class ReasonBook:
     def places(self, reasons: Reasons, known: dict[SaidKey, int]) -> Any:
         """Return which of the sentences that customers share each reason is, int32[n, 3].
 
-        Args:
-            reasons: The reasons.
-            known: The place of each sentence met so far; new ones are added at the end.
-
         Returns:
             Places in the order of ``known``; -1 where there is no reason.
         """
@@ -210,11 +204,7 @@ class ReasonBook:
         return np.array(places, dtype=np.int32).reshape(reasons.phrase.shape)
 
     def said(self, key: SaidKey) -> Said:
-        """Return one reason in all words and numbers.
-
-        Args:
-            key: From ``places``.
-        """
+        """Return one reason in all words and numbers."""
         index, value, usual, own = key
         value, usual = (np.nan if told == _MISSING else told for told in (value, usual))
         english, chinese = (
@@ -227,12 +217,8 @@ class ReasonBook:
     def text(self, index: int, value: float, usual: float, own: bool, *, language: str) -> str:
         """Return one reason as a sentence.
 
-        Args:
-            index: The phrase.
-            value: The customer's value; NaN where missing.
-            usual: The usual value; NaN where there is none.
-            own: Whether ``usual`` is the customer's own.
-            language: A language in which the phrase can be said.
+        ``value``: The customer's value; NaN where missing. ``usual``: The usual value; NaN where
+        there is none.
         """
         phrase = self.phrases[index]
         text = phrase.text

@@ -107,8 +107,9 @@ class ValueModel:
         """Return the money of one horizon of customers who stay, float64[n], minor units."""
         pace = self.pace.of(columns)
         features = np.column_stack([columns[name] for name in self.names])
-        line = self.line.grouped(features, groups=np.ones((len(self.names), 1)))[:, 0]
-        correction = np.clip(self.log_level + line, -MOST_CORRECTION, MOST_CORRECTION)
+        correction = np.clip(
+            self.log_level + self.line.score(features), -MOST_CORRECTION, MOST_CORRECTION
+        )
         money: Float64 = pace * np.exp(correction)
         return money
 
