@@ -13,18 +13,14 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from features.artefact import current_id, point_to
-from features.errors import (
-    ArtefactError,
-    EbbflowError,
-    NotPublishedError,
-    PromotionRefusedError,
-)
+from features.errors import ArtefactError, EbbflowError, NotPublishedError, PromotionRefusedError
 from features.home import Home, ModelName
 from features.snapshot import open_current_snapshot
 from serving.models.bundle import open_model
@@ -41,7 +37,6 @@ class Change:
     """What a promotion or roll-back did.
 
     Attributes:
-        model: Which model.
         changed: Whether another bundle serves now than before.
         from_bundle: Id of the bundle that served before, None where none did.
         to_bundle: Id of the bundle that serves now.
@@ -59,6 +54,35 @@ class Change:
     warning: str = ""
 
 
+@dataclass(frozen=True)
+class _Request:
+    """Who asks for another bundle to serve, when and why; and what served until then."""
+
+    home: Home
+    action: Literal["promote", "rollback"]
+    model: ModelName
+    now: datetime
+    who: str
+    reason: str
+    serving: str | None
+
+    def carry_out(self, bundle: str, *, version: int | None, gates: tuple[Gate, ...]) -> None:
+        """Write the ledger's entry, then let the bundle serve."""
+        entry = ledger.Entry(
+            at=self.now,
+            who=self.who,
+            action=self.action,
+            model=self.model,
+            from_bundle=self.serving,
+            to_bundle=bundle,
+            version=version,
+            reason=self.reason,
+            gates=tuple(asdict(gate) for gate in gates),
+        )
+        ledger.append(self.home.ledger, entry)
+        point_to(self.home.bundles(self.model), bundle)
+
+
 def promote(
     home: Home,
     *,
@@ -73,11 +97,8 @@ def promote(
 ) -> Change:
     """Examine a registered version and make it the one that serves.
 
-    ``number``: The version; by default the challenger. ``limits``: What the challenger may cost; by
-    default ``Limits()``.
-
-    Returns:
-        What was done; ``changed`` is False where that bundle serves already.
+    ``number`` is by default the challenger's; ``seen`` is told the gates once they are measured.
+    ``changed`` of what is returned is False where that bundle serves already.
 
     Raises:
         NotPublishedError: There is no challenger, or no snapshot to examine it on.
@@ -105,19 +126,9 @@ def promote(
             seen(gates)
         _refuse_failed(version, gates, force_reason)
         _install(bundle, root=root, model=model)
-    entry = ledger.Entry(
-        at=now,
-        who=who,
-        action="promote",
-        model=model,
-        from_bundle=serving,
-        to_bundle=version.bundle_id,
-        version=version.number,
-        reason=force_reason or "all gates passed",
-        gates=tuple(asdict(gate) for gate in gates),
-    )
-    ledger.append(home.ledger, entry)
-    point_to(root, version.bundle_id)
+    reason = force_reason or "all gates passed"
+    request = _Request(home, "promote", model, now, who, reason, serving)
+    request.carry_out(version.bundle_id, version=version.number, gates=gates)
     _set_aliases(tracking, version)
     return Change(model, True, serving, version.bundle_id, version.number, gates)
 
@@ -143,21 +154,10 @@ def rollback(
     """
     root = home.bundles(model)
     serving = current_id(root)
-    if serving is None:
-        raise NotPublishedError(
-            f"no {model} bundle serves", remedy=f"run `python -m training promote {model}`"
-        )
     entries = ledger.read(home.ledger)
-    target = ledger.previous(entries, model=model, serving=serving)
-    if target is None:
-        raise NotPublishedError(
-            f"roll-back of {model}",
-            got=f"no bundle before `{serving}` in the ledger",
-            remedy="promote a version by its number: `python -m training models` lists them",
-        )
-    snapshot = (
-        open_current_snapshot(home.snapshots) if current_id(home.snapshots) is not None else None
-    )
+    target = _before(entries, model, serving)
+    published = current_id(home.snapshots) is not None
+    snapshot = open_current_snapshot(home.snapshots) if published else None
     _, gates = integrity(model, root / target, snapshot=snapshot)
     if seen is not None:
         seen(gates)
@@ -168,21 +168,26 @@ def rollback(
             remedy="promote another version by its number; what serves now goes on serving",
         )
     number = next((e.version for e in reversed(entries) if e.to_bundle == target), None)
-    entry = ledger.Entry(
-        at=now,
-        who=who,
-        action="rollback",
-        model=model,
-        from_bundle=serving,
-        to_bundle=target,
-        version=number,
-        reason=reason,
-        gates=tuple(asdict(gate) for gate in gates),
-    )
-    ledger.append(home.ledger, entry)
-    point_to(root, target)
+    request = _Request(home, "rollback", model, now, who, reason, serving)
+    request.carry_out(target, version=number, gates=gates)
     warning = _follow(tracking, model, bundle=target)
     return Change(model, True, serving, target, number, gates, warning)
+
+
+def _before(entries: Sequence[ledger.Entry], model: ModelName, serving: str | None) -> str:
+    """Return the bundle that served before the one that serves."""
+    if serving is None:
+        raise NotPublishedError(
+            f"no {model} bundle serves", remedy=f"run `python -m training promote {model}`"
+        )
+    target = ledger.previous(entries, model=model, serving=serving)
+    if target is None:
+        raise NotPublishedError(
+            f"roll-back of {model}",
+            got=f"no bundle before `{serving}` in the ledger",
+            remedy="promote a version by its number: `python -m training models` lists them",
+        )
+    return target
 
 
 def _wanted(tracking: Tracking, model: ModelName, number: int | None) -> Version:
@@ -205,11 +210,9 @@ def _refuse_failed(version: Version, gates: tuple[Gate, ...], force_reason: str 
     raise PromotionRefusedError(
         f"promotion of {version.model} version {version.number}",
         got=_words(firm or failed),
-        remedy=(
-            "fit again; this gate cannot be forced"
-            if firm
-            else "fit again, or state why it should serve all the same with --force-reason"
-        ),
+        remedy="fit again; this gate cannot be forced"
+        if firm
+        else "fit again, or state why it should serve all the same with --force-reason",
     )
 
 
@@ -247,10 +250,10 @@ def _set_aliases(tracking: Tracking, version: Version) -> None:
 def _follow(tracking: Tracking, model: ModelName, *, bundle: str) -> str:
     """Point the champion alias at a bundle's version, or return why that was not possible."""
     try:
-        found = [v for v in tracking.versions(model) if v.bundle_id == bundle]
+        versions = [v for v in tracking.versions(model) if v.bundle_id == bundle]
     except EbbflowError as error:
         return f"the alias `champion` could not be moved: {error}"
-    if not found:
+    if not versions:
         return f"the alias `champion` was not moved: {tracking.root} has no version of `{bundle}`"
-    tracking.set_alias(model, alias="champion", number=found[0].number)
+    tracking.set_alias(model, alias="champion", number=versions[0].number)
     return ""

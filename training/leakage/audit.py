@@ -205,7 +205,7 @@ def _splits(
 
 
 def _columns(source: ChurnSource, history: _History, config: ChurnConfig) -> list[Verdict]:
-    names = (echo.CHECK, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
+    names = (echo.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
     if history.found is None or not history.tested:
         return [unjudged(name, history.why) for name in names]
     found = history.found
@@ -226,7 +226,7 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _stable(history: _History) -> Verdict:
     if history.found is None or not history.tested:
-        return unjudged(stability.CHECK, history.why)
+        return unjudged(stability.LATER_DATES, history.why)
     found = history.found
     date = history.tested[0]
     return stability.judge_stability(Judged(date, found.before(date.at), found.names))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from training.churn.data import KEYS
 from training.leakage.verdict import Verdict, leak, passed
 
-CHECK = "replay of features"
+FEATURE_REPLAY = "replay of features"
 SHOWN = 8
 """Most names that a sentence lists."""
 
@@ -50,13 +50,13 @@ def replayed(whole: pa.Table, cut: pa.Table, *, at: datetime) -> Verdict:
         faults.append(f"{len(gone):,} customers vanish with what came later")
     if not faults:
         return passed(
-            CHECK,
+            FEATURE_REPLAY,
             f"{len(one.columns)} features of {len(one):,} customers as of {at:%Y-%m-%d} do not "
             "change with what came later",
             **evidence,
         )
     return leak(
-        CHECK,
+        FEATURE_REPLAY,
         f"as of {at:%Y-%m-%d}: {'; '.join(faults)}",
         "compute it from rows with event time before the as-of and `available_at` at it or before; "
         "fit means and encodings anew for each as-of",

@@ -25,7 +25,7 @@ GAIN = 0.04
 LEAD = 0.08
 """AUC that one column may be ahead of the model of all others."""
 _LEADERS = 3
-_SEED = 23
+_FILL_SEED = 23
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,10 @@ class Reading:
     """What one column says at a date, as AUC out of fold.
 
     Attributes:
-        name: The column.
         future: How well it ranks those who will buy nothing.
         past: How well it ranks those who had not bought for long.
         gain: What it adds to the model of all columns that are no suspects.
         lead: How far it alone is ahead of the model of all others.
-        is_leak: Whether it is one.
     """
 
     name: str
@@ -91,18 +89,14 @@ def _features(judged: Judged) -> list[Probe]:
     probes = []
     for i, name in enumerate(judged.names):
         values = judged.date.features[:, i]
-        known = values[~np.isnan(values)]
+        empty = np.isnan(values)
+        known = values[~empty]
         if len(known) and np.ptp(known) > 0:
-            probes.append(Probe(FEATURES, f"`{name}`", _drawn(values, known), i))
+            # Empty cells get values of others: that they are empty is judged by itself.
+            filled = values.copy()
+            filled[empty] = np.random.default_rng(_FILL_SEED).choice(known, int(empty.sum()))
+            probes.append(Probe(FEATURES, f"`{name}`", filled, i))
     return probes
-
-
-def _drawn(values: Float64, known: Float64) -> Float64:
-    """Fill empty cells with values of others: that they are empty is judged by itself."""
-    empty = np.isnan(values)
-    filled = values.copy()
-    filled[empty] = np.random.default_rng(_SEED).choice(known, int(empty.sum()))
-    return filled
 
 
 def _missing(judged: Judged) -> list[Probe]:
@@ -187,8 +181,8 @@ def _verdict(check: str, readings: Sequence[Reading]) -> Verdict:
         f"{r.name} (AUC {r.future:.2f}, {r.past:.2f} of the past; adds {r.gain:.2f})"
         for r in found[:4]
     )
-    return leak(check, f"tells who will leave better than it could: {text}", _REMEDY[check],
-                **evidence)  # fmt: skip
+    words = f"tells who will leave better than it could: {text}"
+    return leak(check, words, _REMEDY[check], **evidence)
 
 
 _REMEDY = {

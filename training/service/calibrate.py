@@ -19,13 +19,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 from features.calendar import Bool, Int64, Queue, interval_of
+from features.errors import TooLittleDataError, UnknownNameError
+from features.home import Home
+from features.store import FeatureStore
 from features.waits import Waits
 from serving.models.volume.service import Service
 from serving.staffing.asked import DEFERRED
+from training.service import DAYS
 from training.service.compare import EFFICIENCIES, Compared, fit_efficiency
 from training.service.patience import Patience, Survival, fit_patience, kaplan_meier, short_seconds
 from training.service.pools import Grid, Own, compare, grid_of
@@ -101,6 +106,51 @@ def calibrate(waits: Waits, queues: Mapping[str, Queue]) -> dict[str, Calibratio
             compared = compare(waits, grids[key], place, own, until=until)
         found[one.queue.queue] = _calibrated(waits, one, compared, why)
     return found
+
+
+def read_service(
+    home: Home,
+    *,
+    now: datetime,
+    as_of: datetime | None = None,
+    days: int = DAYS,
+    queues: tuple[str, ...] = (),
+) -> tuple[datetime, dict[str, Calibration]]:
+    """Learn how the queues in the lake are served.
+
+    ``as_of`` is by default the latest that the data allow; empty ``queues`` stand for all.
+
+    Returns:
+        The moment that was looked back from, and what was learnt, by queue.
+
+    Raises:
+        TooLittleDataError: There is no contact in these days, or none with a wait.
+        UnknownNameError: There is no such queue.
+    """
+    with FeatureStore(home) as store:
+        moment = as_of or store.latest(now=now)
+        known = {queue.queue: queue for queue in store.queues(moment)}
+        for name in queues:
+            if name not in known:
+                raise UnknownNameError("queue", name, known, field="queue")
+        waits = store.waits(moment, days=days)
+    if len(waits) == 0:
+        raise TooLittleDataError(
+            f"no single contact of the {days} days before {moment:%Y-%m-%d %H:%M} UTC is known",
+            remedy="load some with `python -m features ingest interactions`, or ask for another "
+            "time with `--as-of`",
+        )
+    found = calibrate(waits, known)
+    missing = [name for name in queues if name not in found]
+    if missing or not found:
+        names = ", ".join(f"`{name}`" for name in missing) or "all queues"
+        raise TooLittleDataError(
+            f"nothing is known of waits in {names}",
+            got=f"{len(waits):,} contacts",
+            expected="contacts with `wait_seconds`, of channels that wait for an agent",
+            remedy="map the column that holds the wait",
+        )
+    return moment, {name: found[name] for name in queues or sorted(found)}
 
 
 def _split(waits: Waits) -> int:
