@@ -1,7 +1,7 @@
 """The command ``python -m training``: fit, compare, promote, roll back.
 
-The verbs import what they need when they run: statsforecast, scikit-learn and MLflow take seconds
-to load, and LightGBM must not load before its threads were told how to wait.
+The verbs import what they need when they run: statsforecast, scikit-learn and MLflow are slow to
+load, and LightGBM must not load before its threads were told how to wait.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """A folder as one file and back: how a bundle travels through the tracking store.
 
-MLflow merges a folder into what is already there but replaces a single file, so a bundle is
-logged as one archive. The same folder always gives the same bytes, so equal bundles have equal
-checksums.
+MLflow merges folders but replaces a file. The same folder always gives the same bytes.
 """
 
 from __future__ import annotations

@@ -20,12 +20,7 @@ from training.volume.config import VolumeConfig
 
 
 class Config(BaseModel):
-    """Everything that a fit can be asked for.
-
-    Attributes:
-        volume: Settings of the volume model.
-        churn: Settings of the churn model.
-    """
+    """Everything that a fit can be asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

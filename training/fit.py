@@ -26,8 +26,6 @@ class Fitted:
     """A fit that was recorded.
 
     Attributes:
-        version: The registered version; it is the challenger.
-        as_of: The moment its data look back from, aware UTC.
         warnings: What the feature store had to assume, and what the model's card warns of.
     """
 

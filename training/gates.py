@@ -1,14 +1,8 @@
 """The gates between a challenger and production: what is measured, and against which limit.
 
-A challenger and a champion were usually fitted at different times, so no window is new to both:
-what came after the champion's data is training data of the challenger. Each is therefore judged
-by its own back-test, in which every forecast and score was made from earlier data only, and by
-figures relative to a baseline on the same rows (seasonal naive; the base rate that came true),
-which takes out most of what makes one period harder than another. The rest is what the tolerance
-is for. Both figures come from the cards inside the bundles, so they travel with the models.
-
-Integrity gates (the bundle opens, replays its golden requests, answers on the current snapshot)
-can never be forced. Accuracy and change gates can, with a reason that the ledger keeps.
+Both models are judged by their own back-tests, relative to a baseline on the same rows, since no
+window is new to both. Integrity gates (the bundle opens, replays its golden requests, answers on
+the current snapshot) can never be forced; accuracy and change gates can, with a reason.
 """
 
 from __future__ import annotations
@@ -62,12 +56,9 @@ class Gate:
     """One measurement against its limit.
 
     Attributes:
-        name: What is asked of the challenger.
-        passed: Whether it holds.
         forcible: Whether a reason may override it.
         value: The figure measured, None where the gate is no figure.
         limit: The figure it must reach or stay within.
-        detail: One sentence for a reader.
     """
 
     name: str
@@ -83,7 +74,6 @@ class Sound:
     """A bundle that passed the integrity gates.
 
     Attributes:
-        card: Its model card.
         answer: What it answers on the snapshot, see ``answer_on``; empty without a snapshot.
     """
 

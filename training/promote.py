@@ -1,10 +1,7 @@
 """Promotion and roll-back: how a registered version comes to serve, and how the last one returns.
 
-The order of steps makes a crash harmless wherever it falls: the bundle is copied into a hidden
-folder and renamed (nobody reads it yet), the ledger's entry is synced (an entry that was not
-carried out does not count), ``CURRENT`` is swapped in one step, and last the aliases follow.
-Until the swap the old bundle serves, from the swap on the new one; ``promote`` again completes
-what is left. Serving reads ``CURRENT`` alone, never the registry.
+A crash is harmless wherever it falls: the bundle is copied and renamed, the ledger's entry synced,
+``CURRENT`` swapped, and last the aliases follow; ``promote`` again completes what is left.
 """
 
 from __future__ import annotations
@@ -38,10 +35,7 @@ class Change:
 
     Attributes:
         changed: Whether another bundle serves now than before.
-        from_bundle: Id of the bundle that served before, None where none did.
-        to_bundle: Id of the bundle that serves now.
         version: Its registered version, None where the registry does not know it.
-        gates: What was measured.
         warning: What could not be completed, empty where all was.
     """
 

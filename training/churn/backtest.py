@@ -30,13 +30,9 @@ class Tested:
     """One test date, judged through the serving scorer.
 
     Attributes:
-        at: The date.
-        metrics: Figures of the model.
         recency_auc: AUC of the days since the last purchase alone.
         gap_days: Days from the last label learnt from to the date: 0 or more.
         calibrated: Dates that blend and slope were chosen on before it.
-        reliability: Table of ``evaluate.reliability``.
-        lift: Table of ``evaluate.lift``.
         value_ratio: Money that was expected within the horizon over the money that came; NaN
             where no money is known.
     """

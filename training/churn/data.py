@@ -1,8 +1,6 @@
-"""What the churn model learns from: an as-of grid, its features, its labels, its season.
+"""The grid of past dates that the churn model learns from: features, labels and season.
 
-Every date is a moment at which scores could have been made. Its features are what was known
-then; its labels are complete one horizon later. Between a date to learn from and a later one to
-calibrate or test on lies at least the horizon, so no label window reaches over the boundary.
+The features of a date are what was known then; its labels are complete one horizon later.
 """
 
 from __future__ import annotations
@@ -64,7 +62,6 @@ class AsOf:
     """One date of the grid.
 
     Attributes:
-        at: The date.
         features: float64[n, k] of its population, NaN where missing.
         churned: 1 where no purchase followed within the horizon, else 0, float64[n].
         population: Its customers, sampled or not.
@@ -98,8 +95,6 @@ class History:
     """Everything a fit may look at.
 
     Attributes:
-        as_of: The moment the final model is made at.
-        horizon: Length of the label window.
         dates: The grid, the most recent first; all labels complete by ``as_of``.
         today: Features of the population at ``as_of``, float64[n, k].
         demand: Purchases by all customers in the horizon before a moment, as known then.
@@ -107,7 +102,6 @@ class History:
         surprises: By moment, by how much more customers of the ``recent`` days after it bought
             nothing than the buy-till-you-die model had expected, in log-odds.
         recent: Length of that shorter label window.
-        start: The first purchase.
     """
 
     names: tuple[str, ...]

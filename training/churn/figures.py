@@ -46,11 +46,7 @@ def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def importance_figure(importance: pd.DataFrame) -> Figure:
-    """Draw how much each group of features moves the scores.
-
-    Args:
-        importance: Columns ``group`` and ``mean_log_odds``, the largest first.
-    """
+    """Draw how much each group of features moves the scores."""
     figure = Figure(figsize=(6.4, 1.2 + 0.3 * len(importance)), layout="constrained")
     axes = figure.subplots()
     words = importance["group"].str.replace("_", " ")

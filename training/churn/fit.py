@@ -1,8 +1,7 @@
 """One churn fit at one moment, from what was known then: learn, calibrate, learn again on all.
 
-The base rate swings with the season by more than customers differ, so each date gets its own
-intercept: the learners see only who churns *among the customers of a date*. The level of the
-months ahead is then set from the dates' intercepts and from the pace of purchases expected.
+The base rate swings with the season by more than customers differ, so each date has its own
+intercept; the level of the months ahead is set from these and from the expected purchases.
 """
 
 from __future__ import annotations
@@ -34,11 +33,7 @@ class Fitted:
     """A fit at one moment; nothing known later was looked at.
 
     Attributes:
-        at: The moment.
         learners: Fitted on every date with complete labels.
-        linear_weight: Share of the linear score in the blend.
-        slope: Calibration slope.
-        level: Calibration intercept.
         learnt: Dates that the held-out learners saw, the most recent first; empty where history
             was too short to hold anything out.
         calibrated: Dates that blend and slope were chosen on.

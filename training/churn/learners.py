@@ -23,15 +23,7 @@ _MONOTONE = {f"{PURCHASES}_": -1, RECENCY: 1, "btyd_": -1, "silence_": 1}
 
 @dataclass(frozen=True)
 class Learners:
-    """The two fitted scores, in log-odds without a level.
-
-    Attributes:
-        names: The features that they are asked with.
-        derived: What they see beside them.
-        linear: The logistic regression.
-        ridge: Its penalty.
-        booster: The boosted trees.
-    """
+    """The two fitted scores, in log-odds without a level."""
 
     names: tuple[str, ...]
     derived: Derived

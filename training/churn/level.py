@@ -1,8 +1,7 @@
 """The base rate of the months ahead: the intercept of the calibrated log-odds.
 
-How many customers buy again within a horizon moves with the season by more than any model of
-single customers can know. It is set here, for a whole date at once, from past dates' intercepts
-and from the pace of purchases that last year's same weeks lead to expect.
+It moves with the season by more than any model of single customers can know, so it is set for a
+whole date at once, from past dates' intercepts and the pace of purchases expected.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The cut points of stages and segments, set once per fit on the population of the day.
 
-They are rounded, so that a model fitted a month later moves few customers, and stay what they are
-until the next model is promoted.
+They are rounded, so that a model fitted a month later moves few customers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Training of the churn model: back-test by time, fit on everything complete, write the bundle.
 
-For each test date the whole of it (learn, calibrate, set the level) is done again from what was
-known at that date, written as a bundle, opened by serving's own loader and judged on the labels
-that came true afterwards. The published bundle is then made the same way at ``as_of``; nothing
+Each test date is fitted from what was known then and judged through serving's own loader; nothing
 is chosen on a test date.
 """
 

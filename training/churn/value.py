@@ -1,16 +1,8 @@
 """What customers are worth, learnt from the money that followed past dates.
 
-Of those who stayed, the money of one horizon is their own pace so far, corrected by a few features.
-The correction is fitted by quasi-likelihood with a variance between Poisson's and gamma's (power
-1.5, as for claims in insurance), because money is skewed and a few large customers would else
-decide alone; then its level is set so that the sum over customers is the sum that came. Dates of
-one whole year count alike, so that no season is taken for the ordinary.
-
-How much twelve months bring is counted where twelve months have passed: the money of those who
-stayed, over that of one horizon, and the share of it that those who left still brought. Where
-history is too short for that, a buy-till-you-die model says both from the purchases of each
-customer; where a centre lacks even the features for it, each later horizon loses the share of
-money that the horizons seen put at risk, and nobody comes back.
+One horizon of a customer who stays is their own pace, corrected by quasi-likelihood with variance
+``mean ** 1.5`` (as for insurance claims) over one whole year of dates. How much 12 months bring is
+counted where they have passed; else a buy-till-you-die model or a constant loss foretells it.
 """
 
 from __future__ import annotations

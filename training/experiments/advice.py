@@ -1,10 +1,8 @@
 """Whether an experiment can stop: advice that may be asked for as often as one likes.
 
-A 95 % interval that is looked at every night until it leaves zero will leave it by chance. So the
-advice goes by an interval that holds at all looks together: the normal mixture of Robbins (1970),
-in the asymptotic form of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas ("Time-uniform central
-limit theory and asymptotic confidence sequences", 2024). It is wider than the one for a single
-look, and the number and the times of looks need not be planned.
+It goes by an interval that holds at all looks together: the normal mixture of Robbins (1970) in the
+form of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas ("Time-uniform central limit theory and
+asymptotic confidence sequences", 2024).
 """
 
 from __future__ import annotations
@@ -37,8 +35,6 @@ class Advice:
     """Whether to stop.
 
     Attributes:
-        word: The advice.
-        reason: Why, a sentence.
         low: Lower end of the interval that holds at all looks; None where there is none.
         high: Its upper end.
         information_share: What is known, as a share of what finds the least effect with 80 %

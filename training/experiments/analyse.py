@@ -50,15 +50,10 @@ class Result:
     """What is known of one experiment.
 
     Attributes:
-        decided: Who was decided about, and what came.
-        ratio: The sample ratio check; None where the chance of being contacted is not stated.
         retention: What a contact did to the share that stays; None where it cannot be told.
         value: The same of money within the horizon, minor units.
-        adjusted_for: Features that the adjustment is for.
-        advice: Whether to stop.
         qini: Ranking by effect beside ranking by risk; None where the data do not suffice.
         no_uplift: Why there is none; empty where there is.
-        warnings: What a person should know.
     """
 
     decided: Decided

@@ -1,7 +1,6 @@
 """Results of experiments as an immutable folder that serving reads.
 
-The folder holds ``results.json``: the document of each experiment by its name. An analysis of one
-experiment carries the others over as they were.
+It holds ``results.json``, one document an experiment; others are carried over as they were.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ class Settings:
 
     Attributes:
         as_of: What is known then counts, aware UTC.
-        horizon_days: Days that were looked ahead from each decision.
         least_effect: The smallest effect on retention worth having.
     """
 

@@ -39,8 +39,6 @@ class Decided:
     """One experiment as known at a moment.
 
     Attributes:
-        experiment: Its name.
-        actions: What was done with those contacted.
         first_at: First decision, epoch seconds.
         last_at: Last decision, epoch seconds.
         decided: Customers decided about.

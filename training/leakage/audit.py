@@ -40,13 +40,7 @@ VOLUME_DAYS = 28
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
-
-    Attributes:
-        model: Whose data were audited.
-        as_of: The moment that they look back from.
-        verdicts: One a check.
-    """
+    """What an audit found."""
 
     model: ModelName
     as_of: datetime

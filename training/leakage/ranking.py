@@ -1,7 +1,6 @@
 """How well one column ranks churners, alone and beside a score, and what chance allows.
 
-Everything is judged out of fold: customers fall into two halves, and what is learnt on one half is
-measured on the other. So a column of noise ranks like a coin, however small the data are.
+Customers fall into two halves, and what is learnt on one is measured on the other.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Whether the past can be computed without the future: the same from a lake that ends at a moment.
+"""Whether the past can be computed without the future.
 
-Features as of a moment are computed twice: from the whole lake, and from a copy in which nothing
-is that came or was known later. They must be equal, bit for bit. A window that reaches past the
-as-of, a mean over later months, an encoding fitted on all dates, and a customer who does not exist
-yet all differ.
+Features as of a moment are computed from the whole lake, and from a copy that ends at the moment;
+they must be equal, bit for bit.
 """
 
 from __future__ import annotations

@@ -42,9 +42,7 @@ class Judged:
     """A later date that columns are judged at, and the earlier ones that a model learns from.
 
     Attributes:
-        date: The later date.
         earlier: Dates whose labels were complete by then, the most recent first.
-        names: Feature names.
     """
 
     date: AsOf

@@ -1,7 +1,6 @@
 """Whether a plan of fits keeps time apart: learn < gap < calibrate < gap < test.
 
-Each check is a comparison of dates, and of customers where a plan names them. The plan of training
-is read off the functions that training itself uses.
+The plan of training is read off the functions that training itself uses.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ class Part:
     """Rows of one date in one role.
 
     Attributes:
-        at: The date.
         customers: Whose rows; None for the whole population.
     """
 
@@ -51,7 +49,6 @@ class Fit:
         learn: What it learns from.
         calibrate: What it is calibrated on; those learners saw only ``held_out``.
         held_out: What the learners that are calibrated saw.
-        test: What it is judged on.
     """
 
     made_at: datetime

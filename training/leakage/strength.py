@@ -1,11 +1,8 @@
 """Whether a column ranks churners better than anything known at the time plausibly could.
 
-What is made of the past says more about the past than about the future: days without a purchase
-so far are told by recency exactly, days without one to come only by chance. So a column is a
-suspect where it ranks those who will fall silent better than those who have been silent, and it is
-a leak where it then lifts the ranking of a model of all other columns by more than any single
-column does. A column is also a leak where it alone beats the model of all others by far, whatever
-it says about the past.
+A suspect ranks those who will fall silent better than those who have been silent. It is a leak
+where it lifts the ranking of a model of all other columns by more than any single column does, or
+alone beats that model by far.
 """
 
 from __future__ import annotations
@@ -33,7 +30,6 @@ class Probe:
     """A column to judge.
 
     Attributes:
-        check: The check it belongs to.
         name: What it is called in a sentence.
         values: float64[n], NaN where it says nothing.
         feature: Place of the feature that it stands for; None where it is none.

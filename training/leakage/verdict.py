@@ -13,10 +13,7 @@ class Verdict:
 
     Attributes:
         passed: Whether it found no leak; None where there was nothing to judge.
-        found: What was found, in words.
         evidence: The same in numbers.
-        remedy: What to do, where it did not pass.
-        seconds: What the check took.
     """
 
     check: str

@@ -1,18 +1,8 @@
-"""Whether the queue model predicts the service level that was achieved, and what makes it.
+"""Whether the queue model predicts the service level that was achieved, and what corrects it.
 
-For each queue and interval with contacts: those that came, their handle time, the agents that were
-on phone and the patience give a predicted service level; the history tells the achieved one. Where
-agents serve several queues, a contact waits for all of them and behind the contacts of all these
-queues, so the model is asked for the whole pool.
-
-Where predicted and achieved differ in total, work is hidden from the handle times (after-call work,
-short breaks: agents do less than it seems), or a queue goes first or last in its pool. One factor
-sets it right: the *efficiency*, by which handle times are divided, so that an agent serves at the
-*effective service rate* efficiency / AHT. It is fitted on the earlier two thirds of the days, and
-kept only where it predicts the later third better; otherwise it is 1.
-
-Contacts that hang up in the first seconds, whatever the wait, count neither as offered nor as
-missed.
+Where both differ in total, work is hidden from the handle times, or a queue goes first or last in
+its pool. One factor corrects it, the *efficiency* by which handle times are divided. It is fitted
+on the earlier two thirds of the days and used only where it predicts the later third better.
 """
 
 from __future__ import annotations
@@ -52,15 +42,12 @@ class Calibration:
     """What the history says of how one queue is served.
 
     Attributes:
-        service: What staffing uses.
         patience: The fit with its interval; None with too few hang-ups.
         survival: Patience without a shape; empty where nobody hung up.
         short_seconds: Hang-ups before it were left out; 0 for none.
-        short: How many these were.
         aht_seconds: Average handle time; NaN where nobody was handled.
         efficiency: What fits the earlier part, also where it is not kept; NaN where nothing was
             compared.
-        compared: The intervals; None where nothing was compared.
         why: Why nothing was compared or the efficiency was not kept; empty where it was.
     """
 

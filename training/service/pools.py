@@ -21,11 +21,9 @@ class Own:
     """One queue's contacts, and what was learnt of their patience.
 
     Attributes:
-        queue: The queue.
         rows: Places of its contacts with a wait, int64[n].
         starts: Interval of each, epoch seconds, int64[n].
         short_seconds: Hang-ups before it are left out.
-        patience: The fit.
     """
 
     queue: Queue
@@ -40,7 +38,6 @@ class Grid:
     """What came and who was there, on one grid of m intervals, for q queues.
 
     Attributes:
-        presence: Who was on phone.
         offered: float64[m, q], without hang-ups in the first seconds.
         handled: Contacts with a handle time, float64[m, q].
         handle_seconds: Sum of these, float64[m, q].

@@ -1,14 +1,8 @@
 """How many agents were on phone, and for which queues, read off the contacts that they answered.
 
-Rosters are seldom in a history; who answered what, and for how long, is. An agent is on phone from
-the first contact's answer to the end of the last one before a longer gap, short gaps counted: he
-was waiting for a contact then. What this cannot see: the time before the first contact of a spell
-and after the last one, and breaks shorter than the gap allowed.
-
-An agent who serves several queues counts in each by the share of that day's handle time that he
-gave it, so that the agents of all queues add up to the people there. But contacts of a queue meet
-all who serve it, and these are busy with other queues too: its *pool* is all of their time, and all
-that comes to them.
+An agent is on phone from the first contact's answer to the end of the last one before a longer gap,
+and counts in each queue by its share of that day's handle time. The *pool* of a queue is all the
+time of those who serve it. Time before the first and after the last contact is not seen.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What to do about a customer: a table of rules that the user edits.
 
-The first rule that fits a customer gives the action. A rule without conditions fits everybody, and
-the last one must be such a rule, so that nobody is without an answer. The table is TOML; the file
-``actions.toml`` in the home replaces the one that is shipped.
+The first rule that fits gives the action; the last fits everybody. ``actions.toml`` in the home
+replaces the shipped table.
 """
 
 from __future__ import annotations
@@ -140,11 +139,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class ActionTable:
-    """The rules in their order.
-
-    Attributes:
-        rules: The rules; the last fits everybody.
-    """
+    """The rules in their order."""
 
     rules: tuple[Rule, ...]
 

@@ -1,10 +1,7 @@
-"""Buy till you die: how likely a customer still buys, from when he bought.
+"""Buy till you die: how likely a customer still buys, from the days of purchases.
 
-The modified BG/NBD model. While alive, a customer buys as a Poisson process of rate L; after each
-purchase, the first included, he stops for good with chance p. Over customers, L is gamma with
-shape r and rate alpha, and p is beta with parameters a and b. The plain BG/NBD model lets nobody
-stop after the first purchase, so that it holds everyone with one purchase for alive however long
-ago it was; here he is judged like everyone else.
+The modified BG/NBD model: an active customer buys at rate L and stops after any purchase, the first
+included, with chance p; over customers L is gamma(r, alpha) and p beta(a, b).
 
 Sources: Fader, Hardie and Lee, "Counting your customers the easy way" (2005); Batislam, Denizel
 and Filiztekin, "Empirical validation and comparison of models for customer base analysis" (2007).

@@ -1,12 +1,8 @@
 """The churn model as it is served: a bundle, and customers' features into scores.
 
-The log-odds of a customer are ``level + slope × (w × linear + (1 − w) × trees)``: a logistic
-regression on log-scaled features blended with boosted trees, calibrated on labels of later
-months than the ones learnt from. ``level`` carries the base rate of the season ahead. Everything
-is numpy over JSON and ``.npz``: answering needs no learning library.
-
-Whom the model may judge is part of it: a customer whose last purchase lies further back than
-``active_days`` gets no probability but a state that says why.
+The log-odds are ``level + slope × (w × linear + (1 − w) × trees)``: a logistic regression blended
+with boosted trees, calibrated on later months. A customer outside the population gets no
+probability but a state that says why.
 """
 
 from __future__ import annotations
@@ -70,9 +66,6 @@ class ChurnScores:
             the population, and where the bundle holds no model of value.
         value_at_risk_minor: What of it is lost if the customer leaves, times the probability,
             float64[n], minor units; NaN as above.
-        stage: Index into ``STAGES``, int8[n].
-        segment: Index into ``SEGMENTS``, int8[n].
-        reasons: What raises each customer's risk; none outside the population.
     """
 
     probability: Float64
@@ -113,14 +106,11 @@ class Scoring:
     """The numbers that turn two raw scores into a probability and a tier.
 
     Attributes:
-        linear_weight: Share of the linear score in the blend, in [0, 1].
-        slope: Calibration slope on the blend.
         level: Calibration intercept: the base rate expected over the horizon, in log-odds.
         recency_feature: Days since the last purchase; missing where there was none.
         active_days: Greatest recency in days that the model may judge.
         tier_from: Least probability, or with tiers by money least value at risk in minor units, of
             each tier but the last, from the highest risk down.
-        tiers_by: What tiers are cut by.
         definition: Whom the model may judge: who bought of late, or whose contract runs.
         term_feature: Contracts: days until the paid term ends; missing where there is none.
     """
