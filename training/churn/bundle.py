@@ -28,6 +28,7 @@ from serving.models.churn.model import (
     golden_answers,
     read_churn_model,
 )
+from serving.models.churn.reasons import ReasonBook
 from serving.models.churn.value import ValueModel
 from training.churn.config import ChurnConfig
 from training.churn.data import RECENCY, TERM_LEFT, History
@@ -67,17 +68,7 @@ def write_bundle(
         )
     names = (*history.names, *DERIVED)
     book = reason_book(names, fitted.learners.derived.joined(reference, names=history.names))
-    probability = expit(fitted.blend(reference) + fitted.level.value)
-    standing = standing_of(history.names, reference, probability, config=config)
-    documents = {
-        SCORING_FILE: _scoring(fitted, history.names, probability, config=config),
-        LINEAR_FILE: fitted.learners.linear.document(),
-        REASONS_FILE: book.document(),
-        RECORDS_FILE: {
-            "standing": standing.document(),
-            "value": None if value is None else value.document(),
-        },
-    }
+    documents = _documents(fitted, history.names, reference, book=book, value=value, config=config)
     members = np.array([book.members[name] for name in names])
     booster = fitted.learners.booster
     trees = tree_tables(booster, groups=members, group_count=len(book.groups))
@@ -103,6 +94,29 @@ def write_bundle(
         answers = golden_answers(read_churn_model(Artefact(path=folder, **manifest)), golden)
         np.savez(folder / GOLDEN_FILE, features=golden, **answers)
     return root / id
+
+
+def _documents(
+    fitted: Fitted,
+    names: Sequence[str],
+    reference: Float64,
+    *,
+    book: ReasonBook,
+    value: ValueModel | None,
+    config: ChurnConfig,
+) -> dict[str, Any]:
+    """Return the JSON of the bundle by file name."""
+    probability = expit(fitted.blend(reference) + fitted.level.value)
+    standing = standing_of(names, reference, probability, config=config)
+    return {
+        SCORING_FILE: _scoring(fitted, names, probability, config=config),
+        LINEAR_FILE: fitted.learners.linear.document(),
+        REASONS_FILE: book.document(),
+        RECORDS_FILE: {
+            "standing": standing.document(),
+            "value": None if value is None else value.document(),
+        },
+    }
 
 
 def _scoring(
