@@ -14,11 +14,12 @@ from scipy import stats
 
 from features.calendar import Float64
 from features.errors import InputError, TooLittleDataError
+from training.commands import save_figure
 from training.experiments.adjust import PROBABILITY, adjusters, independent
 from training.experiments.advice import advise, always_valid, target_error
 from training.experiments.analyse import analyse
 from training.experiments.effects import Effect, effect
-from training.experiments.figure import draw_experiments
+from training.experiments.figure import experiments_figure
 from training.experiments.qini import SHARES, area, gains, qini
 from training.experiments.ratio import sample_ratio
 from training.experiments.read import Decided
@@ -365,7 +366,7 @@ def test_what_is_odd_is_warned_of() -> None:
 
 def test_a_figure_is_a_png(tmp_path: Any) -> None:
     results = [analyse(decided(drawn(900))), analyse(decided(drawn(0)))]
-    draw_experiments(results, tmp_path / "x.png")
+    save_figure(experiments_figure(results), tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"ends in \.png"):
-        draw_experiments(results, tmp_path / "x.pdf")
+        save_figure(experiments_figure(results), tmp_path / "x.pdf")

@@ -12,7 +12,7 @@ import typer
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
 from features.errors import InputError
 from features.home import Home
-from training.commands import AsOfOption, read_as_of
+from training.commands import AsOfOption, read_as_of, save_figure
 from training.experiments import HORIZON_DAYS, LEAST_EFFECT
 
 
@@ -65,9 +65,9 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
         results = tuple(analyse(one, least_effect=least_effect) for one in known)
         publish_results(Home(home).experiments, results, settings, lineage=lineage, now=now)
         if figure is not None:
-            from training.experiments.figure import draw_experiments
+            from training.experiments.figure import experiments_figure
 
-            draw_experiments(results, figure)
+            save_figure(experiments_figure(results), figure)
         if json:
             print_json([document(result, settings) for result in results])
         else:

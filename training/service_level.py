@@ -18,6 +18,7 @@ from training.commands import (
     VolumeArgument,
     one_format,
     read_as_of,
+    save_figure,
 )
 from training.service import DAYS
 
@@ -56,9 +57,9 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
             queues=tuple(queue or ()),
         )
         if figure is not None:
-            from training.service.figure import draw_service
+            from training.service.figure import service_figure
 
-            draw_service(found, figure)
+            save_figure(service_figure(found), figure)
         if json:
             print_json(service_document(found, as_of=moment, days=days))
         elif as_csv:

@@ -143,11 +143,11 @@ def load_history(
     *,
     as_of: datetime,
     config: ChurnConfig,
-    progress: Callable[[float], None],
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> History:
     """Read the grid of as-of dates that a fit at ``as_of`` may use.
 
-    ``progress``: Told the share done, in [0, 1].
+    ``progress`` is told the share done, in [0, 1].
 
     Raises:
         TooLittleDataError: No date of the grid has complete labels and enough customers, or

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-_SIZE = (6.4, 4.6)
 _GREY = "0.6"
+
+
+def _axes(height: float = 4.6) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw outcome over probability, one line a test date."""
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes()
     axes.plot([0, 100], [0, 100], color=_GREY, linewidth=1, linestyle="--", label="as predicted")
     for date, table in tables.items():
         axes.plot(
@@ -31,8 +35,7 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the lift over the share contacted, one line a test date."""
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes()
     axes.axhline(1, color=_GREY, linewidth=1, linestyle="--", label="picked at random")
     for date, table in tables.items():
         axes.plot(100 * table["contacted"], table["lift"], marker="o", label=date)
@@ -47,8 +50,7 @@ def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def importance_figure(importance: pd.DataFrame) -> Figure:
     """Draw how much each group of features moves the scores."""
-    figure = Figure(figsize=(6.4, 1.2 + 0.3 * len(importance)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(height=1.2 + 0.3 * len(importance))
     words = importance["group"].str.replace("_", " ")
     bars = axes.barh(words, importance["mean_log_odds"], color="#0b7a8f", alpha=0.8)
     axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=3)

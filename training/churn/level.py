@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from features.calendar import Float64
+from serving.models.shrinkage import shrink
 from training.churn.data import AsOf
 from training.churn.linear import level_of
 from training.churn.plain import Plain, log_odds
@@ -75,9 +76,11 @@ def level_ahead(
     if pace_ahead is not None and errors:
         miss, brisk = np.array(errors).T
         centred = brisk - brisk.mean()
-        slope = float(
-            (centred @ (miss - miss.mean()) + PACE_PRIOR_WEIGHT * PACE_PRIOR)
-            / (centred @ centred + PACE_PRIOR_WEIGHT)
+        slope = shrink(
+            float(centred @ (miss - miss.mean())),
+            weight=float(centred @ centred),
+            prior=PACE_PRIOR,
+            prior_weight=PACE_PRIOR_WEIGHT,
         )
         rest = miss - slope * brisk
         surprise = slope * (pace_ahead - plain.pace) + 0.5 * rest[0] + 0.5 * rest.mean()

@@ -153,8 +153,8 @@ def _reaching(
         expected = _by_outcome(near.of_one_horizon(_columns(history, dates[0])), dates[0])
         lost = expected.left / (expected.left + expected.stayed)
         estimates.append((1.0, _decaying(_YEAR / history.horizon, lost), 0.0))
-    weights, reaches, shares = zip(*estimates, strict=True)
-    weights = [max(share, 1e-9) for share in weights]
+    weights, reaches, shares = np.array(estimates).T
+    weights = np.maximum(weights, 1e-9)
     return replace(
         near,
         reach=float(np.average(reaches, weights=weights)),

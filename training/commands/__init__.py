@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.console import Console
 from features.console import parse_moment
 from features.errors import InputError
 from features.home import ModelName
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Progress = Callable[[str, float], None]
 """Told the step under way, in words, and the share that is done, in [0, 1]."""
@@ -49,6 +52,13 @@ def one_format(*, json: bool, csv: bool) -> None:
     """Refuse ``--json`` together with ``--csv``."""
     if json and csv:
         raise InputError("`--json` and `--csv`", got="both", expected="one of them")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture as a PNG that is the same for the same figures."""
+    if path.suffix.lower() != ".png":
+        raise InputError("`--figure`", got=f"`{path}`", expected="a name that ends in .png")
+    figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
 def tell(text: str, *, stderr: bool = False) -> None:

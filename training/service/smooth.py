@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.calendar import Float64, Int64
+from serving.models.shrinkage import shrink
 
 
 def smooth_counts(counts: Float64, week: Int64) -> Float64:
@@ -28,9 +29,9 @@ def smooth_counts(counts: Float64, week: Int64) -> Float64:
     beyond = ((counts - mean) ** 2 * unbiased - mean)[several].sum()
     squares = float((mean[several] ** 2).sum())
     spread = max(float(beyond) / squares, 0.0) if squares else 0.0
-    kept = np.where(several, spread * mean / (1 + spread * mean), 1.0)
-    rates: Float64 = mean + kept * (counts - mean)
-    return rates
+    # Poisson's variance is the mean, that of days spread x mean²: they weigh 1 : spread x mean.
+    rates = shrink(spread * mean * counts, weight=spread * mean, prior=mean, prior_weight=1.0)
+    return np.where(several, rates, counts)
 
 
 def smooth_aht(handled: Float64, seconds: Float64, squares: Float64) -> Float64:
@@ -56,6 +57,4 @@ def smooth_aht(handled: Float64, seconds: Float64, squares: Float64) -> Float64:
     between = max(apart / max(total - float((handled**2).sum()) / total, 1.0), 0.0)
     if between == 0:
         return np.full(len(handled), usual)
-    kept = handled * between / (handled * between + within)
-    aht: Float64 = usual + kept * (own - usual)
-    return aht
+    return shrink(seconds, weight=handled, prior=usual, prior_weight=within / between)
