@@ -108,7 +108,7 @@ def test_the_adjusted_effect_is_lins_interacted_regression_with_hc2_errors() -> 
     sample = drawn(400, share=0.7)
     facts, _ = adjusters(sample)
     assert facts.shape[1] >= 3
-    found = effect(sample.value, treated=sample.treated, weight=sample.weight, facts=facts)
+    found = effect(sample.value, treated=sample.treated, weight=sample.weight, covariates=facts)
     # One regression with every product, errors from the whole hat matrix.
     arm = sample.treated.astype(float)
     design = np.column_stack((np.ones(400), arm, facts, facts * arm[:, None]))
@@ -131,7 +131,7 @@ def test_adjusting_takes_noise_away_and_no_effect() -> None:
         facts, _ = adjusters(sample)
         plain.append(effect(sample.retained, treated=sample.treated, weight=sample.weight))
         adjusted.append(
-            effect(sample.retained, treated=sample.treated, weight=sample.weight, facts=facts)
+            effect(sample.retained, treated=sample.treated, weight=sample.weight, covariates=facts)
         )
     truth = 0.1
     for found in (plain, adjusted):

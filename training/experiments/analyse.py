@@ -81,9 +81,9 @@ def analyse(decided: Decided, *, least_effect: float = LEAST_EFFECT) -> Result:
         few = _too_few(sample)
         advice = _mend(ratio) or few
         return Result(decided, ratio, None, None, (), advice, None, few.reason, warnings)
-    facts, names = adjusters(sample)
-    retention = _outcome(sample, sample.retained, facts)
-    value = _outcome(sample, sample.value, facts)
+    covariates, names = adjusters(sample)
+    retention = _outcome(sample, sample.retained, covariates)
+    value = _outcome(sample, sample.value, covariates)
     advice = advise(retention.adjusted, customers=len(sample), least_effect=least_effect)
     if _few_events(sample):
         warnings += (
@@ -107,11 +107,11 @@ def _mend(ratio: Ratio | None) -> Advice | None:
     )
 
 
-def _outcome(sample: Sample, outcome: Float64, facts: Float64) -> Outcome:
+def _outcome(sample: Sample, outcome: Float64, covariates: Float64) -> Outcome:
     treated, weight = sample.treated, sample.weight
     return Outcome(
         plain=effect(outcome, treated=treated, weight=weight),
-        adjusted=effect(outcome, treated=treated, weight=weight, facts=facts),
+        adjusted=effect(outcome, treated=treated, weight=weight, covariates=covariates),
     )
 
 

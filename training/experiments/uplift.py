@@ -15,7 +15,7 @@ from scipy import linalg
 
 from features.calendar import Float64, Int64
 from features.errors import TooLittleDataError
-from training.experiments.adjust import signed_log
+from serving.models.churn.linear import log_scaled
 from training.experiments.sample import Sample
 
 FOLDS = 5
@@ -42,13 +42,12 @@ class Ridge:
 
     def predict(self, features: Float64) -> Float64:
         """Return float64[n] from features, float64[n, k]."""
-        found: Float64 = self.level + _design(features, self.centre, self.scale) @ self.slopes
-        return found
+        return self.level + _design(features, self.centre, self.scale) @ self.slopes
 
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """What models that never saw a customer say of him, arrays of n.
+    """What models that never saw a customer say of that customer, arrays of n.
 
     Attributes:
         effect: Expected gain in retention from a contact, float64[n].
@@ -101,17 +100,16 @@ def cross_fit(sample: Sample, *, rng: np.random.Generator) -> CrossFitted:
 
 
 def pseudo_effect(sample: Sample, untouched: Float64) -> Float64:
-    """Return for each customer a number whose mean is his effect, whatever the forecast."""
+    """Return for each customer a number whose mean is the effect, whatever the forecast."""
     surprise = sample.treated - sample.share
-    found: Float64 = (sample.retained - untouched) * surprise
-    return found / (sample.share * (1 - sample.share))
+    return (sample.retained - untouched) * surprise / (sample.share * (1 - sample.share))
 
 
 def _untouched(sample: Sample, *, rng: np.random.Generator) -> Float64:
-    found = np.empty(len(sample))
+    untouched = np.empty(len(sample))
     for inside, outside in _folds(len(sample), rng=rng):
-        found[outside] = fit_stay(sample.take(inside)).predict(sample.features[outside])
-    return found
+        untouched[outside] = fit_stay(sample.take(inside)).predict(sample.features[outside])
+    return untouched
 
 
 def _folds(n: int, *, rng: np.random.Generator) -> Iterator[tuple[Int64, Int64]]:
@@ -123,7 +121,7 @@ def _folds(n: int, *, rng: np.random.Generator) -> Iterator[tuple[Int64, Int64]]
 def _line(features: Float64, target: Float64, weight: Float64 | None = None) -> Ridge:
     """Fit a weighted ridge whose penalty leave-one-out errors choose."""
     heavy = np.ones(len(target)) if weight is None else weight
-    logs = signed_log(features)
+    logs = log_scaled(features)
     counts = (~np.isnan(logs)).sum(axis=0)
     centre = np.where(counts > 0, np.nansum(logs, axis=0) / np.maximum(counts, 1), 0.0)
     spread = np.sqrt(np.nansum((logs - centre) ** 2, axis=0) / np.maximum(counts, 1))
@@ -149,7 +147,7 @@ def _line(features: Float64, target: Float64, weight: Float64 | None = None) -> 
 
 
 def _design(features: Float64, centre: Float64, scale: Float64) -> Float64:
-    logs = (signed_log(features) - centre) / scale
+    logs = (log_scaled(features) - centre) / scale
     missing = np.isnan(logs)
     # Within four spreads: one odd customer must not bend the line.
     return np.hstack((np.where(missing, 0.0, np.clip(logs, -4, 4)), missing.astype(np.float64)))
