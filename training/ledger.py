@@ -47,17 +47,11 @@ def append(path: Path, entry: Entry) -> None:
     document = {**asdict(entry), "at": entry.at.isoformat()}
     line = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
     with path.open("ab+") as file:
-        if file.tell() and not _ends_with_newline(path):
+        if file.tell() and path.read_bytes()[-1:] != b"\n":
             line = "\n" + line  # a crash cut the last entry short: it must not swallow this one
         file.write(line.encode())
         file.flush()
         os.fsync(file.fileno())
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
 
 
 def read(path: Path) -> tuple[Entry, ...]:
@@ -100,9 +94,9 @@ def previous(entries: Sequence[Entry], *, model: ModelName, serving: str) -> str
     steps back. Entries that were not carried out do not count.
     """
     mine = [entry for entry in entries if entry.model == model]
-    found_after = [*(entry.from_bundle for entry in mine), serving][1:]
+    served_after = [*(entry.from_bundle for entry in mine), serving][1:]
     path: list[str] = []
-    for entry, after in zip(mine, found_after, strict=True):
+    for entry, after in zip(mine, served_after, strict=True):
         if entry.to_bundle != after:
             continue
         if entry.action == "rollback" and entry.to_bundle in path:

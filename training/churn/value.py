@@ -150,9 +150,8 @@ def _reaching(
     if weight < 1 and set(INPUTS) <= set(history.names):
         estimates.append((1 - weight, *_foreseen_reach(near, history, dates[0])))
     if not estimates:
-        expected = _by_outcome(near.of_one_horizon(_columns(history, dates[0])), dates[0])
-        lost = expected.left / (expected.left + expected.stayed)
-        estimates.append((1.0, _decaying(_YEAR / history.horizon, lost), 0.0))
+        stayed, left = _by_outcome(near.of_one_horizon(_columns(history, dates[0])), dates[0])
+        estimates.append((1.0, _decaying(_YEAR / history.horizon, left / (left + stayed)), 0.0))
     weights, reaches, shares = np.array(estimates).T
     weights = np.maximum(weights, 1e-9)
     return replace(
@@ -168,22 +167,16 @@ def _counted_reach(
     """Return the horizons that twelve months are worth, and the share that leavers still bring."""
     year = [_by_outcome(np.asarray(money[date.at].year), date) for date in dates]
     one = [_by_outcome(near.of_one_horizon(_columns(history, date)), date) for date in dates]
-    reach = max(sum(x.stayed for x in year) / sum(x.stayed for x in one), 1.0)
-    back = sum(x.left for x in year) / max(reach * sum(x.left for x in one), 1e-9)
-    return reach, float(np.clip(back, 0.0, 1.0))
+    stayed, left = (sum(sums) for sums in zip(*year, strict=True))
+    stayed_one, left_one = (sum(sums) for sums in zip(*one, strict=True))
+    reach = max(stayed / stayed_one, 1.0)
+    return reach, float(np.clip(left / max(reach * left_one, 1e-9), 0.0, 1.0))
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """Money of those who stayed and of those who left."""
-
-    stayed: float
-    left: float
-
-
-def _by_outcome(money: Float64, date: AsOf) -> _Sums:
+def _by_outcome(money: Float64, date: AsOf) -> tuple[float, float]:
+    """Return the money of those who stayed and of those who left."""
     left = date.churned == 1
-    return _Sums(stayed=float(money[~left].sum()), left=float(money[left].sum()))
+    return float(money[~left].sum()), float(money[left].sum())
 
 
 def _columns(history: History, date: AsOf) -> dict[str, Float64]:
@@ -208,9 +201,9 @@ def _foreseen_reach(near: ValueModel, history: History, date: AsOf) -> tuple[flo
     back = price * model.expected_purchases(frequency, recency, age + days, YEAR_DAYS - days)
     left = date.churned == 1
     share = min(float(np.nansum(back[left]) / np.nansum(year)), 0.9)
-    expected = _by_outcome(near.of_one_horizon(columns), date)
+    stayed, left_money = _by_outcome(near.of_one_horizon(columns), date)
     reach = max(float(np.nansum(year) / np.nansum(one)) * (1 - share), 1.0)
-    return reach, min(share / (1 - share) * expected.stayed / max(expected.left, 1e-9), 1.0)
+    return reach, min(share / (1 - share) * stayed / max(left_money, 1e-9), 1.0)
 
 
 def _decaying(horizons: float, lost: float) -> float:

@@ -187,8 +187,8 @@ class _Grid:
 
 def _split_verdicts(grid: _Grid, store: FeatureStore) -> tuple[Verdict, ...]:
     if grid.history is None or not grid.tested:
-        names = (splits.APART, splits.GAP, splits.CALIBRATION, splits.TWICE, splits.COMPLETE)
-        return tuple(unjudged(name, grid.why) for name in names)
+        checks = (splits.APART, splits.GAP, splits.CALIBRATION, splits.TWICE, splits.COMPLETE)
+        return tuple(unjudged(check, grid.why) for check in checks)
     last, silence = last_purchase(Lake(store.home.lake), versions=store.versions)
     until = grid.as_of
     if last is not None:
@@ -200,8 +200,8 @@ def _split_verdicts(grid: _Grid, store: FeatureStore) -> tuple[Verdict, ...]:
 
 def _column_verdicts(grid: _Grid) -> list[Verdict]:
     if grid.history is None or not grid.tested:
-        names = (echo.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
-        return [unjudged(name, grid.why) for name in names]
+        checks = (echo.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
+        return [unjudged(check, grid.why) for check in checks]
     names, by_date = grid.history.names, []
     for date in grid.tested:
         whole, orders, twice = read_date(grid.source, date.at, names=names, config=grid.config)

@@ -36,7 +36,7 @@ def alone(values: Float64, churned: Float64) -> Float64:
         base = float(churned[learn].mean())
         n = np.bincount(place[learn], minlength=place.max() + 1)
         hits = np.bincount(place[learn], weights=churned[learn], minlength=place.max() + 1)
-        rate = shrink(hits, weight=n.astype(np.float64), prior=base, prior_weight=_PRIOR_ROWS)
+        rate = shrink(hits.astype(np.float64), weight=n, prior=base, prior_weight=_PRIOR_ROWS)
         score[~learn] = rate[place[~learn]] - base
     return score
 

@@ -105,11 +105,9 @@ class Presence:
     def pool(self, queue: int, *, mates: Bool) -> Pool:
         """Return who serves a queue.
 
-        An agent serves it who gave it at least a tenth of the share of his handle time that all
-        agents together gave it: one stray contact in months makes nobody serve a queue.
-
-        ``mates``: Queues whose contacts wait in the same way, itself among them, bool[queues]; time
-        that agents gave to others is not theirs to share.
+        An agent serves it whose share of handle time for it is at least a tenth of the share of
+        all agents together: one stray contact in months makes nobody serve a queue. ``mates``,
+        bool[queues], are the queues that wait in the same way, itself among them.
         """
         agent = self.task_cell // self.days
         mine = self.task_queue == queue

@@ -77,7 +77,7 @@ class BuyTillYouDie:
     ) -> Float64:
         """Return the chance that each customer buys nothing in the days ahead.
 
-        Whoever is alive stops at a purchase at the earliest, so only his pace counts until then.
+        Who is alive stops at a purchase at the earliest, so only the pace counts until then.
 
         >>> model = BuyTillYouDie(r=1.0, alpha=10.0, a=1.0, b=1.0)
         >>> zero = np.array([0.0])

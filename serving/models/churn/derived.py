@@ -21,8 +21,8 @@ DERIVED = (
     "silence_purchases",
     "silence_contacts",
 )
-"""The chance that he still buys; purchase days expected ahead; days since his last trace, purchase
-or contact; and how many purchases and contacts he would have made in them at his own pace."""
+"""The chance that the customer still buys; purchase days expected ahead; days since the last
+purchase or contact; and the purchases and contacts expected in them at the customer's own pace."""
 _LAST_CONTACT, _CONTACTS, _TENURE = "contact_recency_days", "contacts_ever", "tenure_days"
 _CONTACT_PRIOR_DAYS = 60.0
 """A customer's own pace of contacts is drawn to one in so many days."""
