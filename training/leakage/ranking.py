@@ -34,9 +34,10 @@ def alone(values: Float64, churned: Float64) -> Float64:
     for side in (0, 1):
         learn = half != side
         base = float(churned[learn].mean())
-        n = np.bincount(place[learn], minlength=place.max() + 1)
-        hits = np.bincount(place[learn], weights=churned[learn], minlength=place.max() + 1)
-        rate = shrink(hits.astype(np.float64), weight=n, prior=base, prior_weight=_PRIOR_ROWS)
+        inside, count = place[learn], place.max() + 1
+        n: Float64 = np.bincount(inside, minlength=count).astype(np.float64)
+        hits: Float64 = np.bincount(inside, churned[learn], count).astype(np.float64)
+        rate = shrink(hits, weight=n, prior=base, prior_weight=_PRIOR_ROWS)
         score[~learn] = rate[place[~learn]] - base
     return score
 
