@@ -174,7 +174,7 @@ def cover(pool: Centre, *, runs: int) -> list[dict[str, Any]]:
                     outcome,
                     treated=sample.treated,
                     weight=sample.weight,
-                    facts=facts if how == "adjusted" else None,
+                    covariates=facts if how == "adjusted" else None,
                 )
                 low, high = found.interval()
                 held[name, how] += bool(low <= truth[name] <= high)
@@ -242,7 +242,9 @@ def look(pool: Centre, *, runs: int) -> dict[str, Any]:
         for customers in np.linspace(0, CUSTOMERS_A_RUN, LOOKS + 1)[1:].astype(int):
             part = whole.take(np.arange(customers))
             facts, _ = adjusters(part)
-            found = effect(part.retained, treated=part.treated, weight=part.weight, facts=facts)
+            found = effect(
+                part.retained, treated=part.treated, weight=part.weight, covariates=facts
+            )
             said.add(advise(found, customers=customers).word)
             low, high = found.interval()
             seen = seen or low > 0 or high < 0

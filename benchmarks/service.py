@@ -17,10 +17,10 @@ from benchmarks.service_centre import Centre, Line, Shift, run_centre
 from examples.real import SETS, data_folder, load
 from features.calendar import Queue
 from features.home import Home
-from training.service.calibrate import Calibration, calibrate
-from training.service.figure import draw_service
+from training.commands import save_figure
+from training.service.calibrate import Calibration, calibrate, read_service
+from training.service.figure import service_figure
 from training.service.tables import print_service, service_rows
-from training.service_level import read_service
 
 REAL = "anonbank_1999"
 UNTIL = datetime(1999, 3, 1, tzinfo=UTC)
@@ -154,7 +154,7 @@ def main() -> None:
             found = bank(Path(folder))
         print_service(found, as_of=UNTIL, days=DAYS, by_hour=True)
         RESULTS.mkdir(parents=True, exist_ok=True)
-        draw_service(found, RESULTS / f"service_{REAL}.png")
+        save_figure(service_figure(found), RESULTS / f"service_{REAL}.png")
         checks += _bank_checks(found)
         rows += [{"centre": REAL, **row} for row in service_rows(found)]
     else:

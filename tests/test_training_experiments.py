@@ -14,11 +14,12 @@ from scipy import stats
 
 from features.calendar import Float64
 from features.errors import InputError, TooLittleDataError
+from training.commands import save_figure
 from training.experiments.adjust import PROBABILITY, adjusters, independent
 from training.experiments.advice import advise, always_valid, target_error
 from training.experiments.analyse import analyse
 from training.experiments.effects import Effect, effect
-from training.experiments.figure import draw_experiments
+from training.experiments.figure import experiments_figure
 from training.experiments.qini import SHARES, area, gains, qini
 from training.experiments.ratio import sample_ratio
 from training.experiments.read import Decided
@@ -107,7 +108,7 @@ def test_the_adjusted_effect_is_lins_interacted_regression_with_hc2_errors() -> 
     sample = drawn(400, share=0.7)
     facts, _ = adjusters(sample)
     assert facts.shape[1] >= 3
-    found = effect(sample.value, treated=sample.treated, weight=sample.weight, facts=facts)
+    found = effect(sample.value, treated=sample.treated, weight=sample.weight, covariates=facts)
     # One regression with every product, errors from the whole hat matrix.
     arm = sample.treated.astype(float)
     design = np.column_stack((np.ones(400), arm, facts, facts * arm[:, None]))
@@ -130,7 +131,7 @@ def test_adjusting_takes_noise_away_and_no_effect() -> None:
         facts, _ = adjusters(sample)
         plain.append(effect(sample.retained, treated=sample.treated, weight=sample.weight))
         adjusted.append(
-            effect(sample.retained, treated=sample.treated, weight=sample.weight, facts=facts)
+            effect(sample.retained, treated=sample.treated, weight=sample.weight, covariates=facts)
         )
     truth = 0.1
     for found in (plain, adjusted):
@@ -365,7 +366,7 @@ def test_what_is_odd_is_warned_of() -> None:
 
 def test_a_figure_is_a_png(tmp_path: Any) -> None:
     results = [analyse(decided(drawn(900))), analyse(decided(drawn(0)))]
-    draw_experiments(results, tmp_path / "x.png")
+    save_figure(experiments_figure(results), tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"ends in \.png"):
-        draw_experiments(results, tmp_path / "x.pdf")
+        save_figure(experiments_figure(results), tmp_path / "x.pdf")

@@ -16,8 +16,10 @@ from features.calendar import epoch, moment
 from features.console import run
 from features.errors import EbbflowError, InputError, TooLittleDataError, UnknownNameError
 from features.home import Home
-from training.service.figure import draw_service
-from training.service_level import read_service, register
+from training.commands import save_figure
+from training.service.calibrate import read_service
+from training.service.figure import service_figure
+from training.service_level import register
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -113,17 +115,18 @@ def test_one_queue_alone_is_learnt_with_the_others_that_share_its_agents(command
     assert one["rows"][0]["predicted"] == found["sales"].service.predicted
 
 
-def test_the_picture_is_a_png(command, tmp_path):
+def test_the_picture_is_a_png(home, command, tmp_path):
     assert command("--figure", str(tmp_path / "a.png")).exit_code == 0
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    _, found = read_service(home, now=NOW)
     with pytest.raises(InputError, match=r"ends in \.png"):
-        draw_service({}, tmp_path / "a.svg")
+        save_figure(service_figure(found), tmp_path / "a.svg")
 
 
 def test_a_queue_that_nothing_was_compared_of_has_its_picture(home, tmp_path):
     _, found = read_service(home, now=NOW, days=40, as_of=moment(epoch(START) + 3 * 86_400))
     assert found["phone"].compared is None
-    draw_service(found, tmp_path / "a.png")
+    save_figure(service_figure(found), tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from features.errors import HorizonError
 from features.home import Home, ModelName
@@ -14,7 +15,6 @@ from features.store import FeatureStore
 from training.churn.train import train_churn
 from training.config import Config
 from training.tracking import Tracking, Version
-from training.trained import Trained
 from training.volume.train import train_volume
 
 Progress = Callable[[str, float], None]
@@ -26,8 +26,6 @@ class Fitted:
     """A fit that was recorded.
 
     Attributes:
-        version: The registered version; it is the challenger.
-        as_of: The moment its data look back from, aware UTC.
         warnings: What the feature store had to assume, and what the model's card warns of.
     """
 
@@ -51,14 +49,7 @@ def fit(
     The lake's versions are pinned when the store is opened, so a load that comes meanwhile
     changes nothing.
 
-    Args:
-        home: Where the lake stands.
-        tracking: Where the run is recorded.
-        model: Which model.
-        config: What is asked for.
-        clock: Gives the time, aware UTC.
-        as_of: The moment to look back from, aware UTC; by default the latest that the data allow.
-        progress: Told how far it is.
+    ``as_of``: The moment to look back from, aware UTC; by default the latest that the data allow.
 
     Raises:
         HorizonError: ``as_of`` lies in the future.
@@ -75,15 +66,16 @@ def fit(
                 expected=f"no later than now, {started_at.isoformat()}",
                 remedy="leave --as-of out to use the latest moment that the data allow",
             )
-        trained = _train(
-            store,
-            model=model,
-            config=config,
-            as_of=moment,
-            root=Path(folder),
-            now=started_at,
-            progress=progress,
-        )
+        asked: dict[str, Any] = {
+            "as_of": moment,
+            "root": Path(folder),
+            "now": started_at,
+            "progress": progress,
+        }
+        if model == "volume":
+            trained = train_volume(store, config=config.volume, **asked)
+        else:
+            trained = train_churn(store, config=config.churn, **asked)
         version = tracking.record(
             trained,
             as_of=moment,
@@ -93,22 +85,3 @@ def fit(
             data_root=home.lake,
         )
         return Fitted(version, moment, (*store.warnings, *trained.warnings))
-
-
-def _train(
-    store: FeatureStore,
-    *,
-    model: ModelName,
-    config: Config,
-    as_of: datetime,
-    root: Path,
-    now: datetime,
-    progress: Progress | None,
-) -> Trained:
-    if model == "volume":
-        return train_volume(
-            store, as_of=as_of, config=config.volume, root=root, now=now, progress=progress
-        )
-    return train_churn(
-        store, as_of=as_of, config=config.churn, root=root, now=now, progress=progress
-    )

@@ -1,8 +1,7 @@
 """The ledger of promotions and roll-backs: who changed what serves, when, why, on what evidence.
 
-One JSON line an entry, appended and synced *before* the change is made, so that no change is
-without its entry. An entry counts as carried out when what serves agrees: each entry records
-what served at its time, so the next one (or what serves now) shows whether it took effect.
+One JSON line an entry, synced *before* the change is made. An entry counts as carried out when the
+next one, or what serves now, agrees.
 """
 
 from __future__ import annotations
@@ -24,10 +23,6 @@ class Entry:
     """One promotion or roll-back.
 
     Attributes:
-        at: When, aware UTC.
-        who: The user who asked for it.
-        action: What was done.
-        model: Which model.
         from_bundle: Id of the bundle that served before, None where none did.
         to_bundle: Id of the bundle that serves from then on.
         version: Its registered version, None where the registry does not know it.
@@ -52,17 +47,11 @@ def append(path: Path, entry: Entry) -> None:
     document = {**asdict(entry), "at": entry.at.isoformat()}
     line = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
     with path.open("ab+") as file:
-        if file.tell() and not _ends_with_newline(path):
+        if file.tell() and path.read_bytes()[-1:] != b"\n":
             line = "\n" + line  # a crash cut the last entry short: it must not swallow this one
         file.write(line.encode())
         file.flush()
         os.fsync(file.fileno())
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
 
 
 def read(path: Path) -> tuple[Entry, ...]:
@@ -103,16 +92,11 @@ def previous(entries: Sequence[Entry], *, model: ModelName, serving: str) -> str
 
     A promotion goes one step forward, a roll-back one step back: rolling back twice goes two
     steps back. Entries that were not carried out do not count.
-
-    Args:
-        entries: The ledger, oldest first.
-        model: Which model.
-        serving: Id of the bundle that serves now.
     """
     mine = [entry for entry in entries if entry.model == model]
-    found_after = [*(entry.from_bundle for entry in mine), serving][1:]
+    served_after = [*(entry.from_bundle for entry in mine), serving][1:]
     path: list[str] = []
-    for entry, after in zip(mine, found_after, strict=True):
+    for entry, after in zip(mine, served_after, strict=True):
         if entry.to_bundle != after:
             continue
         if entry.action == "rollback" and entry.to_bundle in path:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-_SIZE = (6.4, 4.6)
 _GREY = "0.6"
 
 
-def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw outcome over probability, one line a test date.
+def _axes(height: float = 4.6) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    return figure, figure.subplots()
 
-    Args:
-        tables: By date, the table of ``evaluate_churn.reliability``.
-    """
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    axes = figure.subplots()
+
+def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw outcome over probability, one line a test date."""
+    figure, axes = _axes()
     axes.plot([0, 100], [0, 100], color=_GREY, linewidth=1, linestyle="--", label="as predicted")
     for date, table in tables.items():
         axes.plot(
@@ -34,13 +34,8 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the lift over the share contacted, one line a test date.
-
-    Args:
-        tables: By date, the table of ``evaluate_churn.lift``.
-    """
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    axes = figure.subplots()
+    """Draw the lift over the share contacted, one line a test date."""
+    figure, axes = _axes()
     axes.axhline(1, color=_GREY, linewidth=1, linestyle="--", label="picked at random")
     for date, table in tables.items():
         axes.plot(100 * table["contacted"], table["lift"], marker="o", label=date)
@@ -54,13 +49,8 @@ def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def importance_figure(importance: pd.DataFrame) -> Figure:
-    """Draw how much each group of features moves the scores.
-
-    Args:
-        importance: Columns ``group`` and ``mean_log_odds``, the largest first.
-    """
-    figure = Figure(figsize=(6.4, 1.2 + 0.3 * len(importance)), layout="constrained")
-    axes = figure.subplots()
+    """Draw how much each group of features moves the scores."""
+    figure, axes = _axes(height=1.2 + 0.3 * len(importance))
     words = importance["group"].str.replace("_", " ")
     bars = axes.barh(words, importance["mean_log_odds"], color="#0b7a8f", alpha=0.8)
     axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=3)

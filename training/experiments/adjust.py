@@ -1,8 +1,7 @@
-"""What outcomes are adjusted for: facts from before the decision, chosen before it too (CUPED).
+"""What outcomes are adjusted for: features known before the decision (CUPED).
 
-Only facts that were known at the decision can stand here: the arm cannot have moved them, so they
-take noise away and no effect (Deng, Xu, Kohavi and Walker, 2013). The list is fixed and not chosen
-by the outcomes, which would be a search for a good result.
+The arm cannot have moved them, so they take away noise and no effect (Deng, Xu, Kohavi and Walker,
+2013). The list is fixed: choosing it by the outcomes would be a search for a good result.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import numpy as np
 from scipy import linalg
 
 from features.calendar import Bool, Float64
+from serving.models.churn.linear import log_scaled
 from training.experiments.sample import Sample
 
 PROBABILITY = "churn_probability"
@@ -43,12 +43,7 @@ def adjusters(sample: Sample) -> tuple[Float64, tuple[str, ...]]:
     Each feature stands as its signed logarithm; money of the last 90 days also as it is, capped
     at its 99th percentile, since money ahead is in proportion to it. A missing value is the mean,
     and a column says where it is missing. What repeats other columns is left out.
-
-    Args:
-        sample: The customers.
-
-    Returns:
-        float64[n, k], and the names.
+    The columns are float64[n, k].
     """
     most = sample.smaller_arm() // CUSTOMERS_A_COLUMN
     columns: list[Float64] = []
@@ -61,41 +56,28 @@ def adjusters(sample: Sample) -> tuple[Float64, tuple[str, ...]]:
             if len(columns) < most:
                 columns.append(column)
                 used.append(name)
-    found = independent(columns, treated=sample.treated)
-    return found, tuple(dict.fromkeys(used))
+    return independent(columns, treated=sample.treated), tuple(dict.fromkeys(used))
 
 
 def _columns(name: str, values: Float64) -> list[Float64]:
     missing = np.isnan(values)
-    filled = [signed_log(values)]
+    filled = [log_scaled(values)]
     if name == MONEY:
         filled.insert(0, np.minimum(values, np.nanquantile(values, _CAP)))
     if name == PROBABILITY:
         filled.insert(0, values)
-    found = [np.where(missing, np.nanmean(column), column) for column in filled]
-    return [*found, missing.astype(np.float64)] if missing.any() else found
-
-
-def signed_log(values: Float64) -> Float64:
-    """Return the sign times the logarithm of one plus the size.
-
-    >>> signed_log(np.array([0.0, np.e - 1, 1 - np.e])).tolist()
-    [0.0, 1.0, -1.0]
-    """
-    found: Float64 = np.sign(values) * np.log1p(np.abs(values))
-    return found
+    columns = [np.where(missing, np.nanmean(column), column) for column in filled]
+    return [*columns, missing.astype(np.float64)] if missing.any() else columns
 
 
 def independent(columns: Sequence[Float64], *, treated: Bool) -> Float64:
     """Return the columns centred and scaled, without those that others give in one of the arms.
 
-    Args:
-        columns: Each float64[n].
-        treated: Whether each customer was contacted, bool[n].
+    Each of ``columns`` is float64[n]; ``treated`` says who was contacted, bool[n].
     """
     arms = (treated, ~treated)
     bases = [np.full((int(arm.sum()), 1), 1 / np.sqrt(max(int(arm.sum()), 1))) for arm in arms]
-    kept: list[Float64] = []
+    chosen: list[Float64] = []
     for column in columns:
         spread = float(column.std())
         if spread <= 1e-12 * max(1.0, float(np.abs(column).max())):
@@ -105,13 +87,10 @@ def independent(columns: Sequence[Float64], *, treated: Bool) -> Float64:
             scaled[arm] - basis @ (basis.T @ scaled[arm])
             for arm, basis in zip(arms, bases, strict=True)
         ]
-        sizes = [float(linalg.norm(rest)) for rest in rests]
-        if all(
-            size > _LEAST_NEW * np.sqrt(len(rest)) for size, rest in zip(sizes, rests, strict=True)
-        ):
-            kept.append(scaled)
+        if all(linalg.norm(rest) > _LEAST_NEW * np.sqrt(len(rest)) for rest in rests):
+            chosen.append(scaled)
             bases = [
-                np.column_stack((basis, rest / size))
-                for basis, rest, size in zip(bases, rests, sizes, strict=True)
+                np.column_stack((basis, rest / linalg.norm(rest)))
+                for basis, rest in zip(bases, rests, strict=True)
             ]
-    return np.column_stack(kept) if kept else np.empty((len(treated), 0))
+    return np.column_stack(chosen) if chosen else np.empty((len(treated), 0))

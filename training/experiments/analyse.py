@@ -50,15 +50,10 @@ class Result:
     """What is known of one experiment.
 
     Attributes:
-        decided: Who was decided about, and what came.
-        ratio: The sample ratio check; None where the chance of being contacted is not stated.
         retention: What a contact did to the share that stays; None where it cannot be told.
         value: The same of money within the horizon, minor units.
-        adjusted_for: Features that the adjustment is for.
-        advice: Whether to stop.
         qini: Ranking by effect beside ranking by risk; None where the data do not suffice.
         no_uplift: Why there is none; empty where there is.
-        warnings: What a person should know.
     """
 
     decided: Decided
@@ -75,9 +70,7 @@ class Result:
 def analyse(decided: Decided, *, least_effect: float = LEAST_EFFECT) -> Result:
     """Analyse one experiment; too few customers are an answer that says so, never an error.
 
-    Args:
-        decided: The experiment.
-        least_effect: The smallest effect on retention worth having, above 0.
+    ``least_effect``: The smallest effect on retention worth having, above 0.
     """
     sample = decided.sample
     warnings = _warnings(decided)
@@ -88,9 +81,9 @@ def analyse(decided: Decided, *, least_effect: float = LEAST_EFFECT) -> Result:
         few = _too_few(sample)
         advice = _mend(ratio) or few
         return Result(decided, ratio, None, None, (), advice, None, few.reason, warnings)
-    facts, names = adjusters(sample)
-    retention = _outcome(sample, sample.retained, facts)
-    value = _outcome(sample, sample.value, facts)
+    covariates, names = adjusters(sample)
+    retention = _outcome(sample, sample.retained, covariates)
+    value = _outcome(sample, sample.value, covariates)
     advice = advise(retention.adjusted, customers=len(sample), least_effect=least_effect)
     if _few_events(sample):
         warnings += (
@@ -114,11 +107,11 @@ def _mend(ratio: Ratio | None) -> Advice | None:
     )
 
 
-def _outcome(sample: Sample, outcome: Float64, facts: Float64) -> Outcome:
+def _outcome(sample: Sample, outcome: Float64, covariates: Float64) -> Outcome:
     treated, weight = sample.treated, sample.weight
     return Outcome(
         plain=effect(outcome, treated=treated, weight=weight),
-        adjusted=effect(outcome, treated=treated, weight=weight, facts=facts),
+        adjusted=effect(outcome, treated=treated, weight=weight, covariates=covariates),
     )
 
 

@@ -1,11 +1,7 @@
-"""What a contact did, with an interval: the plain difference, and the one adjusted for the past.
+"""What a contact did, with an interval: the plain difference, and the adjusted one.
 
-Adjustment is by one regression an arm on centred facts from before the decision, which is the
-fully interacted regression of Lin ("Agnostic notes on regression adjustments to experimental
-data", 2013): in large samples it is never less precise than the plain difference, whether or not
-the model is right. Standard errors are robust (HC2, which is Neyman's variance where nothing is
-adjusted for), with what the sample's own mix of customers adds where the effect varies with the
-facts, so that the interval is for customers such as these and not for these alone.
+One regression an arm on centred features (Lin, "Agnostic notes on regression adjustments to
+experimental data", 2013), with robust standard errors (HC2) and the sample's own mix of customers.
 """
 
 from __future__ import annotations
@@ -26,7 +22,6 @@ class Effect:
 
     Attributes:
         estimate: Contacted minus held out.
-        standard_error: Of the estimate.
         freedom: Degrees of freedom of its interval (Satterthwaite).
     """
 
@@ -35,11 +30,7 @@ class Effect:
     freedom: float
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Return the confidence interval.
-
-        Args:
-            level: Share of such intervals that cover the truth, in (0, 1).
-        """
+        """Return the confidence interval."""
         half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.standard_error
         return self.estimate - half, self.estimate + half
 
@@ -55,16 +46,16 @@ class _Line:
 
 
 def effect(
-    outcome: Float64, *, treated: Bool, weight: Float64, facts: Float64 | None = None
+    outcome: Float64, *, treated: Bool, weight: Float64, covariates: Float64 | None = None
 ) -> Effect:
     """Estimate what a contact did to an outcome.
 
     Args:
         outcome: float64[n].
-        treated: Whether each was contacted, bool[n]; both arms have more customers than facts
-            have columns, by two at least.
+        treated: Whether each was contacted, bool[n]; both arms have more customers than there are
+            covariates, by two at least.
         weight: One over the chance of the own arm, float64[n].
-        facts: What to adjust for, centred over all n, float64[n, k]; None for the plain
+        covariates: What to adjust for, centred over all n, float64[n, k]; None for the plain
             difference.
 
     >>> outcome = np.array([3.0, 5.0, 1.0, 2.0])
@@ -72,9 +63,9 @@ def effect(
     >>> found.estimate, round(found.standard_error**2, 3)  # 4 - 1.5; 2 / 2 + 0.5 / 2
     (2.5, 1.25)
     """
-    known = np.empty((len(outcome), 0)) if facts is None else facts
-    ours = _line(outcome[treated], known[treated], weight[treated])
-    theirs = _line(outcome[~treated], known[~treated], weight[~treated])
+    known = np.empty((len(outcome), 0)) if covariates is None else covariates
+    ours = _arm_line(outcome[treated], known[treated], weight[treated])
+    theirs = _arm_line(outcome[~treated], known[~treated], weight[~treated])
     slopes = ours.slopes - theirs.slopes
     mix = float(slopes @ (known.T @ known / len(outcome)) @ slopes) / len(outcome)
     variances = np.array([ours.variance, theirs.variance])
@@ -84,9 +75,9 @@ def effect(
     return Effect(ours.mean - theirs.mean, float(np.sqrt(total + mix)), freedom)
 
 
-def _line(outcome: Float64, facts: Float64, weight: Float64) -> _Line:
-    n, k = facts.shape
-    design = np.column_stack((np.ones(n), facts)) * np.sqrt(weight)[:, None]
+def _arm_line(outcome: Float64, covariates: Float64, weight: Float64) -> _Line:
+    n, k = covariates.shape
+    design = np.column_stack((np.ones(n), covariates)) * np.sqrt(weight)[:, None]
     base, triangle = linalg.qr(design, mode="economic")
     slopes = linalg.solve_triangular(triangle, base.T @ (outcome * np.sqrt(weight)))
     residuals = outcome * np.sqrt(weight) - design @ slopes

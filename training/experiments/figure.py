@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from features.errors import InputError
 from training.experiments.analyse import Outcome, Result
 from training.experiments.qini import SHARES, Band
 
 _UPLIFT, _RISK, _SOFT = "#0072b2", "#d55e00", "#8a8f98"
 """Blue and vermilion, which colour-blind readers tell apart."""
 _MOST = 6
-
-
-def draw_experiments(results: Sequence[Result], path: Path) -> None:
-    """Write effects and Qini curves as a PNG, one row an experiment.
-
-    Args:
-        results: The experiments; the six of most customers are drawn.
-        path: The file.
-
-    Raises:
-        InputError: The name does not end in ``.png``.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError("`--figure`", got=f"`{path}`", expected="a name that ends in .png")
-    experiments_figure(results).savefig(path, dpi=120, metadata={"Software": None})
 
 
 def experiments_figure(results: Sequence[Result]) -> Figure:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,9 +19,9 @@ from features.lake import Lake
 from features.past import copy_until
 from features.store import FeatureStore
 from serving.models.churn.model import open_churn_model
+from training.churn.backtest import dates_to_test
 from training.churn.config import ChurnConfig
 from training.churn.data import AsOf, ChurnSource, History, load_history
-from training.churn.train import dates_to_test
 from training.leakage import echo, replay, splits, stability, strength
 from training.leakage.card import judge_card
 from training.leakage.reading import ONE_ROW, read_date
@@ -40,13 +41,7 @@ VOLUME_DAYS = 28
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
-
-    Attributes:
-        model: Whose data were audited.
-        as_of: The moment that they look back from.
-        verdicts: One a check.
-    """
+    """What an audit found."""
 
     model: ModelName
     as_of: datetime
@@ -86,13 +81,8 @@ def audit_churn(
 ) -> Audit:
     """Audit what a churn model would learn from.
 
-    Args:
-        home: Its lake and, where there is one, its published bundle.
-        config: Horizon, grid and sizes, as training uses them.
-        now: The time, aware UTC.
-        as_of: The moment to look back from; by default the latest that the data allow.
-        wrap: What training reads from, made of a store; by default the store itself.
-        progress: Told how far it is.
+    ``as_of`` is by default the latest that the data allow. ``wrap`` makes of a store what training
+    reads from; by default it is the store itself.
 
     Raises:
         HorizonError: ``as_of`` lies in the future.
@@ -103,17 +93,14 @@ def audit_churn(
     with FeatureStore(home) as store:
         moment = _moment(store, as_of, now)
         source = source_of(store)
-        steps.run(
-            "reading both clocks",
-            lambda: judge_clocks(read_clocks(Lake(home.lake), versions=store.versions)),
-        )
-        history = _History(source, as_of=moment, config=config)
-        steps.run("splits", lambda: _splits(history, store, moment, config))
-        steps.run("strength of columns", lambda: _columns(source, history, config))
-        steps.run("stability", lambda: [_stable(history)])
-        at = _replay_dates(history, moment, config)
-        steps.run("replay", lambda: _replays(store, source_of, at, now))
-    steps.run("bundle", lambda: _bundle(home))
+        steps.run("reading both clocks", lambda: _clocks(store))
+        grid = _Grid(source, as_of=moment, config=config)
+        steps.run("splits", lambda: _split_verdicts(grid, store))
+        steps.run("strength of columns", lambda: _column_verdicts(grid))
+        steps.run("stability", lambda: [_stability_verdict(grid)])
+        dates = grid.dates_to_replay
+        steps.run("replay", lambda: [_replay_verdict(store, source_of, dates, now)])
+    steps.run("bundle", lambda: _bundle_verdicts(home))
     return Audit("churn", moment, tuple(steps.verdicts))
 
 
@@ -133,18 +120,19 @@ def audit_volume(
     steps = _Steps(2, progress)
     with FeatureStore(home) as store:
         moment = _moment(store, as_of, now)
-        steps.run(
-            "reading both clocks",
-            lambda: judge_clocks(read_clocks(Lake(home.lake), versions=store.versions)),
-        )
+        steps.run("reading both clocks", lambda: _clocks(store))
 
         def again() -> list[Verdict]:
             at = moment - timedelta(days=VOLUME_DAYS)
-            with tempfile.TemporaryDirectory() as folder, _past(store, folder, at, now) as past:
+            with _past(store, at, now) as past:
                 return [replayed_volume(store, past, at=at)]
 
         steps.run("replay", again)
     return Audit("volume", moment, tuple(steps.verdicts))
+
+
+def _clocks(store: FeatureStore) -> tuple[Verdict, ...]:
+    return judge_clocks(read_clocks(Lake(store.home.lake), versions=store.versions))
 
 
 def _moment(store: FeatureStore, as_of: datetime | None, now: datetime) -> datetime:
@@ -159,67 +147,67 @@ def _moment(store: FeatureStore, as_of: datetime | None, now: datetime) -> datet
     return moment
 
 
-class _History:
-    """What training would read, or why it would not."""
+class _Grid:
+    """The dates that training would read and test on, or why it would not."""
 
     def __init__(self, source: ChurnSource, *, as_of: datetime, config: ChurnConfig) -> None:
-        self._source, self._as_of, self._config = source, as_of, config
+        self.source, self.as_of, self.config = source, as_of, config
         self.why = ""
 
     @cached_property
-    def found(self) -> History | None:
-        """The grid of dates; None where training would refuse."""
+    def history(self) -> History | None:
+        """All dates; None where training would refuse."""
         try:
-            return load_history(
-                self._source, as_of=self._as_of, config=self._config, progress=lambda _share: None
-            )
+            return load_history(self.source, as_of=self.as_of, config=self.config)
         except TooLittleDataError as error:
-            if len(self._source.customers([self._as_of])) == 0:
+            if len(self.source.customers([self.as_of])) == 0:
                 raise  # an as-of before the first row: nothing at all could be judged
             self.why = str(error)
             return None
 
     @cached_property
     def tested(self) -> tuple[AsOf, ...]:
-        """Return the dates that training tests on, the most recent first."""
-        if self.found is None:
+        """The dates that training tests on, the most recent first."""
+        if self.history is None:
             return ()
         try:
-            return dates_to_test(self.found, config=self._config)
+            return dates_to_test(self.history, config=self.config)
         except TooLittleDataError as error:
             self.why = str(error)
             return ()
 
+    @property
+    def dates_to_replay(self) -> list[datetime]:
+        """The most recent date and the middle one."""
+        if self.history is None:
+            return [self.as_of - timedelta(days=self.config.known_days)]
+        dates = [date.at for date in self.history.dates]
+        return sorted({dates[0], dates[len(dates) // 2]})
 
-def _splits(
-    history: _History, store: FeatureStore, as_of: datetime, config: ChurnConfig
-) -> tuple[Verdict, ...]:
-    names = (splits.APART, splits.GAP, splits.CALIBRATION, splits.TWICE, splits.COMPLETE)
-    if history.found is None or not history.tested:
-        return tuple(unjudged(name, history.why) for name in names)
+
+def _split_verdicts(grid: _Grid, store: FeatureStore) -> tuple[Verdict, ...]:
+    if grid.history is None or not grid.tested:
+        checks = (splits.APART, splits.GAP, splits.CALIBRATION, splits.TWICE, splits.COMPLETE)
+        return tuple(unjudged(check, grid.why) for check in checks)
     last, silence = last_purchase(Lake(store.home.lake), versions=store.versions)
-    until = as_of
+    until = grid.as_of
     if last is not None:
         # A shop may be shut for as long as it ever was.
-        until = min(as_of, last + timedelta(days=silence + 1))
-    return splits.audit_splits(
-        splits.training_plan(history.found, config=config),
-        horizon=history.found.horizon,
-        known_until=until,
-    )
+        until = min(until, last + timedelta(days=silence + 1))
+    plan = splits.training_plan(grid.history, config=grid.config)
+    return splits.audit_splits(plan, horizon=grid.history.horizon, known_until=until)
 
 
-def _columns(source: ChurnSource, history: _History, config: ChurnConfig) -> list[Verdict]:
-    names = (echo.CHECK, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
-    if history.found is None or not history.tested:
-        return [unjudged(name, history.why) for name in names]
-    found = history.found
-    by_date = []
-    for date in history.tested:
-        whole, orders, twice = read_date(source, date.at, names=found.names, config=config)
-        judged = Judged(whole, found.before(date.at), found.names)
-        is_label = echo.judge_echo(whole, found.names)
-        by_date.append([is_label, *strength.judge_columns(judged, orders=orders), twice])
+def _column_verdicts(grid: _Grid) -> list[Verdict]:
+    if grid.history is None or not grid.tested:
+        checks = (echo.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
+        return [unjudged(check, grid.why) for check in checks]
+    names, by_date = grid.history.names, []
+    for date in grid.tested:
+        whole, orders, twice = read_date(grid.source, date.at, names=names, config=grid.config)
+        judged = Judged(whole, grid.history.before(date.at), names)
+        columns = strength.judge_columns(judged, orders=orders)
+        by_date.append([echo.judge_echo(whole, names), *columns, twice])
     return [_worst(verdicts) for verdicts in zip(*by_date, strict=True)]
 
 
@@ -229,42 +217,36 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     return min(verdicts, key=lambda verdict: order[verdict.passed])
 
 
-def _stable(history: _History) -> Verdict:
-    if history.found is None or not history.tested:
-        return unjudged(stability.CHECK, history.why)
-    found = history.found
-    date = history.tested[0]
-    return stability.judge_stability(Judged(date, found.before(date.at), found.names))
+def _stability_verdict(grid: _Grid) -> Verdict:
+    if grid.history is None or not grid.tested:
+        return unjudged(stability.LATER_DATES, grid.why)
+    date = grid.tested[0]
+    judged = Judged(date, grid.history.before(date.at), grid.history.names)
+    return stability.judge_stability(judged)
 
 
-def _replay_dates(history: _History, as_of: datetime, config: ChurnConfig) -> list[datetime]:
-    if history.found is None:
-        return [as_of - timedelta(days=config.known_days)]
-    dates = [date.at for date in history.found.dates]
-    return sorted({dates[0], dates[len(dates) // 2]})
-
-
-def _replays(
+def _replay_verdict(
     store: FeatureStore, source_of: Wrap, dates: Sequence[datetime], now: datetime
-) -> list[Verdict]:
-    source, found = source_of(store), []
+) -> Verdict:
+    source, verdicts = source_of(store), []
     for at in dates:
-        with tempfile.TemporaryDirectory() as folder, _past(store, folder, at, now) as past:
+        with _past(store, at, now) as past:
             cut = source_of(past).customers([at])
-        found.append(replay.replayed(source.customers([at]), cut, at=at))
-    return [_worst(found)]
+        verdicts.append(replay.replayed(source.customers([at]), cut, at=at))
+    return _worst(verdicts)
 
 
-def _past(store: FeatureStore, folder: str, at: datetime, now: datetime) -> FeatureStore:
-    past = Home(Path(folder))
-    lake = Lake(store.home.lake)
-    copy_until(lake, Lake(past.lake), versions=store.versions, at=at, now=now)
-    return FeatureStore(past)
+@contextmanager
+def _past(store: FeatureStore, at: datetime, now: datetime) -> Iterator[FeatureStore]:
+    """Open a copy of a store's lake that ends at a moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        past, lake = Home(Path(folder)), Lake(store.home.lake)
+        copy_until(lake, Lake(past.lake), versions=store.versions, at=at, now=now)
+        with FeatureStore(past) as opened:
+            yield opened
 
 
-def _bundle(home: Home) -> list[Verdict]:
+def _bundle_verdicts(home: Home) -> list[Verdict]:
     root = home.bundles("churn")
     id = current_id(root)
-    if id is None:
-        return []
-    return [judge_card(open_churn_model(root / id).card)]
+    return [] if id is None else [judge_card(open_churn_model(root / id).card)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import bisect
 
 from features.calendar import Bool, Float64, Int64
 from serving.staffing.erlang import fare
@@ -12,7 +13,7 @@ from serving.staffing.goal import Line
 
 EFFICIENCIES = (0.5, 2.0)
 """An efficiency at either end explains nothing: the agents or the waits are not what they seem."""
-_HALVINGS = 12
+_TOLERANCE = 2e-4
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,6 @@ class Compared:
         aht_seconds: Average handle time of what came to them, float64[n].
         pool_agents: Mean agents on phone who serve it, whatever they do, float64[n].
         line: How contacts wait for them, with the patience of all who do.
-        within_seconds: The goal.
     """
 
     starts: Int64
@@ -88,14 +88,12 @@ def fit_efficiency(compared: Compared) -> float:
     earlier = ~compared.later
     target = compared.mean(compared.achieved, earlier)
     low, high = np.log(EFFICIENCIES)
-    for end in (low, high):
-        reached = compared.mean(compared.predicted(float(np.exp(end))), earlier)
-        if (reached >= target) == (end == low):
-            return float(np.exp(end))
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if compared.mean(compared.predicted(float(np.exp(middle))), earlier) < target:
-            low = middle
-        else:
-            high = middle
-    return float(np.exp((low + high) / 2))
+
+    def missed(logarithm: float) -> float:
+        return compared.mean(compared.predicted(float(np.exp(logarithm))), earlier) - target
+
+    if missed(low) >= 0:
+        return EFFICIENCIES[0]
+    if missed(high) < 0:
+        return EFFICIENCIES[1]
+    return float(np.exp(bisect(missed, low, high, xtol=_TOLERANCE)))

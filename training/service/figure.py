@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from features.calendar import Float64
-from features.errors import InputError
 from training.service.calibrate import Calibration
 from training.service.compare import Compared
 
@@ -19,21 +17,6 @@ _BEFORE, _AFTER, _SOFT = "#d55e00", "#0072b2", "#8a8f98"
 """Vermilion and blue, which colour-blind readers tell apart."""
 _LARGEST = 260.0
 _LEAST_WAITING = 10
-
-
-def draw_service(found: Mapping[str, Calibration], path: Path) -> None:
-    """Write predicted against achieved service level, and patience, as a PNG.
-
-    Args:
-        found: By queue; the busiest six are drawn.
-        path: The file.
-
-    Raises:
-        InputError: The name does not end in ``.png``.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError("`--figure`", got=f"`{path}`", expected="a name that ends in .png")
-    service_figure(found).savefig(path, dpi=120, metadata={"Software": None})
 
 
 def service_figure(found: Mapping[str, Calibration]) -> Figure:

@@ -1,8 +1,7 @@
 """Rates and handle times behind what was counted: chance taken out as far as it explains them.
 
-The queue model is asked with a rate and adds the chance of single contacts itself. Asked with the
-count that came, it would reckon chance twice, and predict too little where waits grow ever faster
-with the load.
+The queue model adds the chance of single contacts itself; asked with counts, it would count it
+twice.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.calendar import Float64, Int64
+from serving.models.shrinkage import shrink
 
 
 def smooth_counts(counts: Float64, week: Int64) -> Float64:
@@ -18,10 +18,6 @@ def smooth_counts(counts: Float64, week: Int64) -> Float64:
     Counts vary around the mean of their place in the week by m + c m² (Poisson, and what days
     differ by); each is drawn to the mean by the share 1 / (1 + c m) that Poisson has in it. The
     one c of all places is found by moments.
-
-    Args:
-        counts: Contacts of each interval, float64[m].
-        week: Its place in the week, int64[m], at least 0.
 
     >>> smooth_counts(np.array([8.0, 12.0, 10.0, 10.0]), np.zeros(4, np.int64)).tolist()
     [10.0, 10.0, 10.0, 10.0]
@@ -33,9 +29,9 @@ def smooth_counts(counts: Float64, week: Int64) -> Float64:
     beyond = ((counts - mean) ** 2 * unbiased - mean)[several].sum()
     squares = float((mean[several] ** 2).sum())
     spread = max(float(beyond) / squares, 0.0) if squares else 0.0
-    kept = np.where(several, spread * mean / (1 + spread * mean), 1.0)
-    rates: Float64 = mean + kept * (counts - mean)
-    return rates
+    # Poisson's variance is the mean, that of days spread x mean²: they weigh 1 : spread x mean.
+    rates = shrink(spread * mean * counts, weight=spread * mean, prior=mean, prior_weight=1.0)
+    return np.where(several, rates, counts)
 
 
 def smooth_aht(handled: Float64, seconds: Float64, squares: Float64) -> Float64:
@@ -61,6 +57,4 @@ def smooth_aht(handled: Float64, seconds: Float64, squares: Float64) -> Float64:
     between = max(apart / max(total - float((handled**2).sum()) / total, 1.0), 0.0)
     if between == 0:
         return np.full(len(handled), usual)
-    kept = handled * between / (handled * between + within)
-    aht: Float64 = usual + kept * (own - usual)
-    return aht
+    return shrink(seconds, weight=handled, prior=usual, prior_weight=within / between)

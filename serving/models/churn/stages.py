@@ -1,14 +1,12 @@
 """Where a customer stands: the stage of their life cycle, and a coarse segment of value.
 
-A stage says what is happening (new, at risk, won back); a segment says what a customer is worth
-by recency, frequency and money. Both are read off a few features against cut points that training
-stores in the bundle, so that a customer moves when they buy or fall silent, and not because
-others did.
+Both are read off a few features against cut points stored in the bundle, so that a customer moves
+when they buy or fall silent, and not because others did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -64,11 +62,8 @@ class Standing:
     def stage(self, columns: Mapping[str, Float64], *, probability: Float64, bought: Bool) -> Any:
         """Return each customer's stage as an index into ``STAGES``, int8[n].
 
-        Args:
-            columns: Features by name, float64[n] each, NaN where missing; one that is not there
-                counts as missing everywhere.
-            probability: float64[n]; NaN for a customer whom the model does not judge.
-            bought: Whether the customer ever bought, bool[n].
+        ``columns`` are features by name, float64[n], NaN where missing; one that is not there
+        counts as missing. ``probability``, float64[n], is NaN for a customer who is not judged.
 
         >>> cuts = Standing(90, 180, 90, 0.5, 60, 4, 50_000)
         >>> columns = {"purchase_first_days": np.array([20.0, 400, 400, 400, 400, np.nan]),
@@ -81,21 +76,17 @@ class Standing:
         """
         n = len(probability)
         first, silent, gap = (_column(columns, name, n) for name in (FIRST, RECENCY, LAST_GAP))
-        stage = np.full(n, STAGES.index("active"), dtype=np.int8)
-        stage[probability >= self.at_risk_from] = STAGES.index("at_risk")
-        back = exceeds(gap, self.gone_days) & ~exceeds(silent, self.won_back_days)
-        stage[back] = STAGES.index("won_back")
-        stage[~exceeds(first, self.new_days) & ~np.isnan(first)] = STAGES.index("new")
-        stage[np.isnan(probability)] = STAGES.index("lapsed")
-        stage[~bought] = STAGES.index("prospect")
-        return stage
+        first_that_fits = {
+            "prospect": ~bought,
+            "lapsed": np.isnan(probability),
+            "new": ~exceeds(first, self.new_days) & ~np.isnan(first),
+            "won_back": exceeds(gap, self.gone_days) & ~exceeds(silent, self.won_back_days),
+            "at_risk": probability >= self.at_risk_from,
+        }
+        return _coded(first_that_fits, "active", STAGES)
 
     def segment(self, columns: Mapping[str, Float64], *, bought: Bool) -> Any:
         """Return each customer's segment as an index into ``SEGMENTS``, int8[n].
-
-        Args:
-            columns: Features by name, as for ``stage``.
-            bought: Whether the customer ever bought, bool[n].
 
         >>> cuts = Standing(90, 180, 90, 0.5, 60, 4, 50_000)
         >>> columns = {"purchase_recency_days": np.array([5.0, 5, 5, 5, 5, 90, 90, 300]),
@@ -112,20 +103,21 @@ class Standing:
         silent = _column(columns, RECENCY, n)
         often = _reaches(_column(columns, FREQUENCY, n), self.often_purchases)
         rich = _reaches(_column(columns, MONEY, n), self.valuable_minor)
-        segment = np.full(n, SEGMENTS.index("regular"), dtype=np.int8)
         days = _column(columns, DAYS_EVER, n)
-        segment[~exceeds(days, 1) & ~np.isnan(days)] = SEGMENTS.index("one_time")
-        segment[rich] = SEGMENTS.index("big_spender")
-        segment[often] = SEGMENTS.index("loyal")
-        segment[often & rich] = SEGMENTS.index("champion")
         slipping = exceeds(silent, self.recent_days)
-        segment[slipping] = SEGMENTS.index("slipping")
-        segment[slipping & (often | rich)] = SEGMENTS.index("slipping_valuable")
         dormant = exceeds(silent, self.gone_days)
-        segment[dormant] = SEGMENTS.index("dormant")
-        segment[dormant & (often | rich)] = SEGMENTS.index("dormant_valuable")
-        segment[~bought] = SEGMENTS.index("no_purchase")
-        return segment
+        first_that_fits = {
+            "no_purchase": ~bought,
+            "dormant_valuable": dormant & (often | rich),
+            "dormant": dormant,
+            "slipping_valuable": slipping & (often | rich),
+            "slipping": slipping,
+            "champion": often & rich,
+            "loyal": often,
+            "big_spender": rich,
+            "one_time": ~exceeds(days, 1) & ~np.isnan(days),
+        }
+        return _coded(first_that_fits, "regular", SEGMENTS)
 
     def document(self) -> dict[str, float]:
         """Return the cut points as JSON-ready values."""
@@ -140,10 +132,15 @@ def exceeds(values: Float64, cut: float) -> Bool:
     return values > cut * (1 + _HAIR)
 
 
+def _coded(cases: Mapping[str, Bool], otherwise: str, words: Sequence[str]) -> Any:
+    """Return the first case that fits each customer, as an index into words, int8[n]."""
+    codes = [words.index(word) for word in cases]
+    return np.select(list(cases.values()), codes, words.index(otherwise)).astype(np.int8)
+
+
 def _reaches(values: Float64, cut: float) -> Bool:
     return values >= cut * (1 - _HAIR)
 
 
 def _column(columns: Mapping[str, Float64], name: str, n: int) -> Float64:
-    found = columns.get(name)
-    return np.full(n, np.nan) if found is None else found
+    return columns.get(name, np.full(n, np.nan))
