@@ -1,21 +1,10 @@
 """The one family of errors.
 
 EbbflowError
-├── InputError              something a user gave is not as it must be
-│   ├── UnreadableFileError    a file that cannot be opened, decoded or parsed
-│   ├── MappingError           a mapping that does not fit the table or the file
-│   ├── ContractError          columns or values that break a table's contract
-│   ├── RefusedLoadError       too large a share of a load's rows is bad
-│   ├── UnknownNameError       a queue, customer, table or set nobody knows
-│   └── HorizonError           a time outside the span that can be answered
-├── ConfigError             a setting or configuration file is wrong
-├── DatabaseError           the service's own database cannot be read or written
-├── TooLittleDataError      a model is asked to learn from less than it needs
-├── ArtefactError           a published folder
-│   ├── NotPublishedError      nothing has been published yet
-│   ├── DamagedArtefactError   files are missing or differ from their checksums
-│   └── IncompatibleArtefactError  written for another contract or schema
-└── PromotionRefusedError   a challenger failed a gate
+├── InputError: UnreadableFileError, MappingError, ContractError, RefusedLoadError,
+│               UnknownNameError, HorizonError
+├── ConfigError, DatabaseError, TooLittleDataError, PromotionRefusedError
+└── ArtefactError: NotPublishedError, DamagedArtefactError, IncompatibleArtefactError
 
 Every message names the thing, what was given, what was expected and what to do.
 """
@@ -57,12 +46,9 @@ class EbbflowError(Exception):
         super().__init__(self._message())
 
     def _message(self) -> str:
-        facts = [
-            f"{word} {value}"
-            for word, value in (("got", self.got), ("expected", self.expected))
-            if value is not None
-        ]
-        text = f"{self.thing}: {'; '.join(facts)}" if facts else self.thing
+        given = (("got", self.got), ("expected", self.expected))
+        parts = [f"{word} {value}" for word, value in given if value is not None]
+        text = f"{self.thing}: {'; '.join(parts)}" if parts else self.thing
         if self.remedy:
             remedy = self.remedy[0].upper() + self.remedy[1:]
             end = "" if remedy.endswith("?") else "."
@@ -91,14 +77,7 @@ class RefusedLoadError(InputError):
 
 
 class UnknownNameError(InputError):
-    """A name nobody knows; the message suggests near ones.
-
-    Args:
-        kind: What the name should be of, such as ``queue``.
-        name: The name that was given.
-        known: The names that exist.
-        field: Path of the offending field, for machines.
-    """
+    """A name of some kind, such as ``queue``, that nobody knows; near known ones are suggested."""
 
     def __init__(
         self, kind: str, name: str, known: Iterable[str], *, field: str | None = None
