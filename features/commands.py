@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
 from features.contracts import TABLES, table
-from features.describe import contract_json, contract_markdown
+from features.describe import contract_markdown
 from features.errors import InputError
 from features.home import Home
 from features.intake.report import print_report
@@ -66,7 +67,7 @@ def ingest_command(
     The same rows twice change nothing. Bad rows go to quarantine with their reasons.
     """
     from features.ingest import MAX_BAD_SHARE, ingest
-    from features.intake.service import SOURCES
+    from features.intake.service import SERVICE_TABLES, service_source
     from features.intake.sources import Query
     from features.lake import Lake
     from features.mapping import load_mapping
@@ -75,8 +76,8 @@ def ingest_command(
         raise InputError("`--from` and `--query`", got="only one", expected="both or none")
     source = None if from_url is None or query is None else Query(from_url, query)
     known = load_mapping(mapping) if mapping else None
-    if table_name in SOURCES and not files and source is None and known is None:
-        source, known = SOURCES[table_name](Home(home), url=database_url)
+    if table_name in SERVICE_TABLES and not files and source is None and known is None:
+        source, known = service_source(table_name, Home(home), url=database_url)
     with _progress_bar(shown=not as_json) as progress:
         report = ingest(
             Lake(Home(home).lake),
@@ -151,6 +152,6 @@ def tables_command(
     """Print the data contracts: tables, columns, units and ranges, as docs/data.md holds them."""
     contracts = [table(table_name)] if table_name else list(TABLES.values())
     if as_json:
-        print_json([contract_json(contract) for contract in contracts])
+        print_json([asdict(contract) for contract in contracts])
     else:
         typer.echo("\n".join(contract_markdown(contract) for contract in contracts), nl=False)

@@ -253,18 +253,12 @@ PURCHASES = Table(
         Column("shipped_at", "timestamp", "When it left.", True),
         Column("completed_at", "timestamp", "When it arrived or ended.", True),
         Column(
-            "discount_minor",
-            "integer",
-            "Money taken off, in minor units.",
-            True,
-            0,
-            10**11,
-            added=True,
+            "discount_minor", "integer", "Discount in minor units.", True, 0, 10**11, added=True
         ),
         Column(
             "term_ends_at",
             "timestamp",
-            "End of the time that a purchase or renewal pays for; may lie ahead.",
+            "End of the paid term; may lie ahead.",
             True,
             added=True,
             ahead=True,
@@ -311,29 +305,14 @@ QUEUES = Table(
         _queue("The queue's name in every other table."),
         Column("name", "string", "A name for people.", True),
         Column("channel", "string", "How its contacts come.", values=CHANNELS),
-        Column(
-            "time_zone",
-            "string",
-            "IANA zone of its wall clock, such as Europe/Berlin.",
-            format="time_zone",
-        ),
+        Column("time_zone", "string", "Its IANA zone, such as Europe/Berlin.", format="time_zone"),
         *(
             Column(f"open_{day}", "string", _OPENING, True, format="opening_hours")
             for day in WEEKDAYS
         ),
-        Column(
-            "country", "string", "ISO 3166 code of its public holidays.", True, format="country"
-        ),
+        Column("country", "string", "ISO 3166 code of its holidays.", True, format="country"),
         Column("open_on_holidays", "boolean", "Whether it opens on public holidays.", True),
-        Column(
-            "interval_minutes",
-            "integer",
-            "15, 30 or 60; 60 by default.",
-            True,
-            15,
-            60,
-            INTERVAL_MINUTES,
-        ),
+        Column("interval_minutes", "integer", "60 by default.", True, 15, 60, INTERVAL_MINUTES),
         Column("goal_seconds", "float", "Service goal: answered within.", True, 0, _MONTH),
         Column("goal_share", "float", "Service goal: share answered within it.", True, 0, 1),
         Column("default_aht_seconds", "float", "AHT where no history says.", True, 1, _MONTH),
@@ -356,7 +335,7 @@ CALENDAR = Table(
         Column(
             "queues",
             "string",
-            "Queues it touches, joined by `,`; empty: all.",
+            "Queues it touches; empty: all.",
             True,
             format="list",
             references="queues",
@@ -414,42 +393,17 @@ OUTREACH = Table(
         Column("arm", "string", "Whether the customer was contacted.", values=ARMS),
         Column("action", "string", "What was done."),
         Column("decided_at", "timestamp", "When it was decided."),
+        Column("treat_share", "float", "Chance of being contacted.", True, 0, 1, added=True),
         Column(
-            "treat_share",
-            "float",
-            "Chance of being contacted that the draw gave; empty: not stated.",
-            True,
-            0,
-            1,
-            added=True,
-        ),
-        Column(
-            "probability",
-            "float",
-            "Probability of churn when it was decided.",
-            True,
-            0,
-            1,
-            added=True,
+            "probability", "float", "Probability of churn at that time.", True, 0, 1, added=True
         ),
         _AVAILABLE_AT,
     ),
     "One decision to contact a customer, or not to, in an experiment.",
 )
 
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        INTERACTIONS,
-        INTERVALS,
-        PURCHASES,
-        CUSTOMERS,
-        QUEUES,
-        CALENDAR,
-        OVERRIDES,
-        OUTREACH,
-    )
-}
+_ALL = (INTERACTIONS, INTERVALS, PURCHASES, CUSTOMERS, QUEUES, CALENDAR, OVERRIDES, OUTREACH)
+TABLES: dict[str, Table] = {contract.name: contract for contract in _ALL}
 
 
 def table(name: str) -> Table:

@@ -1,9 +1,6 @@
-"""The contracts in words, for the docs and for machines."""
+"""The contracts in words, for the docs."""
 
 from __future__ import annotations
-
-from dataclasses import asdict
-from typing import Any
 
 from features.contracts import MAX_ID_LENGTH, Column, Table
 
@@ -15,11 +12,6 @@ _KINDS = {
     "boolean": "true or false",
     "json": "JSON object",
 }
-
-
-def contract_json(contract: Table) -> dict[str, Any]:
-    """Return a contract as JSON-ready values."""
-    return asdict(contract)
 
 
 def contract_markdown(contract: Table) -> str:
@@ -50,7 +42,9 @@ def _allowed(column: Column) -> str:
         return ", ".join(map(str, allowed))
     if column.minimum is not None and column.maximum is not None:
         return f"{column.minimum:,.12g} to {column.maximum:,.12g}"
-    return f"at most {MAX_ID_LENGTH} characters" if column.format in ("id", "name") else ""
+    if column.format in ("id", "name"):
+        return f"at most {MAX_ID_LENGTH} characters"
+    return "several, joined by `,`" if column.format == "list" else ""
 
 
 def _meaning(column: Column, contract: Table) -> str:

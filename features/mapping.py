@@ -79,20 +79,23 @@ class FileOptions(_Strict):
         return name
 
 
-class TimeOptions(_Strict):
-    """How times are to be read where a column does not say otherwise."""
-
+class _Clock(_Strict):
     zone: str | None = Field(None, description="IANA zone of times that state none.")
     format: str | None = Field(
         None, description="A `strptime` format or one of `EPOCH_FORMATS`; by default ISO 8601."
     )
-    ambiguous: Ambiguous = Field("quarantine", description="Meaning of an hour that comes twice.")
 
     _check_zone = field_validator("zone")(_zone_exists)
     _check_format = field_validator("format")(_format_works)
 
 
-class ColumnSource(_Strict):
+class TimeOptions(_Clock):
+    """How times are to be read where a column does not say otherwise."""
+
+    ambiguous: Ambiguous = Field("quarantine", description="Meaning of an hour that comes twice.")
+
+
+class ColumnSource(_Clock):
     """Where one of our columns comes from: exactly one of the first five, and options."""
 
     column: str | None = Field(None, description="Their column.")
@@ -113,12 +116,7 @@ class ColumnSource(_Strict):
     null_values: tuple[str, ...] = Field((), description="Texts that mean empty in this column.")
     values: dict[str, Scalar] | None = Field(None, description="Their words to ours.")
     default: Scalar | None = Field(None, description="For words that `values` does not hold.")
-    zone: str | None = Field(None, description="As in [time], for this column.")
-    format: str | None = Field(None, description="As in [time], for this column.")
     ambiguous: Ambiguous | None = Field(None, description="As in [time], for this column.")
-
-    _check_zone = field_validator("zone")(_zone_exists)
-    _check_format = field_validator("format")(_format_works)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
-
-from rich.console import Console
 
 from features.terminal import console as terminal
 from features.terminal import grid
@@ -113,85 +112,66 @@ def _iso(value: date) -> str:
 
 def print_quality(quality: Quality) -> None:
     """Print a summary, then completeness by column, days, and what changed, table by table."""
-    console = terminal()
-    _print_summary(console, quality)
-    for table in quality.tables:
-        _print_columns(console, table)
-        _print_days(console, table)
-        _print_trends(console, table)
-
-
-def _print_summary(console: Console, quality: Quality) -> None:
-    sizes = ("rows", "versions", "first", "last", "empty days")
-    size = grid("table", *sizes, numbers=sizes)
-    shares = ("no customer", "unknown customer", "delay, 95 %", "repeated", "quarantined")
-    health = grid("table", *shares, numbers=shares)
-    for table in quality.tables:
-        size.add_row(
-            table.table,
-            f"{table.rows:,}",
-            f"{table.versions:,}",
-            f"{table.first:%Y-%m-%d}" if table.first else "-",
-            f"{table.last:%Y-%m-%d}" if table.last else "-",
-            f"{table.empty_days:,}",
-        )
-        health.add_row(
-            table.table,
-            _share(table.unlinked),
-            _share(table.unknown_customers),
-            _delay(table.delay_p95_hours),
-            _share(table.repeated),
-            _share(table.quarantined),
-        )
-    console.print("The lake")
-    console.print(size)
-    console.print("Its health: shares of rows; delay from the event until 95 % of rows were known")
-    console.print(health)
+    _print("The lake", ("table", *_SIZES), [_sizes(table) for table in quality.tables])
+    title = "Its health: shares of rows; delay from the event until 95 % of rows were known"
+    _print(title, ("table", *_SHARES), [_shares(table) for table in quality.tables])
     for note in quality.notes:
-        console.print(f"note: {note}", style="yellow", markup=False)
+        terminal().print(f"note: {note}", style="yellow", markup=False)
+    for table in quality.tables:
+        columns = [
+            (c.column, _share(c.filled), _share(c.last_load), _points(c.last_load, c.before))
+            for c in table.columns
+        ]
+        titles = ("column", "filled", "last load", "change, points")
+        _print(f"\n{table.table}: share filled", titles, columns)
+        if table.days:
+            titles = ("day (UTC)", "rows", "no customer", "delay, median", "delay, 95 %")
+            _print(f"{table.table}: days", titles, [_day(day) for day in table.days])
+        if table.trends:
+            titles = ("measure", "loads before", "last load")
+            _print(f"{table.table}: trend", titles, [_trend(trend) for trend in table.trends])
 
 
-def _print_columns(console: Console, table: TableQuality) -> None:
-    numbers = ("filled", "last load", "change, points")
-    shown = grid("column", *numbers, numbers=numbers)
-    for column in table.columns:
-        change = _points(column.last_load, column.before)
-        shown.add_row(column.column, _share(column.filled), _share(column.last_load), change)
-    console.print(f"\n{table.table}: share filled", markup=False)
+def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    shown = grid(*columns, numbers=columns[1:])
+    for row in rows:
+        shown.add_row(*row)
+    console = terminal()
+    console.print(title, markup=False)
     console.print(shown)
 
 
-def _print_days(console: Console, table: TableQuality) -> None:
-    if not table.days:
-        return
-    numbers = ("rows", "no customer", "delay, median", "delay, 95 %")
-    shown = grid("day (UTC)", *numbers, numbers=numbers)
-    for day in table.days:
-        shown.add_row(
-            f"{day.day:%a %Y-%m-%d}",
-            f"{day.rows:,}",
-            _share(day.unlinked),
-            _delay(day.delay_median_hours),
-            _delay(day.delay_p95_hours),
-        )
-    console.print(f"{table.table}: days", markup=False)
-    console.print(shown)
-
-
+_SIZES = ("rows", "versions", "first", "last", "empty days")
+_SHARES = ("no customer", "unknown customer", "delay, 95 %", "repeated", "quarantined")
 _TRENDS = {"unlinked": "no customer", "delay_p95_hours": "delay, 95 %"}
 
 
-def _print_trends(console: Console, table: TableQuality) -> None:
-    if not table.trends:
-        return
-    numbers = ("loads before", "last load")
-    shown = grid("measure", *numbers, numbers=numbers)
-    for trend in table.trends:
-        show = _delay if trend.measure == "delay_p95_hours" else _share
-        measure = _TRENDS.get(trend.measure, trend.measure)
-        shown.add_row(measure, show(trend.before), show(trend.last))
-    console.print(f"{table.table}: trend", markup=False)
-    console.print(shown)
+def _sizes(table: TableQuality) -> tuple[str, ...]:
+    span = [f"{day:%Y-%m-%d}" if day else "-" for day in (table.first, table.last)]
+    counts = (table.rows, table.versions, table.empty_days)
+    rows, versions, empty = (f"{count:,}" for count in counts)
+    return (table.table, rows, versions, *span, empty)
+
+
+def _shares(table: TableQuality) -> tuple[str, ...]:
+    return (
+        table.table,
+        _share(table.unlinked),
+        _share(table.unknown_customers),
+        _delay(table.delay_p95_hours),
+        _share(table.repeated),
+        _share(table.quarantined),
+    )
+
+
+def _day(day: DayQuality) -> tuple[str, ...]:
+    delays = (_delay(day.delay_median_hours), _delay(day.delay_p95_hours))
+    return (f"{day.day:%a %Y-%m-%d}", f"{day.rows:,}", _share(day.unlinked), *delays)
+
+
+def _trend(trend: Trend) -> tuple[str, ...]:
+    show = _delay if trend.measure == "delay_p95_hours" else _share
+    return (_TRENDS.get(trend.measure, trend.measure), show(trend.before), show(trend.last))
 
 
 def _share(value: float | None) -> str:

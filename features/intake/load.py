@@ -155,9 +155,8 @@ class Load:
             return
         lines = []
         for reason, count in self._quarantine.counts.most_common(5):
-            example = self._quarantine.examples[reason]
-            place = f"{example.source}, row {example.number}"
-            lines.append(f"\n  {count:,} × {reason}\n    first: {place}: {example.row}")
+            first = self._quarantine.examples[reason]
+            lines.append(f"\n  {count:,} × {reason}\n    first: {first}")
         raise RefusedLoadError(
             f"load into `{self._contract.name}` refused, nothing was kept",
             got=f"{bad:,} bad of {judged:,} rows{''.join(lines)}\n",

@@ -107,12 +107,7 @@ def _parse(lines: Sequence[str]) -> list[Any]:
 
 
 def read_query(url: str, query: str, *, columns: Sequence[str] | None) -> Iterator[Chunk]:
-    """Yield the rows of a database query, as the database streams them.
-
-    Args:
-        url: A SQLAlchemy URL.
-        query: The SQL to run.
-        columns: Names of the wanted columns; None: all.
+    """Yield the wanted columns of a database query, by default all, as the database streams them.
 
     Raises:
         InputError: The URL, the connection or the query fails; the password is not shown.
@@ -122,9 +117,8 @@ def read_query(url: str, query: str, *, columns: Sequence[str] | None) -> Iterat
         address = sqlalchemy.make_url(url)
         shown = address.render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:
-        raise InputError(
-            "`--from`", got="no SQLAlchemy URL", expected="such as `sqlite:///shop.db`"
-        ) from None
+        expected = "such as `sqlite:///shop.db`"
+        raise InputError("`--from`", got="no SQLAlchemy URL", expected=expected) from None
     try:
         engine = sqlalchemy.create_engine(address)
         with engine.connect().execution_options(yield_per=_ROWS) as connection:
@@ -190,7 +184,7 @@ def _text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    if isinstance(value, datetime | date):
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import sqlalchemy
@@ -30,7 +29,8 @@ _OVERRIDE = {
     "available_at": "made.made_at",
 }
 _WITHDRAWN = {**_OVERRIDE, "withdrawn_at": "taken.made_at", "available_at": "taken.made_at"}
-_OVERRIDES_FROM = """override_intervals i
+_OVERRIDES_FROM = """
+    FROM override_intervals i
     JOIN overrides o ON o.override_id = i.override_id
     JOIN changes made ON made.change = o.change"""
 _WITHDRAWALS_FROM = f"""{_OVERRIDES_FROM}
@@ -47,48 +47,56 @@ _OUTREACH = {
     "probability": "d.probability",
     "available_at": "l.made_at",
 }
-_OUTREACH_FROM = """list_decisions d
+_OUTREACH_FROM = """
+    FROM list_decisions d
     JOIN contact_lists l ON l.list_id = d.list_id
     JOIN experiments e ON e.experiment = l.experiment"""
 
-_Select = tuple[dict[str, str], str]
+_QUERIES = {
+    "overrides": (
+        "override_intervals",
+        ((_OVERRIDE, _OVERRIDES_FROM), (_WITHDRAWN, _WITHDRAWALS_FROM)),
+    ),
+    "outreach": ("list_decisions", ((_OUTREACH, _OUTREACH_FROM),)),
+}
+SERVICE_TABLES = tuple(_QUERIES)
+"""Tables whose rows the service itself keeps."""
 
 
-def service_overrides(home: Home, *, url: str | None = None) -> tuple[Query, Mapping]:
-    """Return the query for every override that the service keeps, and what turns it into ours.
+def service_source(table: str, home: Home, *, url: str | None = None) -> tuple[Query, Mapping]:
+    """Return the query for all rows that the service keeps of a table, and what makes them ours.
 
     Each open interval of an override is a row of its own, with the number that was served. One
     that was taken back is two versions of its row: as it was made, and as it was taken back.
-    The database is that of ``url``, by default the home's own file.
+    Where nothing was ever kept the query gives no row. By default the database is the home's own.
 
     Raises:
         ConfigError: The URL is none.
         DatabaseError: The database cannot be read.
     """
-    selects = ((_OVERRIDE, _OVERRIDES_FROM), (_WITHDRAWN, _WITHDRAWALS_FROM))
-    return _source("overrides", selects, _address(home, url), first_table="override_intervals")
-
-
-def service_outreach(home: Home, *, url: str | None = None) -> tuple[Query, Mapping]:
-    """Return the query for every decision of a contact list, and what turns it into ours.
-
-    Raises:
-        ConfigError: The URL is none.
-        DatabaseError: The database cannot be read.
-    """
-    selects = ((_OUTREACH, _OUTREACH_FROM),)
-    return _source("outreach", selects, _address(home, url), first_table="list_decisions")
-
-
-SOURCES: dict[str, Callable[..., tuple[Query, Mapping]]] = {
-    "overrides": service_overrides,
-    "outreach": service_outreach,
-}
-"""What gives the rows of a table that the service itself keeps."""
+    first_table, selects = _QUERIES[table]
+    address = _address(home, url)
+    # What the service does not keep is left empty.
+    columns = {
+        column.name: {"column": column.name, "format": "epoch_seconds"}
+        if column.kind == "timestamp"
+        else column.name
+        for column in contract_of(table).columns
+        if column.name in selects[0][0]
+    }
+    mapping = parse_mapping({"table": table, "columns": columns})
+    if not _is_there(address, first_table):
+        nothing = ", ".join(f"NULL AS {column}" for column in columns)
+        return Query("sqlite://", f"SELECT {nothing} WHERE 1 = 0"), mapping
+    sql = " UNION ALL ".join(
+        "SELECT " + ", ".join(f"{values[column]} AS {column}" for column in columns) + tables
+        for values, tables in selects
+    )
+    return Query(address.render_as_string(hide_password=False), sql), mapping
 
 
 def _address(home: Home, url: str | None) -> sqlalchemy.URL:
-    if url is None:
+    if not url:
         return sqlalchemy.URL.create("sqlite", database=str(home.database))
     try:
         return sqlalchemy.make_url(url)
@@ -99,28 +107,6 @@ def _address(home: Home, url: str | None) -> sqlalchemy.URL:
             expected="such as `postgresql+psycopg://user:password@host/name`",
             field=SETTING,
         ) from None
-
-
-def _source(
-    name: str, selects: Sequence[_Select], address: sqlalchemy.URL, *, first_table: str
-) -> tuple[Query, Mapping]:
-    """Return no row where the service keeps nothing; a column that it does not keep is empty."""
-    columns = {
-        column.name: {"column": column.name, "format": "epoch_seconds"}
-        if column.kind == "timestamp"
-        else column.name
-        for column in contract_of(name).columns
-        if column.name in selects[0][0]
-    }
-    mapping = parse_mapping({"table": name, "columns": columns})
-    if not _is_there(address, first_table):
-        nothing = ", ".join(f"NULL AS {column}" for column in columns)
-        return Query("sqlite://", f"SELECT {nothing} WHERE 1 = 0"), mapping
-    sql = " UNION ALL ".join(
-        f"SELECT {', '.join(f'{values[column]} AS {column}' for column in columns)} FROM {tables}"
-        for values, tables in selects
-    )
-    return Query(address.render_as_string(hide_password=False), sql), mapping
 
 
 def _is_there(address: sqlalchemy.URL, table: str) -> bool:
