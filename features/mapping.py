@@ -304,7 +304,7 @@ def _expected(details: ErrorDetails) -> str:
 
 
 def _keys_beside(path: list[str]) -> list[str]:
-    sections = {
+    sections: dict[str, type[BaseModel]] = {
         "file": FileOptions,
         "time": TimeOptions,
         "rows": RowOptions,

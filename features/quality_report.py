@@ -112,9 +112,9 @@ def _iso(value: date) -> str:
 
 def print_quality(quality: Quality) -> None:
     """Print a summary, then completeness by column, days, and what changed, table by table."""
-    _print("The lake", ("table", *_SIZES), [_sizes(table) for table in quality.tables])
+    _print("The lake", _SIZES, [_sizes(table) for table in quality.tables])
     title = "Its health: shares of rows; delay from the event until 95 % of rows were known"
-    _print(title, ("table", *_SHARES), [_shares(table) for table in quality.tables])
+    _print(title, _SHARES, [_shares(table) for table in quality.tables])
     for note in quality.notes:
         terminal().print(f"note: {note}", style="yellow", markup=False)
     for table in quality.tables:
@@ -122,11 +122,9 @@ def print_quality(quality: Quality) -> None:
             (c.column, _share(c.filled), _share(c.last_load), _points(c.last_load, c.before))
             for c in table.columns
         ]
-        titles = ("column", "filled", "last load", "change, points")
-        _print(f"\n{table.table}: share filled", titles, columns)
+        _print(f"\n{table.table}: share filled", _COLUMNS, columns)
         if table.days:
-            titles = ("day (UTC)", "rows", "no customer", "delay, median", "delay, 95 %")
-            _print(f"{table.table}: days", titles, [_day(day) for day in table.days])
+            _print(f"{table.table}: days", _DAYS, [_day(day) for day in table.days])
         if table.trends:
             titles = ("measure", "loads before", "last load")
             _print(f"{table.table}: trend", titles, [_trend(trend) for trend in table.trends])
@@ -141,8 +139,10 @@ def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
     console.print(shown)
 
 
-_SIZES = ("rows", "versions", "first", "last", "empty days")
-_SHARES = ("no customer", "unknown customer", "delay, 95 %", "repeated", "quarantined")
+_SIZES = ("table", "rows", "versions", "first", "last", "empty days")
+_SHARES = ("table", "no customer", "unknown customer", "delay, 95 %", "repeated", "quarantined")
+_COLUMNS = ("column", "filled", "last load", "change, points")
+_DAYS = ("day (UTC)", "rows", "no customer", "delay, median", "delay, 95 %")
 _TRENDS = {"unlinked": "no customer", "delay_p95_hours": "delay, 95 %"}
 
 
