@@ -43,17 +43,13 @@ class EbbflowError(Exception):
         self.expected = expected
         self.remedy = remedy
         self.field = field
-        super().__init__(self._message())
-
-    def _message(self) -> str:
-        given = (("got", self.got), ("expected", self.expected))
+        given = (("got", got), ("expected", expected))
         parts = [f"{word} {value}" for word, value in given if value is not None]
-        text = f"{self.thing}: {'; '.join(parts)}" if parts else self.thing
-        if self.remedy:
-            remedy = self.remedy[0].upper() + self.remedy[1:]
+        text = f"{thing}: {'; '.join(parts)}" if parts else thing
+        if remedy:
             end = "" if remedy.endswith("?") else "."
-            text = f"{text.rstrip('.')}. {remedy.rstrip('.')}{end}"
-        return text
+            text = f"{text.rstrip('.')}. {remedy[0].upper()}{remedy[1:].rstrip('.')}{end}"
+        super().__init__(text)
 
 
 class InputError(EbbflowError):

@@ -123,8 +123,8 @@ class Lake:
     def files(self, table: str, version: int | None = None) -> list[str]:
         """Return the absolute paths of a table's Parquet files, oldest commit first.
 
-        A reader that keeps them reads the same rows whatever is loaded meanwhile. None where
-        nothing was loaded; of the newest commit by default.
+        They are those of the newest commit by default; none where nothing was loaded. A reader that
+        keeps them reads the same rows whatever is loaded meanwhile.
 
         Raises:
             DamagedArtefactError: A file is gone or cut short, or the table's log is damaged.

@@ -56,15 +56,13 @@ def _format_works(form: str | None) -> str | None:
 
 
 class FileOptions(_Strict):
-    """How a file is to be read."""
+    """How a file is to be read; docs/data.md says what each key of a mapping means."""
 
-    format: Literal["csv", "parquet", "ndjson"] | None = Field(
-        None, description="By default from the file's ending."
-    )
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Between fields of CSV.")
-    encoding: str = Field("utf-8", description="Encoding of CSV and NDJSON.")
-    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers written as text.")
-    null_values: tuple[str, ...] = Field((), description="Further texts that mean empty.")
+    format: Literal["csv", "parquet", "ndjson"] | None = None
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
+    null_values: tuple[str, ...] = ()
 
     @field_validator("encoding")
     @classmethod
@@ -80,10 +78,8 @@ class FileOptions(_Strict):
 
 
 class _Clock(_Strict):
-    zone: str | None = Field(None, description="IANA zone of times that state none.")
-    format: str | None = Field(
-        None, description="A `strptime` format or one of `EPOCH_FORMATS`; by default ISO 8601."
-    )
+    zone: str | None = None
+    format: str | None = None
 
     _check_zone = field_validator("zone")(_zone_exists)
     _check_format = field_validator("format")(_format_works)
@@ -92,31 +88,23 @@ class _Clock(_Strict):
 class TimeOptions(_Clock):
     """How times are to be read where a column does not say otherwise."""
 
-    ambiguous: Ambiguous = Field("quarantine", description="Meaning of an hour that comes twice.")
+    ambiguous: Ambiguous = "quarantine"
 
 
 class ColumnSource(_Clock):
     """Where one of our columns comes from: exactly one of the first five, and options."""
 
-    column: str | None = Field(None, description="Their column.")
-    value: Scalar | None = Field(None, description="A constant.")
-    sum: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Their columns, added; empty where one is empty."
-    )
-    hash: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Their columns, from whose text an id is made."
-    )
-    after: str | None = Field(None, description="One of our time columns, to add `seconds` to.")
-    seconds: float = Field(
-        0.0, ge=-_TEN_YEARS, le=_TEN_YEARS, allow_inf_nan=False, description="After that time."
-    )
-    scale: float | None = Field(
-        None, allow_inf_nan=False, description="Factor to our unit; whole columns are rounded."
-    )
-    null_values: tuple[str, ...] = Field((), description="Texts that mean empty in this column.")
-    values: dict[str, Scalar] | None = Field(None, description="Their words to ours.")
-    default: Scalar | None = Field(None, description="For words that `values` does not hold.")
-    ambiguous: Ambiguous | None = Field(None, description="As in [time], for this column.")
+    column: str | None = None
+    value: Scalar | None = None
+    sum: tuple[str, ...] | None = Field(None, min_length=1)
+    hash: tuple[str, ...] | None = Field(None, min_length=1)
+    after: str | None = None
+    seconds: float = Field(0.0, ge=-_TEN_YEARS, le=_TEN_YEARS, allow_inf_nan=False)
+    scale: float | None = Field(None, allow_inf_nan=False)
+    null_values: tuple[str, ...] = ()
+    values: dict[str, Scalar] | None = None
+    default: Scalar | None = None
+    ambiguous: Ambiguous | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -145,19 +133,17 @@ class ColumnSource(_Clock):
 class RowOptions(_Strict):
     """Which rows are left out, and counted, before anything is checked."""
 
-    drop_if_null: tuple[str, ...] = Field((), description="Their columns that must be filled.")
-    where: dict[str, tuple[Scalar, ...]] = Field(
-        default_factory=dict, description="Their columns, and the values to keep."
-    )
+    drop_if_null: tuple[str, ...] = ()
+    where: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
 
 
 class Mapping(_Strict):
     """One mapping, read and checked against its table."""
 
-    table: str = Field(description="The table it fills.")
+    table: str
     file: FileOptions = FileOptions()
     time: TimeOptions = TimeOptions()
-    columns: dict[str, ColumnSource] = Field(description="Where each of our columns comes from.")
+    columns: dict[str, ColumnSource]
     rows: RowOptions = RowOptions()
 
     @field_validator("columns", mode="before")

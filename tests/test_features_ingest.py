@@ -605,7 +605,7 @@ def test_every_contract_can_be_loaded_by_its_own_names(lake: Lake, tmp_path: Pat
         contract = table(name)
         row = {
             c.name: special.get(c.name)
-            or str(c.values[0] if c.values else "closed" if c.name[:5] == "open_" else values[c.kind])
+            or str((*c.values, "closed" if c.name[:5] == "open_" else values[c.kind])[0])
             for c in contract.columns
         }
         if name == "queues":

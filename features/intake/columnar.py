@@ -41,11 +41,11 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         UnreadableFileError: It is empty, half-written or no Parquet.
     """
     if path.stat().st_size == 0:
-        raise unreadable(path, "an empty file", remedy=AGAIN)
+        raise unreadable(path, "an empty file")
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, f"no whole Parquet file ({error})", remedy=AGAIN) from error
+        raise unreadable(path, f"no whole Parquet file ({error})") from error
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
@@ -62,9 +62,8 @@ def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
                 read += batch.num_rows
                 yield Chunk(_without_dictionaries(batch, path), numbers, (), read / total)
         except (OSError, pa.ArrowException) as error:
-            raise unreadable(
-                path, f"damaged Parquet ({error})", where=f", after row {read}", remedy=AGAIN
-            ) from error
+            after = f", after row {read}"
+            raise unreadable(path, f"damaged Parquet ({error})", where=after) from error
 
 
 def _without_dictionaries(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
@@ -85,12 +84,8 @@ def _without_dictionaries(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
             else:
                 column.validate(full=True)
         except pa.ArrowInvalid:
-            raise unreadable(
-                path,
-                "bytes that are not utf-8",
-                where=f", column `{name}`",
-                remedy="write that column as text",
-            ) from None
+            where, remedy = f", column `{name}`", "write that column as text"
+            raise unreadable(path, "bytes that are not utf-8", where=where, remedy=remedy) from None
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
@@ -113,21 +108,17 @@ def csv_columns(path: Path, options: FileOptions) -> list[str]:
         with open_bytes(path) as file:
             start = file.read(1 << 16)
     except BROKEN_STREAM as error:
-        raise unreadable(path, f"damaged gzip ({error})", remedy=AGAIN) from error
+        raise unreadable(path, f"damaged gzip ({error})") from error
     if not start.strip():
-        raise unreadable(path, "an empty file", remedy=AGAIN)
+        raise unreadable(path, "an empty file")
     text = start.decode(options.encoding, errors="replace").removeprefix("\ufeff")
     if "\0" in text.split("\n", 1)[0]:
         raise _wrong_encoding(path, options)
     names = next(csv.reader(text.splitlines(), delimiter=options.delimiter))
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ContractError(
-            f"file `{path}`, header",
-            got=f"{twice[0]!r} twice",
-            expected="each name once",
-            field=twice[0],
-        )
+        what, got = f"file `{path}`, header", f"{twice[0]!r} twice"
+        raise ContractError(what, got=got, expected="each name once", field=twice[0])
     return names
 
 

@@ -19,7 +19,7 @@ import sqlalchemy.exc
 
 from features.errors import ContractError, InputError
 from features.intake.columnar import BROKEN_STREAM, open_bytes
-from features.intake.source import AGAIN, Broken, Chunk, check_columns, unreadable
+from features.intake.source import Broken, Chunk, check_columns, unreadable
 from features.mapping import FileOptions
 
 _ROWS = 50_000
@@ -85,11 +85,10 @@ def _blocks(path: Path, options: FileOptions) -> Iterator[list[str]]:
             remedy="say `encoding` under [file] in the mapping",
         ) from error
     except BROKEN_STREAM as error:
-        raise unreadable(
-            path, f"damaged gzip ({error})", where=f", after line {number}", remedy=AGAIN
-        ) from error
+        after = f", after line {number}"
+        raise unreadable(path, f"damaged gzip ({error})", where=after) from error
     if position == 0:
-        raise unreadable(path, "an empty file", remedy=AGAIN)
+        raise unreadable(path, "an empty file")
 
 
 def _parse(lines: Sequence[str]) -> list[Any]:

@@ -45,7 +45,9 @@ class Chunk:
     done: float | None
 
 
-def unreadable(path: Path, got: object, *, where: str = "", remedy: str) -> UnreadableFileError:
+def unreadable(
+    path: Path, got: object, *, where: str = "", remedy: str = AGAIN
+) -> UnreadableFileError:
     """Return the error for a file that cannot be opened, decoded or parsed."""
     return UnreadableFileError(f"file `{path}`{where}", got=got, remedy=remedy)
 

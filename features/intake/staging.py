@@ -24,7 +24,6 @@ FILE_ROWS = 1_000_000
 Int64 = npt.NDArray[np.int64]
 _BATCH = 131_072
 _NO_ROWS = np.empty(0, dtype=np.int64)
-_NO_TIMES = np.empty((3, 0), dtype=np.int64)
 
 
 class Stage:
@@ -70,15 +69,9 @@ class Stage:
         """Close the files and return what is compared of all rows, in file order."""
         if self._writer is not None:
             self._writer.close()
-        if not self._parts:
-            return Rows(np.empty((2, 0), np.uint64), _NO_ROWS, _NO_ROWS)
-        whole = Rows(
-            np.concatenate([part.key for part in self._parts], axis=1),
-            np.concatenate([part.available for part in self._parts]),
-            np.concatenate([part.content for part in self._parts]),
-        )
-        self._parts = [whole]
-        return whole
+        rows = Rows.joined(self._parts)
+        self._parts.clear()
+        return rows
 
     def pick(self, wanted: npt.NDArray[np.bool_]) -> pa.Table:
         """Return some staged rows, by a flag for each."""
@@ -126,7 +119,7 @@ def _fingerprints(rows: pa.Table, contract: Table) -> Rows:
             content = np.where(filled, hash_rows([hashes, columns[name]], seed=number), content)
     return Rows(
         key=np.stack([hash_rows(key, seed=1), hash_rows(key, seed=2)]),
-        available=_micro(rows.column("available_at")),
+        available=_as_int64(rows.column("available_at")),
         content=content.view(np.int64),
     )
 
@@ -151,7 +144,7 @@ def find_stored(files: Sequence[str], contract: Table, keys: npt.NDArray[np.uint
     """Return the stored versions of the keys with these first hashes, oldest file first."""
     wanted = np.sort(keys) if files else keys
     columns = [*contract.key, "available_at", "superseded_at", "content_hash"]
-    key, times, places = [np.empty((2, 0), np.uint64)], [_NO_TIMES], [_NO_TIMES[:2]]
+    parts, places = list[Rows](), [np.empty((3, 0), dtype=np.int64)]
     for number, file in enumerate(files):
         first = 0
         with pq.ParquetFile(file) as parquet:
@@ -161,29 +154,19 @@ def find_stored(files: Sequence[str], contract: Table, keys: npt.NDArray[np.uint
                 if len(hits):
                     some = batch.take(pa.array(hits))
                     second = hash_rows([some.column(name) for name in contract.key], seed=2)
-                    key.append(np.stack([hashes[hits], second]))
-                    times.append(_times(some))
-                    places.append(np.stack([np.full(len(hits), number), first + hits]))
+                    available = _as_int64(some.column("available_at"))
+                    content = _as_int64(some.column("content_hash"))
+                    parts.append(Rows(np.stack([hashes[hits], second]), available, content))
+                    ends = _as_int64(some.column("superseded_at"))
+                    places.append(np.stack([ends, np.full(len(hits), number), first + hits]))
                 first += batch.num_rows
-    available, superseded, content = np.concatenate(times, axis=1)
-    file_number, position = np.concatenate(places, axis=1)
-    rows = Rows(np.concatenate(key, axis=1), available, content)
-    return Stored(rows, superseded, file_number, position)
+    return Stored(Rows.joined(parts), *np.concatenate(places, axis=1))
 
 
-def _times(batch: pa.RecordBatch) -> Int64:
-    ends = pc.fill_null(batch.column("superseded_at").cast(pa.int64()), OPEN)
-    return np.stack(
-        [
-            _micro(batch.column("available_at")),
-            ends.to_numpy(zero_copy_only=False),
-            batch.column("content_hash").to_numpy(zero_copy_only=False),
-        ]
-    )
-
-
-def _micro(times: pa.Array | pa.ChunkedArray) -> Int64:
-    return np.asarray(times.cast(pa.int64()).to_numpy(), dtype=np.int64)
+def _as_int64(column: pa.Array | pa.ChunkedArray) -> Int64:
+    """Return times as microseconds; an empty one is ``OPEN``."""
+    filled = pc.fill_null(column.cast(pa.int64()), OPEN)
+    return np.array(filled.to_numpy(), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -208,8 +191,7 @@ def copy_rows(file: Path | str, writer: pq.ParquetWriter, patch: Patch) -> None:
         where = parquet.schema_arrow.get_field_index("superseded_at")
         for batch in parquet.iter_batches(batch_size=_BATCH):
             n = batch.num_rows
-            old = pc.fill_null(batch.column(where).cast(pa.int64()), OPEN)
-            ends = np.array(old.to_numpy(zero_copy_only=False), dtype=np.int64)
+            ends = _as_int64(batch.column(where))
             here = (patch.changed >= first) & (patch.changed < first + n)
             ends[patch.changed[here] - first] = patch.ends[here]
             column = pa.array(ends, mask=ends == OPEN).cast(batch.column(where).type)

@@ -8,6 +8,7 @@ known already at its time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +39,18 @@ class Rows:
         return len(self.available)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Rows:
-        """Return some rows, in the order asked for."""
+        """Return some rows, in the given order."""
         return Rows(self.key[:, rows], self.available[rows], self.content[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Return all rows of some parts, in order; no parts give no rows."""
+        nothing = np.empty(0, dtype=np.int64)
+        return cls(
+            np.concatenate([np.empty((2, 0), np.uint64), *(part.key for part in parts)], axis=1),
+            np.concatenate([nothing, *(part.available for part in parts)]),
+            np.concatenate([nothing, *(part.content for part in parts)]),
+        )
 
 
 @dataclass(frozen=True)
@@ -126,11 +137,7 @@ def _place_chosen(
 ) -> None:
     m = len(stored)
     some = incoming.take(chosen)
-    rows = Rows(
-        np.concatenate([stored.key, some.key], axis=1),
-        np.concatenate([stored.available, some.available]),
-        np.concatenate([stored.content, some.content]),
-    )
+    rows = Rows.joined([stored, some])
     is_stored = np.arange(len(rows)) < m
     # Stored losers, then the stored winner of a moment, then the load in file order.
     visible = result.stored_superseded != stored.available
