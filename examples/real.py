@@ -28,7 +28,8 @@ sys.path.insert(0, str(ROOT))
 
 from features.build import build_snapshot  # noqa: E402  (the checkout is put on the path first)
 from features.home import Home, ModelName  # noqa: E402
-from features.ingest import Report, ingest  # noqa: E402
+from features.ingest import ingest  # noqa: E402
+from features.intake.report import Report  # noqa: E402
 from features.lake import Lake  # noqa: E402
 from features.mapping import load_mapping  # noqa: E402
 from serving.batch import publish_forecast, publish_scores  # noqa: E402

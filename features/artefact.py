@@ -1,9 +1,8 @@
 """Immutable folders: how everything that crosses a process boundary is written and read.
 
 A published thing is a folder that never changes, with a ``manifest.json`` that holds its kind,
-schema, lineage and the SHA-256 of each file, beside siblings under one root, and a ``CURRENT``
-file in that root that names the one in force. A writer fills a hidden folder, then renames it;
-``CURRENT`` is swapped with one ``os.replace``. A reader verifies a folder once and keeps it.
+schema, lineage and the SHA-256 of each file; ``CURRENT`` beside it names the folder in force.
+A writer fills a hidden folder, then renames it. A reader verifies a folder once and keeps it.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from features.errors import (
 
 MANIFEST = "manifest.json"
 CURRENT = "CURRENT"
+_AGAIN = "publish it again"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -40,13 +40,12 @@ class Artefact:
     """A folder that was verified when it was opened.
 
     Attributes:
-        path: The folder.
         id: Its name, unique under its root.
         kind: What it is, such as ``snapshot`` or ``volume-bundle``.
         schema: Version of this kind's file layout.
-        created_at: When it was written, aware UTC.
+        created_at: Aware UTC.
         lineage: What it was made from: ids and versions.
-        meta: The rest of the manifest's facts, by kind.
+        meta: The rest of the manifest, by kind.
     """
 
     path: Path
@@ -65,9 +64,8 @@ class Artefact:
         """
         path = self.path / name
         if not path.is_file():
-            raise DamagedArtefactError(
-                f"{self.kind} `{self.id}`", got=f"no file `{name}`", remedy="publish it again"
-            )
+            what = f"{self.kind} `{self.id}`"
+            raise DamagedArtefactError(what, got=f"no file `{name}`", remedy=_AGAIN)
         return path
 
     def json(self, name: str) -> Any:
@@ -99,20 +97,8 @@ def writing(
     """Give a hidden folder to fill, and make it an artefact when the block ends well.
 
     Nothing is visible to readers before the block ends; an error leaves nothing behind.
-    ``CURRENT`` is not touched: see ``point_to``. The artefact's id is the folder's name without
-    its leading ``.writing-``; pass ``id`` where it must be known before.
-
-    Args:
-        root: Folder that holds all artefacts of this kind.
-        kind: What it is.
-        schema: Version of this kind's file layout.
-        created_at: Now, aware UTC.
-        lineage: Ids and versions it was made from.
-        meta: Further facts; may be filled until the block ends.
-        id: Its name; by default from ``new_id``.
-
-    Yields:
-        The folder to write files into (flat or nested).
+    ``CURRENT`` is not touched: see ``point_to``. ``meta`` may be filled until the block ends. The
+    artefact's id, by default from ``new_id``, is the folder's name without ``.writing-``.
     """
     name = id or new_id(created_at)
     if not _NAME.fullmatch(name):
@@ -146,9 +132,8 @@ def writing(
                 if file.is_file()
             },
         }
-        (hidden / MANIFEST).write_text(
-            json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
-        )
+        text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
+        (hidden / MANIFEST).write_text(text, encoding="utf-8")
         os.replace(hidden, root / name)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
@@ -216,22 +201,15 @@ def open_current(root: Path, *, kind: str, schema: int) -> Artefact:
     """
     id = current_id(root)
     if id is None:
-        raise NotPublishedError(
-            f"no {kind} is published", remedy=f"make one; it would stand in {root.name}/"
-        )
+        remedy = f"make one; it would stand in {root.name}/"
+        raise NotPublishedError(f"no {kind} is published", remedy=remedy)
     return open_artefact(root / id, kind=kind, schema=schema)
 
 
 def open_artefact(
     path: Path, *, kind: str, schema: int, only: Collection[str] | None = None
 ) -> Artefact:
-    """Verify a folder against its manifest and return it.
-
-    Args:
-        path: The folder.
-        kind: What it must be.
-        schema: Version of this kind's file layout.
-        only: The files that will be read, where not all will: no others are verified.
+    """Verify a folder against its manifest and return it; with ``only``, verify those files alone.
 
     Raises:
         DamagedArtefactError: The manifest is unreadable, or a file is missing or differs.
@@ -239,13 +217,12 @@ def open_artefact(
     """
     what = f"{kind} `{path.name}`"
     if not path.is_dir():
-        raise DamagedArtefactError(
-            what, got=f"no folder `{path}`", remedy="publish it again, or restore it"
-        )
+        remedy = "publish it again, or restore it"
+        raise DamagedArtefactError(what, got=f"no folder `{path}`", remedy=remedy)
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         files: dict[str, dict[str, Any]] = manifest["files"]
-        facts = (manifest["kind"], manifest["schema"], manifest["contract_version"])
+        version = manifest["contract_version"]
         artefact = Artefact(
             path=path,
             id=manifest["id"],
@@ -256,24 +233,18 @@ def open_artefact(
             meta=manifest["meta"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedArtefactError(
-            what, got=f"an unreadable manifest ({error})", remedy="publish it again"
-        ) from error
-    if facts != (kind, schema, CONTRACT_VERSION):
+        got = f"an unreadable manifest ({error})"
+        raise DamagedArtefactError(what, got=got, remedy=_AGAIN) from error
+    if (artefact.kind, artefact.schema, version) != (kind, schema, CONTRACT_VERSION):
         raise IncompatibleArtefactError(
             what,
-            got="kind {}, schema {}, contract {}".format(*facts),
+            got=f"kind {artefact.kind}, schema {artefact.schema}, contract {version}",
             expected=f"kind {kind}, schema {schema}, contract {CONTRACT_VERSION}",
             remedy="make it again with this version",
         )
-    for name, fact in files.items():
-        if only is not None and name not in only:
-            continue
-        file = path / name
-        if not file.is_file():
-            raise DamagedArtefactError(what, got=f"no file `{name}`", remedy="publish it again")
-        if file.stat().st_size != fact["bytes"] or sha256(file) != fact["sha256"]:
-            raise DamagedArtefactError(
-                what, got=f"`{name}` differs from its checksum", remedy="publish it again"
-            )
+    for name in (n for n in files if only is None or n in only):
+        file, expected = artefact.file(name), files[name]
+        if file.stat().st_size != expected["bytes"] or sha256(file) != expected["sha256"]:
+            got = f"`{name}` differs from its checksum"
+            raise DamagedArtefactError(what, got=got, remedy=_AGAIN)
     return artefact

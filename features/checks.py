@@ -1,4 +1,4 @@
-"""The contracts as checks of whole columns, run by pandera, with a reason for each bad row."""
+"""Runs the rules that a table declares on whole columns, with a reason for each bad row."""
 
 from __future__ import annotations
 
@@ -19,49 +19,39 @@ import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
 
 from features.calendar import parse_opening, public_holidays, zone
-from features.contracts import (
-    INTERVAL_MINUTES,
-    MAX_ID_LENGTH,
-    WEEKDAYS,
-    Column,
-    Table,
-)
+from features.contracts import MAX_ID_LENGTH, Column, Rule, Table
 from features.errors import InputError
 from features.intake.cells import Problem
 
 FUTURE_TOLERANCE = timedelta(days=1)
 """How far ahead of our clock another one may be before its times are not believed."""
 
-Bool = npt.NDArray[np.bool_]
-_ColumnCheck = Callable[[pa.ChunkedArray], pa.ChunkedArray]
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_BELOW = {"aht_seconds": "; empty where nothing was handled: `null_values` in the mapping"}
-_AHEAD = {
-    ("calendar", "starts_at"),
-    ("calendar", "ends_at"),
-    ("overrides", "interval_start"),
-    ("purchases", "term_ends_at"),
-}
+_EMPTY = ": empty; every row must fill it"
+_Flags = Callable[..., pa.ChunkedArray]
 
 
 class Checker:
     """Checks rows of one table.
 
     Args:
-        contract: The table.
         now: The moment of the load, aware UTC; later times are not believed.
         currency: The one currency that the table's money is in; None while there is none.
     """
 
     def __init__(self, contract: Table, *, now: datetime, currency: str | None = None) -> None:
         self._schema = pandera.DataFrameSchema(
-            {c.name: _column_schema(contract, c, now, currency) for c in contract.columns},
-            checks=_row_checks(contract),
+            {
+                column.name: pandera.Column(
+                    nullable=column.nullable, checks=_column_checks(column, now, currency)
+                )
+                for column in contract.columns
+            },
+            checks=[_rule_check(rule) for rule in contract.rules],
             strict=True,
             ordered=True,
         )
 
-    def problems(self, rows: pa.Table, *, known_bad: Bool) -> list[Problem]:
+    def problems(self, rows: pa.Table, *, known_bad: npt.NDArray[np.bool_]) -> list[Problem]:
         """Return what breaks the contract, by reason, in the order of the columns.
 
         Args:
@@ -76,17 +66,14 @@ class Checker:
                 warnings.simplefilter("ignore", FutureWarning)
                 self._schema.validate(frame, lazy=True)
         except SchemaErrors as errors:
-            found = [_problem(error, rows.num_rows) for error in errors.schema_errors]
+            problems = [_problem(error, rows.num_rows) for error in errors.schema_errors]
         else:
             return []
         masked = [
             Problem(p.reason, p.rows & ~known_bad) if p.reason.endswith(_EMPTY) else p
-            for p in found
+            for p in problems
         ]
         return [p for p in masked if p.rows.any()]
-
-
-_EMPTY = ": empty; every row must fill it"
 
 
 def _problem(error: Any, n: int) -> Problem:
@@ -99,28 +86,38 @@ def _problem(error: Any, n: int) -> Problem:
     return Problem(str(error.check.error), rows)
 
 
-def _column_schema(
-    contract: Table, column: Column, now: datetime, currency: str | None
-) -> pandera.Column:
-    checks = _value_checks(column)
-    if column.kind == "timestamp":
-        checks += _time_checks(contract, column, now)
-    if column.name.endswith("_id") or column.name == "queue":
+def _column_checks(column: Column, now: datetime, currency: str | None) -> list[pandera.Check]:
+    checks: list[tuple[_Flags, str]] = []
+    least, most = column.minimum, column.maximum
+    words = pa.array(column.values)
+    if least is not None:
         checks.append(
-            _check(
-                column,
-                lambda v: pc.less_equal(pc.utf8_length(v), MAX_ID_LENGTH),
-                f"longer than {MAX_ID_LENGTH} characters",
-            )
+            (lambda v: pc.greater_equal(v, least), f"below {least:g}, the least{column.hint}")
         )
-    if column.name == "currency":
-        checks += _currency_checks(column, currency)
-    if contract.name == "queues":
-        checks += _queue_checks(column)
-    return pandera.Column(nullable=column.nullable, checks=checks)
+    if most is not None:
+        checks.append((lambda v: pc.less_equal(v, most), f"above {most:g}, the most"))
+    if len(words):
+        reason = f"none of {', '.join(map(str, words.to_pylist()))}; map it with `values`"
+        checks.append((lambda v: pc.or_(pc.is_null(v), pc.is_in(v, value_set=words)), reason))
+    if column.kind == "json":
+        checks.append((_each(_is_object), "no JSON object"))
+    if column.kind == "timestamp" and not column.ahead:
+        latest = pa.scalar(now + FUTURE_TOLERANCE, pa.timestamp("us", "UTC"))
+        reason = "in the future; check zone and format in the mapping"
+        checks.append((lambda v: pc.less_equal(v, latest), reason))
+    if column.format in ("id", "name"):
+        reason = f"longer than {MAX_ID_LENGTH} characters"
+        checks.append((lambda v: pc.less_equal(pc.utf8_length(v), MAX_ID_LENGTH), reason))
+    if column.format in _TEXTS:
+        accepts, reason = _TEXTS[column.format]
+        checks.append((_each(accepts), reason))
+    if column.format == "currency" and currency is not None:
+        reason = f"another than {currency}, which this store counts in; convert it before the load"
+        checks.append((lambda v: pc.equal(v, currency), reason))
+    return [_column_check(column, holds, reason) for holds, reason in checks]
 
 
-def _check(column: Column, holds: _ColumnCheck, reason: str) -> pandera.Check:
+def _column_check(column: Column, holds: _Flags, reason: str) -> pandera.Check:
     """Return a check of a whole column; an empty field passes, it is the contract's to allow."""
 
     def run(series: pd.Series) -> pd.Series:
@@ -130,71 +127,15 @@ def _check(column: Column, holds: _ColumnCheck, reason: str) -> pandera.Check:
     return pandera.Check(run, name=column.name, error=f"`{column.name}`: {reason}", ignore_na=False)
 
 
-def _value_checks(column: Column) -> list[pandera.Check]:
-    checks = []
-    least, most = column.minimum, column.maximum
-    if least is not None:
-        reason = f"below {least:g}, the least{_BELOW.get(column.name, '')}"
-        checks.append(_check(column, lambda v: pc.greater_equal(v, least), reason))
-    if most is not None:
-        checks.append(_check(column, lambda v: pc.less_equal(v, most), f"above {most:g}, the most"))
-    if allowed := column.values:  # noqa: PD011 - a contract's words, nothing of pandas
-        words = pa.array(allowed)
-        reason = f"none of {', '.join(allowed)}; map it with `values`"
-        checks.append(
-            _check(column, lambda v: pc.or_(pc.is_null(v), pc.is_in(v, value_set=words)), reason)
-        )
-    if column.kind == "json":
-        checks.append(_each(column, _is_object, "no JSON object"))
-    return checks
-
-
-def _time_checks(contract: Table, column: Column, now: datetime) -> list[pandera.Check]:
-    if (contract.name, column.name) in _AHEAD:
-        return []
-    latest = pa.scalar(now + FUTURE_TOLERANCE, pa.timestamp("us", "UTC"))
-    reason = "in the future; check zone and format in the mapping"
-    return [_check(column, lambda v: pc.less_equal(v, latest), reason)]
-
-
-def _currency_checks(column: Column, currency: str | None) -> list[pandera.Check]:
-    checks = [_each(column, lambda t: bool(_CURRENCY.fullmatch(t)), "no ISO 4217 code such as EUR")]
-    if currency is not None:
-        reason = f"another than {currency}, which this store counts in; convert it before the load"
-        checks.append(_check(column, lambda v: pc.equal(v, currency), reason))
-    return checks
-
-
-def _queue_checks(column: Column) -> list[pandera.Check]:
-    if column.name == "time_zone":
-        return [_each(column, _accepts(zone), "no IANA zone such as Europe/Berlin")]
-    if column.name == "country":
-        reason = "no country whose holidays are known; expected a code such as DE or DE-BY"
-        return [_each(column, _accepts(lambda code: public_holidays(code, 2024, 2024)), reason)]
-    if column.name == "interval_minutes":
-        allowed = pa.array(INTERVAL_MINUTES, pa.int64())
-        reason = f"none of {', '.join(map(str, INTERVAL_MINUTES))}"
-        return [
-            _check(column, lambda v: pc.or_(pc.is_null(v), pc.is_in(v, value_set=allowed)), reason)
-        ]
-    if column.name in {f"open_{day}" for day in WEEKDAYS}:
-        reason = (
-            "no opening hours, or spans that overlap; expected `08:00-18:00`, several apart joined "
-            "by `,`, or `closed`"
-        )
-        return [_each(column, _accepts(parse_opening), reason)]
-    return []
-
-
-def _each(column: Column, holds: Callable[[str], bool], reason: str) -> pandera.Check:
-    """Return a check that runs once for each different text."""
+def _each(holds: Callable[[str], bool]) -> _Flags:
+    """Return a check of a column that runs once for each different text."""
 
     def run(values: pa.ChunkedArray) -> pa.ChunkedArray:
         codes = values.combine_chunks().dictionary_encode()
         verdicts = pa.array([holds(text) for text in codes.dictionary.to_pylist()], pa.bool_())
         return verdicts.take(codes.indices)
 
-    return _check(column, run, reason)
+    return run
 
 
 def _accepts(parse: Callable[[str], object]) -> Callable[[str], bool]:
@@ -216,53 +157,58 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _row_checks(contract: Table) -> list[pandera.Check]:
-    """Return the checks that look at several columns of a row."""
-    checks: dict[str, list[tuple[Callable[[Any], Any], str]]] = {
-        "calendar": [
-            (
-                lambda t: pc.greater(t["ends_at"], t["starts_at"]),
-                "`ends_at`: not after `starts_at`; it is one past the last moment",
-            )
-        ],
-        "intervals": [
-            (_on_grid, "`interval_start`: not on the grid of `interval_minutes`; check the zone")
-        ],
-        "overrides": [
-            (
-                _in_quarter_hours,
-                "`interval_start`, `interval_minutes`: not whole quarters of an hour",
-            )
-        ],
-        "purchases": [
-            (
-                lambda t: pc.or_(
-                    pc.not_equal(t["kind"], "return"), pc.less_equal(t["amount_minor"], 0)
-                ),
-                "`amount_minor`: above 0 for a return; map it with `scale = -1` or -100",
-            )
-        ],
-    }
-    return [_row_check(holds, reason) for holds, reason in checks.get(contract.name, [])]
+_TEXTS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "currency": (
+        lambda text: re.fullmatch("[A-Z]{3}", text) is not None,
+        "no ISO 4217 code such as EUR",
+    ),
+    "time_zone": (_accepts(zone), "no IANA zone such as Europe/Berlin"),
+    "country": (
+        _accepts(lambda code: public_holidays(code, 2024, 2024)),
+        "no country whose holidays are known; expected a code such as DE or DE-BY",
+    ),
+    "opening_hours": (
+        _accepts(parse_opening),
+        "no opening hours, or spans that overlap; expected `08:00-18:00`, several apart joined "
+        "by `,`, or `closed`",
+    ),
+}
+"""What text of a format must be, and what a row that breaks it is told."""
 
 
-def _row_check(holds: Callable[[Any], Any], reason: str) -> pandera.Check:
+def _rule_check(rule: Rule) -> pandera.Check:
     def run(frame: pd.DataFrame) -> pd.Series:
-        columns = {name: pa.chunked_array(pa.array(frame[name].array)) for name in frame.columns}
-        flags = pc.fill_null(holds(columns), True)
-        return pd.Series(np.asarray(flags), index=frame.index)
+        def column(name: str) -> pa.ChunkedArray:
+            return pa.chunked_array(pa.array(frame[name].array))
 
-    return pandera.Check(run, error=reason, ignore_na=False)
+        flags = _RELATIONS[rule.relation](*(column(name) for name in rule.columns))
+        if rule.when is not None:
+            flags = pc.or_(pc.not_equal(column(rule.when[0]), rule.when[1]), flags)
+        return pd.Series(np.asarray(pc.fill_null(flags, True)), index=frame.index)
 
-
-def _in_quarter_hours(columns: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:
-    minutes = pc.fill_null(columns["interval_minutes"], 15).to_numpy()
-    seconds = pc.fill_null(columns["interval_start"].cast(pa.int64()), 0).to_numpy() / 1e6
-    return pa.chunked_array([pa.array((seconds % 900 == 0) & (minutes % 15 == 0))])
+    return pandera.Check(run, error=rule.reason, ignore_na=False)
 
 
-def _on_grid(columns: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:
+def _filled(start: pa.ChunkedArray, minutes: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Return starts in seconds and lengths in minutes; empty ones lie on every grid."""
+    seconds = pc.fill_null(start.cast(pa.int64()), 0).to_numpy() / 1e6
+    return seconds, pc.fill_null(minutes, 15).to_numpy()
+
+
+def _whole_quarters(start: pa.ChunkedArray, minutes: pa.ChunkedArray) -> pa.ChunkedArray:
+    seconds, lengths = _filled(start, minutes)
+    return pa.chunked_array([pa.array((seconds % 900 == 0) & (lengths % 15 == 0))])
+
+
+def _on_grid(start: pa.ChunkedArray, minutes: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return whether starts lie on their grid in some zone: offsets are whole quarter hours."""
-    minutes = pc.fill_null(columns["interval_minutes"], 15).to_numpy()
-    seconds = pc.fill_null(columns["interval_start"].cast(pa.int64()), 0).to_numpy() / 1e6
-    return pa.chunked_array([pa.array(seconds % (np.gcd(minutes, 15) * 60) == 0)])
+    seconds, lengths = _filled(start, minutes)
+    return pa.chunked_array([pa.array(seconds % (np.gcd(lengths, 15) * 60) == 0)])
+
+
+_RELATIONS: dict[str, _Flags] = {
+    "after": pc.greater,
+    "not_positive": lambda amounts: pc.less_equal(amounts, 0),
+    "on_grid": _on_grid,
+    "whole_quarters": _whole_quarters,
+}

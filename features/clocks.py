@@ -26,22 +26,12 @@ SITTING = timedelta(hours=1)
 ENDED_SECONDS = 3_600
 """A contact may be known so long before its end: clocks differ, and ends are rounded."""
 
-_AHEAD = ("calendar",)
-_STATES = {
-    "purchases": ("confirmed_at", "shipped_at", "completed_at"),
-    "customers": ("joined_at",),
-    "overrides": ("withdrawn_at",),
-}
-_GROUPS = {"interactions": "queue", "intervals": "queue", "purchases": "kind", "calendar": "kind"}
-"""What tells two sources of one table apart, where something does."""
-
 
 @dataclass(frozen=True)
 class Clocks:
     """Rows of one table that contradict their clocks.
 
     Attributes:
-        table: The table.
         rows: Rows in all, every version by itself.
         early: Rows that were known before they happened.
         states: By column, rows that state a moment later than when the row was known.
@@ -66,12 +56,7 @@ class Clocks:
 
 
 def read_clocks(lake: Lake, *, versions: Mapping[str, int]) -> tuple[Clocks, ...]:
-    """Count, for each table, the rows that contradict their clocks.
-
-    Args:
-        lake: The lake.
-        versions: The versions of its tables that are read.
-    """
+    """Count, for each table, the rows that contradict their clocks, in those versions of tables."""
     with Engine() as engine:
         return tuple(
             _clocks(engine, engine.scan(lake.files(name, version), TABLES[name]), TABLES[name])
@@ -80,12 +65,7 @@ def read_clocks(lake: Lake, *, versions: Mapping[str, int]) -> tuple[Clocks, ...
 
 
 def last_purchase(lake: Lake, *, versions: Mapping[str, int]) -> tuple[datetime | None, int]:
-    """Return the last purchase or renewal, and the longest time without one, in whole days.
-
-    Args:
-        lake: The lake.
-        versions: The versions of its tables that are read.
-    """
+    """Return the last purchase or renewal, and the longest time without one, in whole days."""
     with Engine() as engine:
         files = lake.files("purchases", versions.get("purchases"))
         rows = engine.scan(files, TABLES["purchases"])
@@ -99,27 +79,27 @@ def last_purchase(lake: Lake, *, versions: Mapping[str, int]) -> tuple[datetime 
 
 
 def _clocks(engine: Engine, rows: ir.Table, contract: Table) -> Clocks:
-    happens = None if contract.name in _AHEAD else contract.event_time
-    known = rows.available_at
-    counted = {
+    happens, known = contract.past_event_time, rows.available_at
+    counts = {
         "rows": rows.count(),
         "early": (known < rows[happens]).sum() if happens else ibis.literal(0),
-        **{name: (rows[name] > known).sum() for name in _STATES.get(contract.name, ())},
+        **{name: (rows[name] > known).sum() for name in contract.later_moments},
     }
     if contract.name == "interactions":
         result, begun = _has_result(rows), known <= rows.started_at
-        counted |= {
+        counts |= {
             "unended": _unended(rows).sum(),
             "results": result.sum(),
             "settled": (result & begun).sum(),
         }
-    found = engine.arrow(rows.aggregate(**counted)).to_pylist()[0]
+    counted = engine.arrow(rows.aggregate(**counts)).to_pylist()[0]
     return Clocks(
         table=contract.name,
-        rows=found["rows"],
-        early=found["early"] or 0,
-        states={name: found[name] or 0 for name in _STATES.get(contract.name, ())},
-        **{name: found.get(name) or 0 for name in ("unended", "results", "settled")},
+        states={name: counted[name] or 0 for name in contract.later_moments},
+        **{
+            name: counted.get(name) or 0
+            for name in ("rows", "early", "unended", "results", "settled")
+        },
         backdated=_backdated(engine, rows, contract, happens or "available_at"),
         overwritten=_overwritten(engine, rows, contract),
     )
@@ -142,8 +122,8 @@ def _has_result(rows: ir.Table) -> ir.BooleanColumn:
 
 def _backdated(engine: Engine, rows: ir.Table, contract: Table, happens: str) -> int:
     """Return rows that claim to have been known at a load that spans their time without them."""
-    group = _GROUPS.get(contract.name)
-    rows = rows.mutate(part=rows[group] if group else ibis.literal(""), happened=rows[happens])
+    feed = contract.feed_column
+    rows = rows.mutate(part=rows[feed] if feed else ibis.literal(""), happened=rows[happens])
     loads = engine.arrow(
         rows.group_by("part", "load_id").aggregate(
             loaded_at=rows.loaded_at.max(), first=rows.happened.min(), last=rows.happened.max()
@@ -164,7 +144,7 @@ def _backdated(engine: Engine, rows: ir.Table, contract: Table, happens: str) ->
 
 def _earlier(loads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return, for each load that has earlier ones of its part, what those spanned and when."""
-    found = []
+    spans = []
     for part in sorted({load["part"] for load in loads}):
         own = sorted((x for x in loads if x["part"] == part), key=lambda x: x["loaded_at"])
         waiting, earlier = deque(own), dict[str, Any]()
@@ -177,8 +157,8 @@ def _earlier(loads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "known_by": past["loaded_at"] - SITTING,
                 }
             if earlier:
-                found.append({"part": part, "load_id": load["load_id"], **earlier})
-    return found
+                spans.append({"part": part, "load_id": load["load_id"], **earlier})
+    return spans
 
 
 def _overwritten(engine: Engine, rows: ir.Table, contract: Table) -> int:

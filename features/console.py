@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from datetime import UTC, datetime
@@ -27,7 +28,6 @@ HomeOption = Annotated[
         "--home",
         envvar="EBBFLOW_HOME",
         help="Folder that holds the lake, snapshots, bundles and published sets.",
-        show_default=True,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for a machine.")]
@@ -59,7 +59,6 @@ def run(app: typer.Typer) -> None:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(exit_code(error)) from None
     except OSError as error:
-        # A full disk or a folder of somebody else's is no fault of the program: no traceback.
         where = f"`{error.filename}`: " if error.filename else ""
         sys.stderr.write(
             f"error: {where}{error.strerror or error}. "
@@ -74,11 +73,7 @@ def print_json(document: Any) -> None:
 
 
 def parse_moment(text: str, *, option: str) -> datetime:
-    """Read the moment that an option states, as aware UTC.
-
-    Args:
-        text: ISO 8601 with a zone.
-        option: The option's name, for the error.
+    """Read the moment that an option states in ISO 8601 with a zone, as aware UTC.
 
     Raises:
         InputError: It is no time, or has no zone.
@@ -86,16 +81,10 @@ def parse_moment(text: str, *, option: str) -> datetime:
     >>> parse_moment("2026-03-01T01:00+01:00", option="--since").isoformat()
     '2026-03-01T00:00:00+00:00'
     """
-    try:
+    with contextlib.suppress(ValueError, OverflowError):
         moment = datetime.fromisoformat(text)
         utc = moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InputError(
-            option,
-            got=repr(text),
-            expected="ISO 8601 with a zone",
-            remedy="write it like 2026-03-01T00:00Z",
-        )
-    return utc
+        if moment.tzinfo is not None:
+            return utc
+    remedy = "write it like 2026-03-01T00:00Z"
+    raise InputError(option, got=repr(text), expected="ISO 8601 with a zone", remedy=remedy)

@@ -1,7 +1,7 @@
-"""The tables that everything is built from: columns, units, keys, ranges.
+"""Every table, declared once: columns, units, keys, ranges, rules.
 
-Pure data, no library: the checks are made from it in ``checks.py``, the docs and the
-examples read it, and serving imports it for its vocabulary. Every timestamp is aware UTC.
+Pure data, no library. Checks, docs, lake, mapping and quality read it, so a column is added here
+alone. Every timestamp is aware UTC.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ CONTRACT_VERSION = 1
 """Raised when a table, a feature or an artefact changes in a way readers must know."""
 
 Kind = Literal["string", "timestamp", "float", "integer", "boolean", "json"]
+Format = Literal["id", "name", "list", "currency", "time_zone", "country", "opening_hours"]
+Relation = Literal["after", "not_positive", "on_grid", "whole_quarters"]
 
 CHANNELS = ("voice", "chat", "email", "message", "social", "visit", "other")
 OUTCOMES = ("answered", "abandoned", "resolved", "transferred", "open")
@@ -34,23 +36,25 @@ ORDER_STAGES = ("placed", "shipped", "completed", "returned")
 """Steps of an order that contacts may follow; a cancellation counts as returned."""
 
 MAX_ID_LENGTH = 512
-"""Characters in an id; a longer one goes to quarantine."""
+"""Characters in an id or a queue's name; a longer one goes to quarantine."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table.
+    """One column of a table, with everything that a single value must keep.
 
     Attributes:
         name: Our name, with the unit in it.
-        kind: The type of a value; ``json`` is text that parses as a JSON object.
-        doc: One sentence for the docs.
-        nullable: Whether a row may leave it empty.
-        minimum: Least value allowed, inclusive.
-        maximum: Greatest value allowed, inclusive.
-        values: The allowed words, for a closed vocabulary.
+        kind: ``json`` is text that parses as a JSON object.
+        minimum: Inclusive, as is ``maximum``.
+        values: The allowed words or numbers, for a closed vocabulary.
         added: Whether it joined the contract after tables were written without it: a row that
             leaves it empty is the same row as before.
+        format: What text must be; ``list`` is names joined by ``,``.
+        references: The table whose rows its values name; that of a key may be its own.
+        ahead: Whether it states a planned moment, which may lie in the future.
+        personal: Whether it holds personal data.
+        hint: What to do about a value below the minimum.
     """
 
     name: str
@@ -59,8 +63,31 @@ class Column:
     nullable: bool = False
     minimum: float | None = None
     maximum: float | None = None
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] | tuple[int, ...] = ()
     added: bool = False
+    format: Format | None = None
+    references: str | None = None
+    ahead: bool = False
+    personal: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A relation between the columns of a row.
+
+    Attributes:
+        relation: ``after`` and ``not_positive`` compare values; ``on_grid`` and
+            ``whole_quarters`` look at the start and the minutes of an interval.
+        columns: What it relates, in that order.
+        reason: What a row that breaks it is told.
+        when: Column and word: the rule holds for such rows alone.
+    """
+
+    relation: Relation
+    columns: tuple[str, ...]
+    reason: str
+    when: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,11 +95,12 @@ class Table:
     """One table of the store.
 
     Attributes:
-        name: The table's name.
         key: Columns that name a row; the same key with other content is a new version of it.
         event_time: The column that says when it happened; None where nothing happens at a time.
-        columns: All columns, in order, the key's among them and ``available_at`` last.
-        doc: One sentence for the docs.
+        columns: In order, the key's among them and ``available_at`` last.
+        rules: What several columns of a row must keep.
+        feed_column: The column that tells feeds of one table apart, where something does.
+        exclusive: Group, start and minutes of rows that may not overlap within a load.
     """
 
     name: str
@@ -80,6 +108,9 @@ class Table:
     event_time: str | None
     columns: tuple[Column, ...]
     doc: str
+    rules: tuple[Rule, ...] = ()
+    feed_column: str | None = None
+    exclusive: tuple[str, str, str] | None = None
 
     def column(self, name: str) -> Column:
         """Return the column of that name.
@@ -92,6 +123,14 @@ class Table:
                 return column
         raise UnknownNameError(f"column of `{self.name}`", name, self.column_names)
 
+    def reference(self, table: str) -> Column | None:
+        """Return the column that names rows of a table, if there is one.
+
+        >>> PURCHASES.reference("customers").name
+        'customer_id'
+        """
+        return next((c for c in self.columns if c.references == table), None)
+
     @property
     def column_names(self) -> tuple[str, ...]:
         """The names of all columns, in order."""
@@ -102,9 +141,42 @@ class Table:
         """Columns every row must fill; ``available_at`` has a default and is not among them."""
         return tuple(c.name for c in self.columns if not c.nullable and c.name != "available_at")
 
+    @property
+    def past_event_time(self) -> str | None:
+        """The event time; None where nothing happens, or what happens is planned ahead."""
+        planned = self.event_time is None or self.column(self.event_time).ahead
+        return None if planned else self.event_time
 
-def _id(name: str, doc: str, *, nullable: bool = False) -> Column:
-    return Column(name, "string", doc, nullable=nullable)
+    @property
+    def later_moments(self) -> tuple[str, ...]:
+        """Columns of moments that come after the event, where they come at all."""
+        return tuple(
+            c.name for c in self.columns if c.kind == "timestamp" and c.nullable and not c.ahead
+        )
+
+
+_MONTH = 30 * 86400
+_MANY = 10_000_000
+
+
+def _id(name: str, doc: str, nullable: bool = False, references: str | None = None) -> Column:
+    personal = references == "customers" or name == "agent_id"
+    return Column(
+        name, "string", doc, nullable, format="id", references=references, personal=personal
+    )
+
+
+def _customer(doc: str, nullable: bool = False) -> Column:
+    return _id("customer_id", doc, nullable, "customers")
+
+
+def _queue(doc: str) -> Column:
+    return Column("queue", "string", doc, format="name", references="queues")
+
+
+def _aht(doc: str) -> Column:
+    hint = "; empty where nothing was handled: `null_values` in the mapping"
+    return Column("aht_seconds", "float", doc, True, 0.001, _MONTH, hint=hint)
 
 
 _AVAILABLE_AT = Column(
@@ -117,24 +189,25 @@ INTERACTIONS = Table(
     "started_at",
     (
         _id("interaction_id", "The contact's id in its source."),
-        _id("customer_id", "Who contacted us, where known.", nullable=True),
-        Column("queue", "string", "The queue it was offered to."),
+        _customer("Who contacted us, where known.", True),
+        _queue("The queue it was offered to."),
         Column("channel", "string", "How it came.", values=CHANNELS),
-        Column("topic", "string", "What it was about.", nullable=True),
+        Column("topic", "string", "What it was about.", True),
         Column("started_at", "timestamp", "When it was offered to the queue."),
-        Column("wait_seconds", "float", "Wait until answered or abandoned.", True, 0, 30 * 86400),
-        Column("handle_seconds", "float", "Talk, hold and after-work.", True, 0, 30 * 86400),
+        Column("wait_seconds", "float", "Wait until answered or abandoned.", True, 0, _MONTH),
+        Column("handle_seconds", "float", "Talk, hold and after-work.", True, 0, _MONTH),
         Column("outcome", "string", "How it ended.", values=OUTCOMES),
         Column("transfers", "integer", "Times it was handed on.", True, 0, 1000),
         Column("resolved", "boolean", "Whether the matter was settled.", True),
         Column("csat", "integer", "Satisfaction from a survey, 1 to 5.", True, 1, 5),
         Column("nps", "integer", "Recommendation from a survey, 0 to 10.", True, 0, 10),
         Column("sentiment", "float", "Sentiment of the text, -1 to 1.", True, -1, 1),
-        _id("agent_id", "Who handled it.", nullable=True),
-        _id("order_id", "The purchase it was about.", nullable=True),
+        _id("agent_id", "Who handled it.", True),
+        _id("order_id", "The purchase it was about.", True, "purchases"),
         _AVAILABLE_AT,
     ),
     "One contact of a customer with the centre.",
+    feed_column="queue",
 )
 
 INTERVALS = Table(
@@ -142,23 +215,25 @@ INTERVALS = Table(
     ("queue", "interval_start"),
     "interval_start",
     (
-        Column("queue", "string", "The queue."),
+        _queue("The queue."),
         Column("interval_start", "timestamp", "Start of the interval, which is left-closed."),
         Column("interval_minutes", "integer", "Length of the interval.", False, 1, 1440),
-        Column("offered", "integer", "Contacts offered.", False, 0, 10_000_000),
-        Column("answered", "integer", "Contacts answered.", True, 0, 10_000_000),
-        Column("abandoned", "integer", "Contacts abandoned.", True, 0, 10_000_000),
-        Column(
-            "aht_seconds",
-            "float",
-            "Average handle time; empty where nothing was handled.",
-            True,
-            0.001,
-            30 * 86400,
-        ),
+        Column("offered", "integer", "Contacts offered.", False, 0, _MANY),
+        Column("answered", "integer", "Contacts answered.", True, 0, _MANY),
+        Column("abandoned", "integer", "Contacts abandoned.", True, 0, _MANY),
+        _aht("Average handle time; empty where nothing was handled."),
         _AVAILABLE_AT,
     ),
     "Counts per queue and interval, for a centre that keeps no single contacts.",
+    rules=(
+        Rule(
+            "on_grid",
+            ("interval_start", "interval_minutes"),
+            "`interval_start`: not on the grid of `interval_minutes`; check the zone",
+        ),
+    ),
+    feed_column="queue",
+    exclusive=("queue", "interval_start", "interval_minutes"),
 )
 
 PURCHASES = Table(
@@ -167,35 +242,39 @@ PURCHASES = Table(
     "purchased_at",
     (
         _id("purchase_id", "The order's, return's or renewal's id in its source."),
-        _id("customer_id", "Who bought."),
+        _customer("Who bought."),
         Column("purchased_at", "timestamp", "When it was placed."),
         Column("kind", "string", "What it was.", values=PURCHASE_KINDS),
         Column("amount_minor", "integer", "Money in minor units; negative for a return."),
-        Column("currency", "string", "ISO 4217 code."),
-        Column("items", "integer", "Pieces.", True, 0, 10_000_000),
+        Column("currency", "string", "ISO 4217 code.", format="currency"),
+        Column("items", "integer", "Pieces.", True, 0, _MANY),
         Column("category", "string", "Main category.", True),
         Column("confirmed_at", "timestamp", "When it was confirmed.", True),
         Column("shipped_at", "timestamp", "When it left.", True),
         Column("completed_at", "timestamp", "When it arrived or ended.", True),
         Column(
-            "discount_minor",
-            "integer",
-            "Money taken off, in minor units.",
-            True,
-            0,
-            100_000_000_000,
-            added=True,
+            "discount_minor", "integer", "Discount in minor units.", True, 0, 10**11, added=True
         ),
         Column(
             "term_ends_at",
             "timestamp",
-            "End of the time that a purchase or renewal pays for; may lie ahead.",
+            "End of the paid term; may lie ahead.",
             True,
             added=True,
+            ahead=True,
         ),
         _AVAILABLE_AT,
     ),
     "One order, return, renewal or cancellation.",
+    rules=(
+        Rule(
+            "not_positive",
+            ("amount_minor",),
+            "`amount_minor`: above 0 for a return; map it with `scale = -1` or -100",
+            when=("kind", "return"),
+        ),
+    ),
+    feed_column="kind",
 )
 
 CUSTOMERS = Table(
@@ -203,42 +282,40 @@ CUSTOMERS = Table(
     ("customer_id",),
     None,
     (
-        _id("customer_id", "The customer's id."),
+        _customer("The customer's id."),
         Column("joined_at", "timestamp", "When the customer joined.", True),
         Column("segment", "string", "The business's own segment.", True),
         Column("region", "string", "Region.", True),
-        Column("attributes", "json", "Anything else, as a JSON object.", True),
+        Column("attributes", "json", "Anything else, as a JSON object.", True, personal=True),
         Column("consent", "boolean", "Whether the customer may be contacted.", True, added=True),
         _AVAILABLE_AT,
     ),
     "What is known of a customer beside events.",
 )
 
+_OPENING = (
+    "Opening on that weekday, local: `08:00-18:00`, several joined by `,`, `closed`; "
+    "empty: not stated, learnt from the history."
+)
 QUEUES = Table(
     "queues",
     ("queue",),
     None,
     (
-        Column("queue", "string", "The queue's name in every other table."),
+        _queue("The queue's name in every other table."),
         Column("name", "string", "A name for people.", True),
         Column("channel", "string", "How its contacts come.", values=CHANNELS),
-        Column("time_zone", "string", "IANA zone of its wall clock, such as Europe/Berlin."),
+        Column("time_zone", "string", "Its IANA zone, such as Europe/Berlin.", format="time_zone"),
         *(
-            Column(
-                f"open_{day}",
-                "string",
-                "Opening on that weekday, local: `08:00-18:00`, several joined by `,`, `closed`; "
-                "empty: not stated, learnt from the history.",
-                True,
-            )
+            Column(f"open_{day}", "string", _OPENING, True, format="opening_hours")
             for day in WEEKDAYS
         ),
-        Column("country", "string", "ISO 3166 code of its public holidays.", True),
+        Column("country", "string", "ISO 3166 code of its holidays.", True, format="country"),
         Column("open_on_holidays", "boolean", "Whether it opens on public holidays.", True),
-        Column("interval_minutes", "integer", "15, 30 or 60; 60 by default.", True, 15, 60),
-        Column("goal_seconds", "float", "Service goal: answered within.", True, 0, 30 * 86400),
+        Column("interval_minutes", "integer", "60 by default.", True, 15, 60, INTERVAL_MINUTES),
+        Column("goal_seconds", "float", "Service goal: answered within.", True, 0, _MONTH),
         Column("goal_share", "float", "Service goal: share answered within it.", True, 0, 1),
-        Column("default_aht_seconds", "float", "AHT where no history says.", True, 1, 30 * 86400),
+        Column("default_aht_seconds", "float", "AHT where no history says.", True, 1, _MONTH),
         Column("patience_seconds", "float", "Mean patience before hanging up.", True, 1, 86400),
         Column("concurrency", "integer", "Contacts an agent holds at once.", True, 1, 20),
         _AVAILABLE_AT,
@@ -253,14 +330,29 @@ CALENDAR = Table(
     (
         _id("event_id", "The event's id."),
         Column("kind", "string", "holiday, promotion, billing, launch, outage or another word."),
-        Column("starts_at", "timestamp", "First moment."),
-        Column("ends_at", "timestamp", "One past the last moment."),
-        Column("queues", "string", "Queues it touches, joined by `,`; empty: all.", True),
+        Column("starts_at", "timestamp", "First moment.", ahead=True),
+        Column("ends_at", "timestamp", "One past the last moment.", ahead=True),
+        Column(
+            "queues",
+            "string",
+            "Queues it touches; empty: all.",
+            True,
+            format="list",
+            references="queues",
+        ),
         Column("size", "float", "How large, in the business's own measure.", True),
         Column("known_at", "timestamp", "When it was known that it would come."),
         _AVAILABLE_AT,
     ),
     "What was known ahead: holidays, promotions, billing runs, launches, outages.",
+    rules=(
+        Rule(
+            "after",
+            ("ends_at", "starts_at"),
+            "`ends_at`: not after `starts_at`; it is one past the last moment",
+        ),
+    ),
+    feed_column="kind",
 )
 
 OVERRIDES = Table(
@@ -269,18 +361,25 @@ OVERRIDES = Table(
     "made_at",
     (
         _id("override_id", "The override's id in its source."),
-        Column("queue", "string", "The queue it is for."),
-        Column("interval_start", "timestamp", "Start of the span that it is for."),
+        _queue("The queue it is for."),
+        Column("interval_start", "timestamp", "Start of the span that it is for.", ahead=True),
         Column("interval_minutes", "integer", "Length of the span.", False, 1, 1500),
-        Column("offered", "float", "Contacts that the planner expects.", False, 0, 10_000_000),
-        Column("aht_seconds", "float", "Average handle time expected.", True, 0.001, 30 * 86400),
-        Column("made_by", "string", "Who made it."),
+        Column("offered", "float", "Contacts that the planner expects.", False, 0, _MANY),
+        _aht("Average handle time expected."),
+        Column("made_by", "string", "Who made it.", personal=True),
         Column("made_at", "timestamp", "When it was made."),
         Column("reason", "string", "Why.", True),
         Column("withdrawn_at", "timestamp", "When it was taken back, if it was.", True),
         _AVAILABLE_AT,
     ),
     "A planner's own number for a queue and a span of time, instead of the forecast's.",
+    rules=(
+        Rule(
+            "whole_quarters",
+            ("interval_start", "interval_minutes"),
+            "`interval_start`, `interval_minutes`: not whole quarters of an hour",
+        ),
+    ),
 )
 
 OUTREACH = Table(
@@ -289,47 +388,22 @@ OUTREACH = Table(
     "decided_at",
     (
         _id("outreach_id", "The decision's id."),
-        _id("customer_id", "Whom it was about."),
+        _customer("Whom it was about."),
         Column("experiment", "string", "The experiment it belongs to."),
         Column("arm", "string", "Whether the customer was contacted.", values=ARMS),
         Column("action", "string", "What was done."),
         Column("decided_at", "timestamp", "When it was decided."),
+        Column("treat_share", "float", "Chance of being contacted.", True, 0, 1, added=True),
         Column(
-            "treat_share",
-            "float",
-            "Chance of being contacted that the draw gave; empty: not stated.",
-            True,
-            0,
-            1,
-            added=True,
-        ),
-        Column(
-            "probability",
-            "float",
-            "Probability of churn when it was decided.",
-            True,
-            0,
-            1,
-            added=True,
+            "probability", "float", "Probability of churn at that time.", True, 0, 1, added=True
         ),
         _AVAILABLE_AT,
     ),
     "One decision to contact a customer, or not to, in an experiment.",
 )
 
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        INTERACTIONS,
-        INTERVALS,
-        PURCHASES,
-        CUSTOMERS,
-        QUEUES,
-        CALENDAR,
-        OVERRIDES,
-        OUTREACH,
-    )
-}
+_ALL = (INTERACTIONS, INTERVALS, PURCHASES, CUSTOMERS, QUEUES, CALENDAR, OVERRIDES, OUTREACH)
+TABLES: dict[str, Table] = {contract.name: contract for contract in _ALL}
 
 
 def table(name: str) -> Table:

@@ -55,20 +55,13 @@ class EbbflowError(Exception):
         self.expected = expected
         self.remedy = remedy
         self.field = field
-        super().__init__(self._message())
-
-    def _message(self) -> str:
-        facts = [
-            f"{word} {value}"
-            for word, value in (("got", self.got), ("expected", self.expected))
-            if value is not None
-        ]
-        text = f"{self.thing}: {'; '.join(facts)}" if facts else self.thing
-        if self.remedy:
-            remedy = self.remedy[0].upper() + self.remedy[1:]
+        given = (("got", got), ("expected", expected))
+        parts = [f"{word} {value}" for word, value in given if value is not None]
+        text = f"{thing}: {'; '.join(parts)}" if parts else thing
+        if remedy:
             end = "" if remedy.endswith("?") else "."
-            text = f"{text.rstrip('.')}. {remedy.rstrip('.')}{end}"
-        return text
+            text = f"{text.rstrip('.')}. {remedy[0].upper()}{remedy[1:].rstrip('.')}{end}"
+        super().__init__(text)
 
 
 class InputError(EbbflowError):
@@ -92,14 +85,7 @@ class RefusedLoadError(InputError):
 
 
 class UnknownNameError(InputError):
-    """A name nobody knows; the message suggests near ones.
-
-    Args:
-        kind: What the name should be of, such as ``queue``.
-        name: The name that was given.
-        known: The names that exist.
-        field: Path of the offending field, for machines.
-    """
+    """A name of some kind, such as ``queue``, that nobody knows; near known ones are suggested."""
 
     def __init__(
         self, kind: str, name: str, known: Iterable[str], *, field: str | None = None

@@ -1,8 +1,7 @@
 """Taking rows into the lake: read, translate, check, quarantine, version, commit.
 
-A load is all or nothing. Its bad rows are committed first, then its good rows with the ends of the
-versions they supersede in one commit, then its report. A load that is interrupted in between can
-simply be run again: what is there already counts as repeated.
+A load is all or nothing. One that is interrupted between its commits can simply be run again: what
+is there already counts as repeated.
 """
 
 from __future__ import annotations
@@ -13,12 +12,11 @@ from pathlib import Path
 
 from features.contracts import table as contract_of
 from features.errors import InputError, MappingError
-from features.intake.load import Load, Progress, Report
+from features.intake.load import Load, Progress
+from features.intake.report import Report
 from features.intake.sources import Query, open_sources
 from features.lake import Lake
 from features.mapping import Mapping
-
-__all__ = ["MAX_BAD_SHARE", "Progress", "Query", "Report", "ingest"]
 
 MAX_BAD_SHARE = 0.05
 """Share of bad rows above which a load is refused whole, by default."""
@@ -35,20 +33,11 @@ def ingest(
     max_bad_share: float = MAX_BAD_SHARE,
     progress: Progress | None = None,
 ) -> Report:
-    """Load files or a query into a table of the lake.
+    """Load files or a query into a table; the report is stored in the lake's ``_loads`` as well.
 
-    Args:
-        lake: The lake.
-        table: The table's name.
-        now: The moment, aware UTC: when rows are available that do not say so themselves.
-        files: Names and globs; this or ``query``.
-        query: A query to a database.
-        mapping: What turns their columns into ours; None where they are named as ours.
-        max_bad_share: Share of bad rows, in [0, 1], above which nothing is kept.
-        progress: Told after each chunk.
-
-    Returns:
-        What the load did; it is stored in the lake's ``_loads`` as well.
+    Give ``files`` (names and globs) or ``query``. Without a ``mapping`` their columns are named as
+    ours. ``now`` is aware UTC: when rows are available that do not say so themselves. Above
+    ``max_bad_share``, a share of the rows in [0, 1], nothing is kept.
 
     Raises:
         UnknownNameError: There is no such table.
@@ -59,9 +48,8 @@ def ingest(
     """
     contract = contract_of(table)
     if mapping is not None and mapping.table != table:
-        raise MappingError(
-            "mapping, `table`", got=mapping.table, expected=f"`{table}`", field="table"
-        )
+        expected = f"`{table}`"
+        raise MappingError("mapping, `table`", got=mapping.table, expected=expected, field="table")
     if bool(files) == (query is not None):
         raise InputError(
             "source",

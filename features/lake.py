@@ -4,9 +4,7 @@ A data table holds all columns of its contract and, beside them, ``superseded_at
 row is the newest version of its key), ``loaded_at``, ``load_id`` and ``content_hash``. The version
 of a key that was known at T is the row with ``available_at <= T`` and ``superseded_at`` null or
 later than T. ``_quarantine`` holds the rows that could not be kept, ``_loads`` a report a load.
-
-Files are written beside the tables first and become part of one by a commit, so a crash leaves
-the last good state. One process writes at a time; readers are never held up.
+A crash leaves the last good state. One process writes at a time; readers are never held up.
 """
 
 from __future__ import annotations
@@ -30,41 +28,37 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from features.contracts import TABLES, Table
 from features.errors import DamagedArtefactError, InputError, UnknownNameError
+from features.intake.times import UTC_MICROSECONDS
 from features.intake.translate import arrow_schema
 
 QUARANTINE = "_quarantine"
 LOADS = "_loads"
-_UTC = pa.timestamp("us", "UTC")
+_UTC = UTC_MICROSECONDS
 
 LAKE_FIELDS = pa.schema(
-    [
-        ("superseded_at", _UTC),
-        ("loaded_at", _UTC),
-        ("load_id", pa.string()),
-        ("content_hash", pa.int64()),
-    ]
+    {
+        "superseded_at": _UTC,
+        "loaded_at": _UTC,
+        "load_id": pa.string(),
+        "content_hash": pa.int64(),
+    }
 )
 """What the lake adds to the columns of a contract."""
 
 QUARANTINE_SCHEMA = pa.schema(
-    [
-        ("table", pa.string()),
-        ("load_id", pa.string()),
-        ("loaded_at", _UTC),
-        ("source", pa.string()),
-        ("row_number", pa.int64()),
-        ("reason", pa.string()),
-        ("row", pa.string()),
-        ("content_hash", pa.int64()),
-    ]
+    {
+        "table": pa.string(),
+        "load_id": pa.string(),
+        "loaded_at": _UTC,
+        "source": pa.string(),
+        "row_number": pa.int64(),
+        "reason": pa.string(),
+        "row": pa.string(),
+        "content_hash": pa.int64(),
+    }
 )
 LOADS_SCHEMA = pa.schema(
-    [
-        ("load_id", pa.string()),
-        ("table", pa.string()),
-        ("loaded_at", _UTC),
-        ("report", pa.string()),
-    ]
+    {"load_id": pa.string(), "table": pa.string(), "loaded_at": _UTC, "report": pa.string()}
 )
 SMALL_BYTES = 16 << 20
 """A file below this size is small; many small ones are joined by the next load."""
@@ -79,24 +73,28 @@ def lake_schema(contract: Table) -> pa.Schema:
 def write_parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Return a writer of one of the lake's files."""
     # A dictionary only pays for words that come back; ids and numbers would try in vain.
-    words = [
-        field.name
-        for field in schema
-        if pa.types.is_string(field.type) and not field.name.endswith("_id")
-    ]
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    words = [name for name in texts if not name.endswith("_id")]
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=words)
+
+
+def widened(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows with all columns of a schema, null where they were written before one was added.
+
+    >>> widened(pa.table({"a": ["x"]}), pa.schema({"a": pa.string(), "b": pa.int64()})).to_pylist()
+    [{'a': 'x', 'b': None}]
+    """
+    for field in schema:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+    return rows.select(schema.names).cast(schema)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One commit to one table.
+    """One commit to one table: staged files that join it, absolute paths of files that leave it.
 
-    Attributes:
-        table: The table's name.
-        schema: Its schema.
-        add: Staged files that become part of it.
-        remove: Absolute paths of files that leave it.
-        operation: What was done, for the table's history.
+    ``operation`` says what was done, for the table's history.
     """
 
     table: str
@@ -107,11 +105,7 @@ class Change:
 
 
 class Lake:
-    """The tables under one folder.
-
-    Args:
-        root: The folder; made by the first load.
-    """
+    """The tables under one folder, which the first load makes."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
@@ -123,20 +117,14 @@ class Lake:
 
     def versions(self) -> dict[str, int]:
         """Return the newest commit of every data table that was loaded."""
-        found = {name: self.version(name) for name in TABLES}
-        return {name: version for name, version in found.items() if version is not None}
+        newest = {name: self.version(name) for name in TABLES}
+        return {name: version for name, version in newest.items() if version is not None}
 
     def files(self, table: str, version: int | None = None) -> list[str]:
-        """Return the absolute paths of a table's Parquet files.
+        """Return the absolute paths of a table's Parquet files, oldest commit first.
 
-        A reader that keeps them reads the same rows whatever is loaded meanwhile.
-
-        Args:
-            table: The table's name.
-            version: A commit's number; the newest by default.
-
-        Returns:
-            Oldest commit first; empty where nothing was loaded.
+        They are those of the newest commit by default; none where nothing was loaded. A reader that
+        keeps them reads the same rows whatever is loaded meanwhile.
 
         Raises:
             DamagedArtefactError: A file is gone or cut short, or the table's log is damaged.
@@ -200,16 +188,9 @@ class Lake:
                 shutil.rmtree(staging, ignore_errors=True)
 
     def commit(self, change: Change, *, now: datetime) -> int:
-        """Make staged files part of a table, and take others out of it, in one commit.
+        """Make a change in one commit, within ``writing``; return the table's new version.
 
-        Call it within ``writing``.
-
-        Args:
-            change: What to do.
-            now: The moment, aware UTC.
-
-        Returns:
-            The table's new version.
+        Columns that the contract was given since the table was made are added to it.
         """
         path = self._path(change.table)
         if not DeltaTable.is_deltatable(str(path)):
@@ -217,7 +198,7 @@ class Lake:
         delta = DeltaTable(path)
         known = {field.name for field in delta.schema().fields}
         added = [field for field in change.schema if field.name not in known]
-        if added:  # to the contract, since the table was made
+        if added:
             delta.alter.add_columns(Schema.from_arrow(pa.schema(added)).fields)
         stamp = int(now.timestamp() * 1000)
         actions: list[AddAction | RemoveAction] = [

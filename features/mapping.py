@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
 import time
 import tomllib
@@ -34,7 +33,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _known_zone(name: str | None) -> str | None:
+def _zone_exists(name: str | None) -> str | None:
     if name is not None:
         try:
             zone_of(name)
@@ -43,7 +42,7 @@ def _known_zone(name: str | None) -> str | None:
     return name
 
 
-def _followable(form: str | None) -> str | None:
+def _format_works(form: str | None) -> str | None:
     if form is not None and form not in EPOCH_FORMATS:
         sample = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         try:
@@ -57,17 +56,13 @@ def _followable(form: str | None) -> str | None:
 
 
 class FileOptions(_Strict):
-    """How a file is to be read."""
+    """How a file is to be read; docs/data.md says what each key of a mapping means."""
 
-    format: Literal["csv", "parquet", "ndjson"] | None = Field(
-        None, description="By default from the file's ending."
-    )
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Between fields of CSV.")
-    encoding: str = Field("utf-8", description="Encoding of CSV and NDJSON.")
-    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers written as text.")
-    null_values: tuple[str, ...] = Field(
-        (), description="Texts that mean an empty field, beside the empty text."
-    )
+    format: Literal["csv", "parquet", "ndjson"] | None = None
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
+    null_values: tuple[str, ...] = ()
 
     @field_validator("encoding")
     @classmethod
@@ -82,58 +77,34 @@ class FileOptions(_Strict):
         return name
 
 
-class TimeOptions(_Strict):
+class _Clock(_Strict):
+    zone: str | None = None
+    format: str | None = None
+
+    _check_zone = field_validator("zone")(_zone_exists)
+    _check_format = field_validator("format")(_format_works)
+
+
+class TimeOptions(_Clock):
     """How times are to be read where a column does not say otherwise."""
 
-    zone: str | None = Field(None, description="IANA zone of times that state none.")
-    format: str | None = Field(
-        None,
-        description="A `strptime` format, `epoch_seconds` or `epoch_milliseconds`; by default "
-        "ISO 8601.",
-    )
-    ambiguous: Ambiguous = Field(
-        "quarantine", description="What the hour is that a clock change repeats."
-    )
-
-    _zone_exists = field_validator("zone")(_known_zone)
-    _format_exists = field_validator("format")(_followable)
+    ambiguous: Ambiguous = "quarantine"
 
 
-class ColumnSource(_Strict):
+class ColumnSource(_Clock):
     """Where one of our columns comes from: exactly one of the first five, and options."""
 
-    column: str | None = Field(None, description="Their column.")
-    value: Scalar | None = Field(None, description="A constant.")
-    sum: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Their columns, added; empty where one is empty."
-    )
-    hash: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Their columns, from whose text an id is made."
-    )
-    after: str | None = Field(None, description="One of our time columns, to add `seconds` to.")
-    seconds: float = Field(
-        0.0,
-        ge=-_TEN_YEARS,
-        le=_TEN_YEARS,
-        allow_inf_nan=False,
-        description="Seconds after that time.",
-    )
-    scale: float | None = Field(
-        None,
-        allow_inf_nan=False,
-        description="Factor to our unit; whole columns are rounded.",
-    )
-    null_values: tuple[str, ...] = Field(
-        (), description="Texts that mean empty in this column, such as `0` for no handle time."
-    )
-    values: dict[str, Scalar] | None = Field(None, description="Their words to ours.")
-    default: Scalar | None = Field(None, description="For words that `values` does not hold.")
-    zone: str | None = Field(None, description="As in [time], for this column.")
-    format: str | None = Field(None, description="As in [time], for this column.")
-    ambiguous: Ambiguous | None = Field(None, description="As in [time], for this column.")
-
-    _zone_exists = field_validator("zone")(_known_zone)
-    _format_exists = field_validator("format")(_followable)
+    column: str | None = None
+    value: Scalar | None = None
+    sum: tuple[str, ...] | None = Field(None, min_length=1)
+    hash: tuple[str, ...] | None = Field(None, min_length=1)
+    after: str | None = None
+    seconds: float = Field(0.0, ge=-_TEN_YEARS, le=_TEN_YEARS, allow_inf_nan=False)
+    scale: float | None = Field(None, allow_inf_nan=False)
+    null_values: tuple[str, ...] = ()
+    values: dict[str, Scalar] | None = None
+    default: Scalar | None = None
+    ambiguous: Ambiguous | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -162,19 +133,17 @@ class ColumnSource(_Strict):
 class RowOptions(_Strict):
     """Which rows are left out, and counted, before anything is checked."""
 
-    drop_if_null: tuple[str, ...] = Field((), description="Their columns that must be filled.")
-    where: dict[str, tuple[Scalar, ...]] = Field(
-        default_factory=dict, description="Their columns, and the values to keep."
-    )
+    drop_if_null: tuple[str, ...] = ()
+    where: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
 
 
 class Mapping(_Strict):
     """One mapping, read and checked against its table."""
 
-    table: str = Field(description="The table it fills.")
+    table: str
     file: FileOptions = FileOptions()
     time: TimeOptions = TimeOptions()
-    columns: dict[str, ColumnSource] = Field(description="Our columns, and where each comes from.")
+    columns: dict[str, ColumnSource]
     rows: RowOptions = RowOptions()
 
     @field_validator("columns", mode="before")
@@ -182,10 +151,7 @@ class Mapping(_Strict):
     def _names_to_sources(cls, columns: Any) -> Any:
         if not isinstance(columns, dict):
             return columns
-        return {
-            ours: {"column": source} if isinstance(source, str) else source
-            for ours, source in columns.items()
-        }
+        return {ours: {"column": v} if isinstance(v, str) else v for ours, v in columns.items()}
 
     @property
     def theirs(self) -> tuple[str, ...]:
@@ -233,11 +199,7 @@ def load_mapping(path: Path) -> Mapping:
 
 
 def parse_mapping(document: dict[str, Any], *, what: str = "mapping") -> Mapping:
-    """Check a mapping's document against its table.
-
-    Args:
-        document: What the TOML file holds.
-        what: How errors name it.
+    """Check a mapping's document, which errors call ``what``, against its table.
 
     Raises:
         MappingError: See ``load_mapping``.
@@ -272,50 +234,41 @@ def _check_columns(mapping: Mapping, contract: Table, what: str) -> None:
 
 
 def _check_source(what: str, ours: str, mapping: Mapping, contract: Table) -> None:
-    source = mapping.columns[ours]
-    kind = contract.column(ours).kind
+    source, kind = mapping.columns[ours], contract.column(ours).kind
+    field = f"columns.{ours}"
+    timed = (source.zone, source.format, source.ambiguous)
     wrong = {
         "`after`": source.after is not None and kind != "timestamp",
         "`sum`": source.sum is not None and kind not in _NUMBERS,
         "`scale`": source.scale is not None and kind not in _NUMBERS,
         "`hash`": source.hash is not None and kind != "string",
-        "`zone`, `format` and `ambiguous`": kind != "timestamp"
-        and any(option is not None for option in (source.zone, source.format, source.ambiguous)),
+        "`zone`, `format` and `ambiguous`": kind != "timestamp" and timed != (None, None, None),
     }
-    for option, is_wrong in wrong.items():
-        if is_wrong:
-            raise MappingError(
-                f"{what}, `columns.{ours}`",
-                got=f"{option} on a column of kind {kind}",
-                field=f"columns.{ours}",
-            )
-    if source.after is not None:
-        times = [c.name for c in contract.columns if c.kind == "timestamp" and c.name != ours]
-        if source.after not in times:
-            raise _unknown_key(what, f"columns.{ours}.after", source.after, times)
-        if (target := mapping.columns.get(source.after)) is not None and target.after is not None:
-            raise MappingError(
-                f"{what}, `columns.{ours}.after`",
-                got=f"`{source.after}`, which itself follows another column",
-                expected="a column that is read from the source",
-                field=f"columns.{ours}",
-            )
+    for option in (name for name, is_wrong in wrong.items() if is_wrong):
+        got = f"{option} on a column of kind {kind}"
+        raise MappingError(f"{what}, `{field}`", got=got, field=field)
+    if source.after is None:
+        return
+    times = [c.name for c in contract.columns if c.kind == "timestamp" and c.name != ours]
+    if source.after not in times:
+        raise _unknown_key(what, f"{field}.after", source.after, times)
+    if (target := mapping.columns.get(source.after)) is not None and target.after is not None:
+        raise MappingError(
+            f"{what}, `{field}.after`",
+            got=f"`{source.after}`, which itself follows another column",
+            expected="a column that is read from the source",
+            field=field,
+        )
 
 
 def _unknown_key(what: str, where: str, key: str, known: Iterable[str]) -> MappingError:
-    names = list(known)
-    near = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
-    remedy = (
-        "did you mean " + " or ".join(f"`{n}`" for n in near) + "?"
-        if near
-        else f"known: {', '.join(names)}"
-    )
+    remedy = UnknownNameError("key", key, known).remedy
     return MappingError(f"{what}, unknown key `{where}`", remedy=remedy, field=where)
 
 
 def _explained(error: ValidationError, what: str) -> MappingError:
     # A key that is unknown explains another one that is missing.
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    first = min(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
     path = [str(part) for part in first["loc"]]
     where = ".".join(path)
     if first["type"] == "extra_forbidden":
@@ -329,10 +282,10 @@ def _explained(error: ValidationError, what: str) -> MappingError:
     )
 
 
-def _expected(found: ErrorDetails) -> str:
-    if found["type"] == "missing":
+def _expected(details: ErrorDetails) -> str:
+    if details["type"] == "missing":
         return "a value"
-    text = found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    text = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return text.replace("tuple", "list")
 
 

@@ -12,25 +12,19 @@ _UNWATCHED_COLUMNS = 200
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; in a file or a pipe it is wide enough that no cell is folded.
-
-    Args:
-        stderr: Whether to write on standard error.
-    """
-    made = Console(stderr=stderr, highlight=False)
-    if not made.is_terminal:
-        made = Console(stderr=stderr, highlight=False, width=_UNWATCHED_COLUMNS)
-    return made
+    """Return a console; in a file or a pipe it is wide enough that no cell is folded."""
+    terminal = Console(stderr=stderr, highlight=False)
+    if not terminal.is_terminal:
+        terminal.width = _UNWATCHED_COLUMNS
+    return terminal
 
 
 def grid(*columns: str, numbers: Collection[str] = ()) -> Table:
     """Return an empty table whose cells fold on a narrow terminal and lose no letter.
 
-    Args:
-        columns: Titles of the columns.
-        numbers: Titles of those that stand to the right.
+    Columns whose titles are among ``numbers`` stand to the right.
     """
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
-    return made
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table

@@ -30,7 +30,9 @@ from features.errors import (
     UnknownNameError,
     UnreadableFileError,
 )
-from features.ingest import Query, Report, ingest
+from features.ingest import ingest
+from features.intake.report import Report
+from features.intake.sources import Query
 from features.intake.spans import Spans
 from features.lake import LOADS, QUARANTINE, Lake
 from features.mapping import Mapping, parse_mapping
@@ -357,7 +359,7 @@ def test_rows_of_two_lengths_over_one_time_are_all_set_aside(lake: Lake, tmp_pat
 def test_overlapping_spans_are_those_that_brute_force_finds(
     spans: list[tuple[str, int, int]], chunk: int
 ) -> None:
-    found = Spans()
+    found = Spans("queue", "interval_start", "interval_minutes")
     for start in range(0, len(spans), chunk):
         part = spans[start : start + chunk]
         rows = pa.table(
@@ -603,7 +605,7 @@ def test_every_contract_can_be_loaded_by_its_own_names(lake: Lake, tmp_path: Pat
         contract = table(name)
         row = {
             c.name: special.get(c.name)
-            or (c.values[0] if c.values else "closed" if c.name[:5] == "open_" else values[c.kind])
+            or str((*c.values, "closed" if c.name[:5] == "open_" else values[c.kind])[0])
             for c in contract.columns
         }
         if name == "queues":

@@ -11,7 +11,8 @@ import pytest
 from features.errors import UnknownNameError
 from features.ingest import ingest
 from features.lake import Lake
-from features.quality import TableQuality, measure
+from features.quality import measure
+from features.quality_report import TableQuality
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HEADER = "interaction_id,customer_id,queue,channel,started_at,csat,outcome,available_at\n"

@@ -23,12 +23,7 @@ _EXACT = 2.0**53
 
 @dataclass(frozen=True)
 class Problem:
-    """A reason and the rows it holds for.
-
-    Attributes:
-        reason: What is wrong and what was expected.
-        rows: bool[n].
-    """
+    """What is wrong and what was expected, and the rows it holds for, bool[n]."""
 
     reason: str
     rows: Bool
@@ -36,11 +31,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Cells:
-    """One column after conversion.
+    """One column in the contract's type, null where empty or where a problem holds.
 
-    Attributes:
-        values: Of the contract's type; null where empty or where a problem holds.
-        problems: What did not fit; some may hold for no row.
+    A problem may hold for no row.
     """
 
     values: pa.Array
@@ -62,13 +55,13 @@ def as_text(column: pa.Array) -> pa.Array:
     elif pa.types.is_decimal(kind):
         column = pc.replace_substring_regex(column.cast(pa.string()), r"\.0*$", "")
     elif pa.types.is_nested(kind) or pa.types.is_null(kind):
-        column = pa.array([_json(value) for value in column.to_pylist()], pa.string())
+        column = pa.array([_json_text(value) for value in column.to_pylist()], pa.string())
     text = column.cast(pa.string())
     empty = pc.equal(text, "")
     return pc.if_else(empty, None, text) if pc.any(empty).as_py() else text
 
 
-def _json(value: Any) -> str | None:
+def _json_text(value: Any) -> str | None:
     if value is None:
         return None
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -82,11 +75,6 @@ def _floats_as_text(column: pa.Array) -> pa.Array:
     other = pa.array(np.where(empty, 0, numbers)).cast(pa.string())
     text = pc.if_else(pa.array(whole), as_whole, other)
     return pc.if_else(pa.array(empty), None, text)
-
-
-def to_string(column: pa.Array) -> Cells:
-    """Return a column as text."""
-    return Cells(as_text(column), ())
 
 
 def to_id(column: pa.Array, name: str) -> Cells:
@@ -111,13 +99,13 @@ def _no_id(column: pa.Array, text: pa.Array) -> tuple[str, Bool]:
     """Return what is no id, in words, and where it stands."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_boolean(kind):
-        return "true or false", _flags(text.is_valid())
+        return "true or false", flags(text.is_valid())
     if pa.types.is_temporal(kind):
-        return "a time", _flags(text.is_valid())
+        return "a time", flags(text.is_valid())
     if pa.types.is_floating(kind):
         size = pc.abs(column.cast(pa.float64()))
-        return "a number beyond 2^53, which lost digits,", _flags(pc.greater_equal(size, _EXACT))
-    bad = _flags(pc.match_substring_regex(text, r"^(\{.*\}|\[.*\])$"))
+        return "a number beyond 2^53, which lost digits,", flags(pc.greater_equal(size, _EXACT))
+    bad = flags(pc.match_substring_regex(text, r"^(\{.*\}|\[.*\])$"))
     for row in np.flatnonzero(bad):
         bad[row] = _parses(text[row].as_py())
     return "a list or an object", bad
@@ -138,7 +126,8 @@ def to_float(column: pa.Array, name: str, *, decimal: str = ".", scale: float | 
     [1.5, None]
     """
     numbers, problems = _numbers(column, name, decimal)
-    return Cells(_float_array(numbers * (1.0 if scale is None else scale)), problems)
+    scaled = numbers * (1.0 if scale is None else scale)
+    return Cells(pa.array(scaled, from_pandas=True), problems)
 
 
 def to_integer(column: pa.Array, name: str, *, decimal: str = ".", scale: float | None) -> Cells:
@@ -157,20 +146,16 @@ def to_integer(column: pa.Array, name: str, *, decimal: str = ".", scale: float 
     numbers, problems = _numbers(column, name, decimal)
     if scale is not None:
         numbers = np.rint(numbers * scale)
-    fraction = np.zeros(len(numbers), dtype=bool)
     known = ~np.isnan(numbers)
-    fraction[known] = np.rint(numbers[known]) != numbers[known]
-    large = known & (np.abs(np.where(known, numbers, 0)) >= _EXACT)
-    whole = np.where(known & ~fraction & ~large, numbers, 0).astype(np.int64)
-    values = pa.array(whole, mask=~known | fraction | large)
-    return Cells(
-        values,
-        (
-            *problems,
-            Problem(f"`{name}`: no whole number; map it with `scale` to round", fraction),
-            Problem(f"`{name}`: a number beyond 2^53", large),
-        ),
+    filled = np.where(known, numbers, 0)
+    fraction, large = np.rint(filled) != filled, np.abs(filled) >= _EXACT
+    bad = ~known | fraction | large
+    values = pa.array(np.where(bad, 0, filled).astype(np.int64), mask=bad)
+    unfit = (
+        Problem(f"`{name}`: no whole number; map it with `scale` to round", fraction),
+        Problem(f"`{name}`: a number beyond 2^53", large),
     )
+    return Cells(values, (*problems, *unfit))
 
 
 def to_boolean(column: pa.Array, name: str) -> Cells:
@@ -184,7 +169,7 @@ def to_boolean(column: pa.Array, name: str) -> Cells:
     words = pc.utf8_lower(pc.utf8_trim_whitespace(as_text(column))).dictionary_encode()
     meaning = pa.array([_BOOLEANS.get(word) for word in words.dictionary.to_pylist()], pa.bool_())
     values = meaning.take(words.indices)
-    bad = _flags(pc.and_(pc.is_valid(words.indices), pc.is_null(values)))
+    bad = flags(pc.and_(pc.is_valid(words.indices), pc.is_null(values)))
     return Cells(values, (Problem(f"`{name}`: no yes or no; map it with `values`", bad),))
 
 
@@ -203,12 +188,12 @@ def _numbers(
         except pa.ArrowInvalid:
             read = pd.to_numeric(pd.Series(text.to_pandas()), errors="coerce")
             numbers = read.to_numpy(np.float64)
-            unread = np.isnan(numbers) & _flags(pc.not_equal(text, ""))
+            unread = np.isnan(numbers) & flags(pc.not_equal(text, ""))
     else:
         try:
             numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         except pa.ArrowException:
-            numbers, unread = np.full(len(column), np.nan), _flags(pc.is_valid(column))
+            numbers, unread = np.full(len(column), np.nan), flags(pc.is_valid(column))
     numbers = np.array(numbers, dtype=np.float64)
     infinite = np.isinf(numbers)
     numbers[infinite] = np.nan
@@ -218,9 +203,6 @@ def _numbers(
     )
 
 
-def _float_array(numbers: npt.NDArray[np.float64]) -> pa.Array:
-    return pa.array(numbers, from_pandas=True)
-
-
-def _flags(column: pa.Array) -> Bool:
+def flags(column: pa.Array) -> Bool:
+    """Return a column of booleans as bool[n], false where it is empty."""
     return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False), dtype=bool)

@@ -41,11 +41,11 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         UnreadableFileError: It is empty, half-written or no Parquet.
     """
     if path.stat().st_size == 0:
-        raise unreadable(path, "an empty file", remedy=AGAIN)
+        raise unreadable(path, "an empty file")
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, f"no whole Parquet file ({error})", remedy=AGAIN) from error
+        raise unreadable(path, f"no whole Parquet file ({error})") from error
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
@@ -60,14 +60,13 @@ def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
             for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=list(columns)):
                 numbers = np.arange(read + 1, read + 1 + batch.num_rows, dtype=np.int64)
                 read += batch.num_rows
-                yield Chunk(_plain(batch, path), numbers, (), read / total)
+                yield Chunk(_without_dictionaries(batch, path), numbers, (), read / total)
         except (OSError, pa.ArrowException) as error:
-            raise unreadable(
-                path, f"damaged Parquet ({error})", where=f", after row {read}", remedy=AGAIN
-            ) from error
+            after = f", after row {read}"
+            raise unreadable(path, f"damaged Parquet ({error})", where=after) from error
 
 
-def _plain(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+def _without_dictionaries(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
     """Return a batch without dictionaries, with its text checked and its zoned times in UTC."""
     columns = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -85,12 +84,8 @@ def _plain(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
             else:
                 column.validate(full=True)
         except pa.ArrowInvalid:
-            raise unreadable(
-                path,
-                "bytes that are not utf-8",
-                where=f", column `{name}`",
-                remedy="write that column as text",
-            ) from None
+            where, remedy = f", column `{name}`", "write that column as text"
+            raise unreadable(path, "bytes that are not utf-8", where=where, remedy=remedy) from None
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
@@ -113,21 +108,17 @@ def csv_columns(path: Path, options: FileOptions) -> list[str]:
         with open_bytes(path) as file:
             start = file.read(1 << 16)
     except BROKEN_STREAM as error:
-        raise unreadable(path, f"damaged gzip ({error})", remedy=AGAIN) from error
+        raise unreadable(path, f"damaged gzip ({error})") from error
     if not start.strip():
-        raise unreadable(path, "an empty file", remedy=AGAIN)
+        raise unreadable(path, "an empty file")
     text = start.decode(options.encoding, errors="replace").removeprefix("\ufeff")
     if "\0" in text.split("\n", 1)[0]:
         raise _wrong_encoding(path, options)
     names = next(csv.reader(text.splitlines(), delimiter=options.delimiter))
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ContractError(
-            f"file `{path}`, header",
-            got=f"{twice[0]!r} twice",
-            expected="each name once",
-            field=twice[0],
-        )
+        what, got = f"file `{path}`, header", f"{twice[0]!r} twice"
+        raise ContractError(what, got=got, expected="each name once", field=twice[0])
     return names
 
 
@@ -138,8 +129,7 @@ def read_csv(path: Path, columns: Sequence[str], options: FileOptions) -> Iterat
         UnreadableFileError: The file is damaged, half-written, or not in its encoding.
     """
     names = csv_columns(path, options)
-    broken: list[Broken] = []
-    numbers = _Numbers(broken)
+    numbers = _RowNumbers()
     size = max(path.stat().st_size, 1)
     try:
         with pa.OSFile(str(path)) as raw:
@@ -156,7 +146,7 @@ def read_csv(path: Path, columns: Sequence[str], options: FileOptions) -> Iterat
                 parse_options=pyarrow.csv.ParseOptions(
                     delimiter=options.delimiter,
                     newlines_in_values=True,
-                    invalid_row_handler=_collector(broken),
+                    invalid_row_handler=numbers.skip,
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),
@@ -166,39 +156,34 @@ def read_csv(path: Path, columns: Sequence[str], options: FileOptions) -> Iterat
                 ),
             )
             for batch in reader:
-                found = numbers.next(batch.num_rows)
-                yield Chunk(batch, found, numbers.take_broken(), min(raw.tell() / size, 1.0))
+                given = numbers.next(batch.num_rows)
+                yield Chunk(batch, given, numbers.take_broken(), min(raw.tell() / size, 1.0))
             if rest := numbers.take_broken(all_of_them=True):
                 empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
                 yield Chunk(empty, np.empty(0, dtype=np.int64), rest, 1.0)
     except UnicodeDecodeError as error:
         raise _wrong_encoding(path, options) from error
     except (OSError, pa.ArrowException) as error:
-        raise _csv_error(path, options, error) from error
+        if "UTF8" in str(error) or "UTF-8" in str(error):
+            raise _wrong_encoding(path, options) from error
+        quote = "straddling" in str(error) or "quot" in str(error)
+        remedy = f"a quote may be left open; {AGAIN}" if quote else AGAIN
+        raise unreadable(path, f"no whole CSV file ({error})", remedy=remedy) from error
 
 
-def _collector(broken: list[Broken]) -> Any:
-    def collect(row: Any) -> str:
-        broken.append(
-            Broken(
-                # Arrow counts lines from 1 with the header's among them.
-                number=(row.number or 1) - 1,
-                reason="a row of another width; expected as many fields as the header names",
-                text=row.text,
-            )
-        )
-        return "skip"
-
-    return collect
-
-
-class _Numbers:
+class _RowNumbers:
     """Numbers the good rows of a file around the broken ones, which Arrow reports ahead."""
 
-    def __init__(self, broken: list[Broken]) -> None:
-        self._broken = broken
+    def __init__(self) -> None:
+        self._broken: list[Broken] = []
         self._next = 1
         self._given = 0
+
+    def skip(self, row: Any) -> str:
+        reason = "a row of another width; expected as many fields as the header names"
+        # Arrow counts lines from 1 with the header's among them.
+        self._broken.append(Broken((row.number or 1) - 1, reason, row.text))
+        return "skip"
 
     def next(self, rows: int) -> npt.NDArray[np.int64]:
         skipped = np.array([b.number for b in self._broken if b.number >= self._next], np.int64)
@@ -212,15 +197,6 @@ class _Numbers:
         ready = [b for b in self._broken[self._given :] if all_of_them or b.number < self._next]
         self._given += len(ready)
         return tuple(ready)
-
-
-def _csv_error(path: Path, options: FileOptions, error: Exception) -> UnreadableFileError:
-    if "UTF8" in str(error) or "UTF-8" in str(error):
-        return _wrong_encoding(path, options)
-    remedy = AGAIN
-    if "straddling" in str(error) or "quot" in str(error):
-        remedy = "a quote may be left open; " + remedy
-    return unreadable(path, f"no whole CSV file ({error})", remedy=remedy)
 
 
 def _wrong_encoding(path: Path, options: FileOptions) -> UnreadableFileError:

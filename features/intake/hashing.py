@@ -30,17 +30,10 @@ def _mix(values: UInt64) -> UInt64:
 
 
 def hash_rows(columns: Sequence[pa.Array], *, seed: int = 0) -> UInt64:
-    """Return one 64-bit hash a row.
+    """Return one 64-bit hash a row, uint64[n]; another seed gives an unrelated one.
 
     The order of columns counts, a null differs from every value, and integers, times, floats and
     booleans hash by their 64 bits (``-0.0`` as ``0.0``).
-
-    Args:
-        columns: At least one array, all of n rows.
-        seed: Another seed gives an unrelated hash.
-
-    Returns:
-        uint64[n].
 
     >>> same = hash_rows([pa.array(["a", None]), pa.array([1, 2])])
     >>> bool((same == hash_rows([pa.array(["a", None]), pa.array([1, 2])])).all())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -21,6 +20,7 @@ from features.contracts import Table
 from features.errors import RefusedLoadError
 from features.intake.cells import Problem
 from features.intake.quarantine import Quarantine
+from features.intake.report import Report
 from features.intake.source import Chunk
 from features.intake.sources import Source
 from features.intake.spans import Bool, Spans
@@ -44,70 +44,16 @@ OLD = timedelta(days=3)
 Progress = Callable[[str, float | None, int], None]
 """Called with the source, the share of it that is done, and the rows read of all sources."""
 
-
-@dataclass(frozen=True)
-class Report:
-    """What one load did.
-
-    Attributes:
-        load_id: Its name, which its rows carry.
-        table: The table.
-        loaded_at: Its moment, aware UTC.
-        sources: The files, or ``query``.
-        rows_read: Rows of the sources.
-        kept: Rows stored: new and changed ones.
-        new: Rows whose key was not stored before.
-        changed: Further versions of a key.
-        repeated: Rows that say what was known already.
-        left_out: Rows that the mapping's [rows] leaves out.
-        quarantined: Bad rows, by their first reason.
-        linked: Good rows that name a customer; None for a table that names none.
-        unlinked: Good rows that do not.
-        version: The table's version after the load.
-        warnings: What deserves a look.
-    """
-
-    load_id: str
-    table: str
-    loaded_at: datetime
-    sources: tuple[str, ...]
-    rows_read: int
-    kept: int
-    new: int
-    changed: int
-    repeated: int
-    left_out: int
-    quarantined: dict[str, int]
-    linked: int | None
-    unlinked: int | None
-    version: int | None
-    warnings: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON-ready values."""
-        return {**asdict(self), "loaded_at": self.loaded_at.isoformat()}
-
-
-@dataclass
-class _Counts:
-    read: int = 0
-    left_out: int = 0
-    linked: int = 0
-    unlinked: int = 0
-    old: int = 0
-    dated: int = 0
-    queues: set[str] = field(default_factory=set)
+_OVERLAP = "two rows for one time: their intervals overlap; keep one length"
+_CONTRADICTION = "two rows for one interval: equal {}, other content; keep one"
 
 
 class Load:
     """One load from the first chunk to the report.
 
     Args:
-        lake: The lake.
-        contract: The table.
         staging: An empty folder, held by ``Lake.writing``.
         now: The moment of the load, aware UTC.
-        progress: Told after each chunk.
     """
 
     def __init__(
@@ -126,8 +72,9 @@ class Load:
         self._quarantine = Quarantine(
             staging / "quarantine.parquet", contract.name, load_id=self._id, now=now
         )
-        self._counts = _Counts()
-        self._spans = Spans() if contract.name == "intervals" else None
+        self._counts: Counter[str] = Counter()
+        self._queues: set[str] = set()
+        self._spans = Spans(*contract.exclusive) if contract.exclusive else None
         self._sources: list[str] = []
         self._warnings: dict[str, None] = {}
         self._checker: Checker | None = None
@@ -137,69 +84,64 @@ class Load:
         self._sources.append(source.name)
         self._warnings.update(dict.fromkeys(source.warnings))
         for chunk in source.chunks:
-            self._counts.read += chunk.rows.num_rows + len(chunk.broken)
+            self._counts["read"] += chunk.rows.num_rows + len(chunk.broken)
             self._quarantine.add_broken(chunk.broken, source=source.name)
             self._take(chunk, source)
             if self._progress is not None:
-                self._progress(source.name, chunk.done, self._counts.read)
+                self._progress(source.name, chunk.done, self._counts["read"])
 
     def _take(self, chunk: Chunk, source: Source) -> None:
         rows, numbers = chunk.rows, chunk.numbers
         keep = selected(rows, source.mapping)
         if not keep.all():
-            self._counts.left_out += int((~keep).sum())
+            self._counts["left_out"] += int((~keep).sum())
             rows, numbers = rows.filter(pa.array(keep)), numbers[keep]
         if rows.num_rows == 0:
             return
-        found = translate(rows, mapping=source.mapping, contract=self._contract, now=self._now)
+        ours = translate(rows, mapping=source.mapping, contract=self._contract, now=self._now)
         if self._checker is None:
-            self._checker = Checker(
-                self._contract, now=self._now, currency=self._currency(found.rows)
-            )
+            currency = self._currency(ours.rows)
+            self._checker = Checker(self._contract, now=self._now, currency=currency)
         unread = np.zeros(rows.num_rows, dtype=bool)
-        for problem in found.problems:
+        for problem in ours.problems:
             unread |= problem.rows
-        problems = [*found.problems, *self._checker.problems(found.rows, known_bad=unread)]
+        problems = [*ours.problems, *self._checker.problems(ours.rows, known_bad=unread)]
         bad = self._quarantine.add(rows, problems, source=source.name, numbers=numbers)
-        good = found.rows.filter(pa.array(~bad)) if bad.any() else found.rows
+        good = ours.rows.filter(pa.array(~bad)) if bad.any() else ours.rows
         self._count(good, dated="available_at" in source.mapping.columns)
         if self._spans is not None:
             self._spans.add(good, source=source.name, numbers=numbers[~bad])
         self._stage.add(good)
 
     def _count(self, rows: pa.Table, *, dated: bool) -> None:
-        n, counts = rows.num_rows, self._counts
-        if "customer_id" in self._contract.column_names:
-            empty = rows.column("customer_id").null_count
-            counts.linked += n - empty
-            counts.unlinked += empty
-        if self._contract.name in ("interactions", "intervals", "overrides"):
-            counts.queues.update(pc.unique(rows.column("queue")).to_pylist())
-        if self._contract.name == "calendar":
-            counts.queues.update(
-                name.strip()
-                for names in pc.unique(rows.column("queues").drop_null()).to_pylist()
-                for name in names.split(",")
-                if name.strip()
-            )
-        if self._contract.event_time and not dated and self._contract.name != "calendar":
+        n, counts, contract = rows.num_rows, self._counts, self._contract
+        if customer := contract.reference("customers"):
+            unlinked = rows.column(customer.name).null_count
+            counts["linked"] += n - unlinked
+            counts["unlinked"] += unlinked
+        queue = contract.reference("queues")
+        if queue and contract.name != "queues":
+            words = pc.unique(rows.column(queue.name).drop_null()).to_pylist()
+            if queue.format == "list":
+                words = [name.strip() for names in words for name in names.split(",")]
+            self._queues.update(word for word in words if word)
+        if contract.past_event_time and not dated:
             limit = pa.scalar(self._now - OLD, pa.timestamp("us", "UTC"))
-            counts.dated += n
-            counts.old += (
-                pc.sum(pc.less(rows.column(self._contract.event_time), limit)).as_py() or 0
-            )
+            counts["dated"] += n
+            old = pc.sum(pc.less(rows.column(contract.past_event_time), limit)).as_py()
+            counts["old"] += old or 0
 
     def _currency(self, rows: pa.Table) -> str | None:
         """Return the table's currency: the stored one, else the most frequent of the first rows."""
-        if "currency" not in self._contract.column_names:
+        name = next((c.name for c in self._contract.columns if c.format == "currency"), None)
+        if name is None:
             return None
         for file in self._lake.files(self._contract.name):
             with pq.ParquetFile(file) as parquet:
-                for batch in parquet.iter_batches(batch_size=1, columns=["currency"]):
+                for batch in parquet.iter_batches(batch_size=1, columns=[name]):
                     return str(batch.column(0)[0].as_py())
-        words = pc.value_counts(rows.column("currency").drop_null())
-        counted = [(entry["counts"], entry["values"]) for entry in words.to_pylist()]
-        return max(counted, key=lambda pair: pair[0])[1] if counted else None
+        words = pc.value_counts(rows.column(name).drop_null()).to_pylist()
+        return max(words, key=lambda word: word["counts"])["values"] if words else None
 
     def refuse_if_bad(self, max_bad_share: float) -> None:
         """Stop a load of which too large a share is bad.
@@ -207,17 +149,14 @@ class Load:
         Raises:
             RefusedLoadError: With counts by reason and the first row of each.
         """
-        judged = self._counts.read - self._counts.left_out
+        judged = self._counts["read"] - self._counts["left_out"]
         bad = self._quarantine.total
         if judged == 0 or bad / judged <= max_bad_share:
             return
         lines = []
         for reason, count in self._quarantine.counts.most_common(5):
-            example = self._quarantine.examples[reason]
-            lines.append(
-                f"\n  {count:,} × {reason}\n    first: {example.source}, row {example.number}: "
-                f"{example.row}"
-            )
+            first = self._quarantine.examples[reason]
+            lines.append(f"\n  {count:,} × {reason}\n    first: {first}")
         raise RefusedLoadError(
             f"load into `{self._contract.name}` refused, nothing was kept",
             got=f"{bad:,} bad of {judged:,} rows{''.join(lines)}\n",
@@ -263,21 +202,11 @@ class Load:
             return
         rows = self._stage.pick(placed.contradictory).select(self._contract.column_names)
         over = overlapping[placed.contradictory]
-        problems = [
-            Problem("two rows for one time: their intervals overlap; keep one length", over),
-            Problem(
-                "two rows for one interval: equal `queue` and `interval_start`, other content; "
-                "keep one",
-                ~over,
-            ),
-        ]
-        for source, mine, numbers in spans.places(placed.contradictory):
-            self._quarantine.add(
-                rows.filter(pa.array(mine)),
-                [Problem(problem.reason, problem.rows[mine]) for problem in problems],
-                source=source,
-                numbers=numbers,
-            )
+        reason = _CONTRADICTION.format(" and ".join(f"`{name}`" for name in self._contract.key))
+        for source, rows_of, numbers in spans.places(placed.contradictory):
+            problems = [Problem(_OVERLAP, over[rows_of]), Problem(reason, ~over[rows_of])]
+            some = rows.filter(pa.array(rows_of))
+            self._quarantine.add(some, problems, source=source, numbers=numbers)
 
     def _change(self, files: list[str], stored: Stored, placed: Placed) -> Change | None:
         """Write what the commit needs beside the staged files; None where nothing changes."""
@@ -294,63 +223,50 @@ class Load:
                 for file in leaving:
                     rows = changed[stored.file[changed] == files.index(file)]
                     rows = rows[np.argsort(stored.position[rows])]
-                    nothing = np.empty(0, dtype=np.int64)
-                    patch = Patch(stored.position[rows], placed.stored_superseded[rows], nothing)
-                    copy_rows(file, writer, patch)
+                    ends = placed.stored_superseded[rows]
+                    copy_rows(file, writer, Patch(stored.position[rows], ends))
             add.insert(0, copied)
         return Change(self._contract.name, schema, tuple(add), tuple(leaving))
 
     def _report(self, placed: Placed) -> Report:
         counts = self._counts
         kept, new = int(placed.keep.sum()), int((placed.keep & placed.new).sum())
-        has_customer = "customer_id" in self._contract.column_names
+        has_customer = self._contract.reference("customers") is not None
         return Report(
             load_id=self._id,
             table=self._contract.name,
             loaded_at=self._now,
             sources=tuple(self._sources),
-            rows_read=counts.read,
+            rows_read=counts["read"],
             kept=kept,
             new=new,
             changed=kept - new,
             repeated=len(placed.keep) - kept - int(placed.contradictory.sum()),
-            left_out=counts.left_out,
+            left_out=counts["left_out"],
             quarantined=dict(self._quarantine.counts.most_common()),
-            linked=counts.linked if has_customer else None,
-            unlinked=counts.unlinked if has_customer else None,
+            linked=counts["linked"] if has_customer else None,
+            unlinked=counts["unlinked"] if has_customer else None,
             version=self._lake.version(self._contract.name),
             warnings=(*self._warnings, *self._late_warnings(kept)),
         )
 
     def _late_warnings(self, kept: int) -> list[str]:
-        counts, found = self._counts, []
-        if counts.read == counts.left_out:
-            found.append("no row was read; check the source, and [rows] in the mapping")
-        if counts.old and kept:
-            found.append(
-                f"{counts.old:,} of {counts.dated:,} rows happened more than {OLD.days} days ago "
-                "and do not say when they were known, so they count as known from now on and "
+        counts, warnings = self._counts, []
+        if counts["read"] == counts["left_out"]:
+            warnings.append("no row was read; check the source, and [rows] in the mapping")
+        if counts["old"] and kept:
+            warnings.append(
+                f"{counts['old']:,} of {counts['dated']:,} rows happened more than {OLD.days} days "
+                "ago and do not say when they were known, so they count as known from now on and "
                 "no earlier as-of sees them. Map `available_at`, or say that it was known at once: "
                 f'`available_at = {{ after = "{self._contract.event_time}", seconds = 0 }}`, '
                 "and load again"
             )
-        return [*found, *self._unknown_queues()]
-
-    def _unknown_queues(self) -> list[str]:
-        known = _described_queues(self._lake)
-        if not known:
-            return []
-        found = []
-        for queue in sorted(self._counts.queues - known):
+        files = self._lake.files("queues") if self._queues else []
+        columns = [pq.read_table(file, columns=["queue"]).column(0) for file in files]
+        known = {name for column in columns for name in column.to_pylist()}
+        for queue in sorted(self._queues - known) if known else ():
             near = difflib.get_close_matches(queue, known, n=2, cutoff=0.6)
             hint = f"; near: {', '.join(f'`{name}`' for name in near)}" if near else ""
-            found.append(f"queue {queue[:80]!r} is not in table `queues`{hint}")
-        return found
-
-
-def _described_queues(lake: Lake) -> set[str]:
-    return {
-        name
-        for file in lake.files("queues")
-        for name in pq.read_table(file, columns=["queue"]).column(0).to_pylist()
-    }
+            warnings.append(f"queue {queue[:80]!r} is not in table `queues`{hint}")
+        return warnings

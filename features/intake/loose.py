@@ -19,7 +19,7 @@ import sqlalchemy.exc
 
 from features.errors import ContractError, InputError
 from features.intake.columnar import BROKEN_STREAM, open_bytes
-from features.intake.source import AGAIN, Broken, Chunk, check_columns, unreadable
+from features.intake.source import Broken, Chunk, check_columns, unreadable
 from features.mapping import FileOptions
 
 _ROWS = 50_000
@@ -85,11 +85,10 @@ def _blocks(path: Path, options: FileOptions) -> Iterator[list[str]]:
             remedy="say `encoding` under [file] in the mapping",
         ) from error
     except BROKEN_STREAM as error:
-        raise unreadable(
-            path, f"damaged gzip ({error})", where=f", after line {number}", remedy=AGAIN
-        ) from error
+        after = f", after line {number}"
+        raise unreadable(path, f"damaged gzip ({error})", where=after) from error
     if position == 0:
-        raise unreadable(path, "an empty file", remedy=AGAIN)
+        raise unreadable(path, "an empty file")
 
 
 def _parse(lines: Sequence[str]) -> list[Any]:
@@ -107,12 +106,7 @@ def _parse(lines: Sequence[str]) -> list[Any]:
 
 
 def read_query(url: str, query: str, *, columns: Sequence[str] | None) -> Iterator[Chunk]:
-    """Yield the rows of a database query, as the database streams them.
-
-    Args:
-        url: A SQLAlchemy URL.
-        query: The SQL to run.
-        columns: Names of the wanted columns; None: all.
+    """Yield the wanted columns of a database query, by default all, as the database streams them.
 
     Raises:
         InputError: The URL, the connection or the query fails; the password is not shown.
@@ -122,9 +116,8 @@ def read_query(url: str, query: str, *, columns: Sequence[str] | None) -> Iterat
         address = sqlalchemy.make_url(url)
         shown = address.render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:
-        raise InputError(
-            "`--from`", got="no SQLAlchemy URL", expected="such as `sqlite:///shop.db`"
-        ) from None
+        expected = "such as `sqlite:///shop.db`"
+        raise InputError("`--from`", got="no SQLAlchemy URL", expected=expected) from None
     try:
         engine = sqlalchemy.create_engine(address)
         with engine.connect().execution_options(yield_per=_ROWS) as connection:
@@ -190,7 +183,7 @@ def _text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    if isinstance(value, datetime | date):
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -28,7 +28,7 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
     Raises:
         UnreadableFileError: A name or glob matches no file; a near name is suggested.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)
         matches = [path] if path.is_file() else _glob(path)
@@ -44,16 +44,15 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
                 expected="a file, or a glob that matches some",
                 remedy=remedy,
             )
-        found.update(dict.fromkeys(matches))
-    return list(found)
+        files.update(dict.fromkeys(matches))
+    return list(files)
 
 
 def _glob(path: Path) -> list[Path]:
     if not any(sign in str(path) for sign in "*?["):
         return []
-    root = Path(path.anchor)
-    pattern = str(path.relative_to(path.anchor))
-    return sorted(p for p in root.glob(pattern) if p.is_file())
+    matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    return sorted(match for match in matches if match.is_file())
 
 
 def format_of(path: Path, options: FileOptions) -> str:
@@ -93,11 +92,6 @@ def columns_of(path: Path, options: FileOptions) -> list[str]:
 
 def read_file(path: Path, *, columns: Sequence[str], options: FileOptions) -> Iterator[Chunk]:
     """Yield a file's rows, with the wanted columns alone.
-
-    Args:
-        path: The file.
-        columns: Names of the wanted columns.
-        options: How to read it.
 
     Raises:
         UnreadableFileError: The file is empty, damaged, half-written, or not in its encoding.

@@ -21,13 +21,7 @@ AGAIN = "export or copy it again; nothing of this load was kept"
 
 @dataclass(frozen=True)
 class Broken:
-    """A row that could not be split into fields.
-
-    Attributes:
-        number: The row's number in its source, from 1; 0 where unknown.
-        reason: What is wrong with it.
-        text: The row as it stands there.
-    """
+    """A row that could not be split into fields; its number is from 1, 0 where unknown."""
 
     number: int
     reason: str
@@ -51,7 +45,9 @@ class Chunk:
     done: float | None
 
 
-def unreadable(path: Path, got: object, *, where: str = "", remedy: str) -> UnreadableFileError:
+def unreadable(
+    path: Path, got: object, *, where: str = "", remedy: str = AGAIN
+) -> UnreadableFileError:
     """Return the error for a file that cannot be opened, decoded or parsed."""
     return UnreadableFileError(f"file `{path}`{where}", got=got, remedy=remedy)
 
@@ -65,12 +61,11 @@ def check_columns(what: str, got: Sequence[str], wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in got]
     if not missing:
         return
-    unused = [name for name in got if name not in wanted]
+    unused = {name.lower(): name for name in got if name not in wanted}
     diff = []
     for name in missing:
-        near = difflib.get_close_matches(name.lower(), [n.lower() for n in unused], n=1, cutoff=0.5)
-        there = [n for n in unused if near and n.lower() == near[0]]
-        diff.append(f"`{name}`" + (f" (near: `{there[0]}`)" if there else ""))
+        near = difflib.get_close_matches(name.lower(), list(unused), n=1, cutoff=0.5)
+        diff.append(f"`{name}`" + (f" (near: `{unused[near[0]]}`)" if near else ""))
     raise ContractError(
         f"{what}, missing column{'s' if len(missing) > 1 else ''} {', '.join(diff)}",
         got=", ".join(f"`{n}`" for n in got) or "no columns",

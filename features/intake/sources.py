@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from features.contracts import Table
@@ -16,12 +16,7 @@ from features.mapping import FileOptions, Mapping, own_names
 
 @dataclass(frozen=True)
 class Query:
-    """A query to a database.
-
-    Attributes:
-        url: A SQLAlchemy URL.
-        sql: The SQL to run.
-    """
+    """A query to the database of a SQLAlchemy URL."""
 
     url: str
     sql: str
@@ -29,14 +24,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Source:
-    """One file, or one query.
-
-    Attributes:
-        name: The file's path, or ``query``.
-        mapping: What turns its columns into ours.
-        chunks: Its rows.
-        warnings: What deserves a look.
-    """
+    """One file, named by its path, or one query, named ``query``."""
 
     name: str
     mapping: Mapping
@@ -45,18 +33,11 @@ class Source:
 
 
 def open_sources(
-    contract: Table,
-    files: Sequence[str | Path],
-    query: Query | None,
-    mapping: Mapping | None,
+    contract: Table, files: Sequence[str | Path], query: Query | None, mapping: Mapping | None
 ) -> Iterator[Source]:
-    """Yield every source of a load.
+    """Yield every source of a load: what names and globs of files stand for, or the query.
 
-    Args:
-        contract: The table they are for.
-        files: Names and globs.
-        query: A query to a database instead.
-        mapping: What turns their columns into ours; None where they are named as ours.
+    Without a mapping their columns are named as ours.
 
     Raises:
         UnreadableFileError: A file is missing or unreadable.
@@ -71,19 +52,19 @@ def open_sources(
         # NDJSON would be read once more for the names alone.
         if mapping is None or format_of(path, options) != "ndjson":
             names = columns_of(path, options)
-        found = mapping or _by_name(contract, f"file `{path}`", names)
-        chunks = read_file(path, columns=found.theirs, options=options)
-        warnings = (*_overlooked(contract, found, names), *_maybe_cut(path, options))
-        yield Source(str(path), found, chunks, warnings)
+        used = mapping or _by_name(contract, f"file `{path}`", names)
+        chunks = read_file(path, columns=used.theirs, options=options)
+        warnings = (*_overlooked(contract, used, names), *_maybe_cut(path, options))
+        yield Source(str(path), used, chunks, warnings)
 
 
 def _query_source(contract: Table, query: Query, mapping: Mapping | None) -> Source:
     chunks = read_query(query.url, query.sql, columns=mapping.theirs if mapping else None)
     if mapping is None:
-        first = next(chunks, None)
-        names = list(first.rows.schema.names) if first else list(contract.required)
+        first = list(islice(chunks, 1))
+        names = first[0].rows.schema.names if first else contract.required
         mapping = _by_name(contract, "query", names)
-        chunks = chain([first] if first else [], chunks)
+        chunks = chain(first, chunks)
     return Source("query", mapping, chunks)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from features.contracts import Table
 from features.intake.hashing import hash_rows
 from features.intake.versions import OPEN, Placed, Rows, among
-from features.lake import LAKE_FIELDS, lake_schema, write_parquet
+from features.lake import LAKE_FIELDS, lake_schema, widened, write_parquet
 
 FILE_ROWS = 1_000_000
 """Rows of one file: a correction rewrites no more than the files it touches."""
@@ -27,14 +27,7 @@ _NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 class Stage:
-    """Good rows of one load, written to files that belong to no table yet.
-
-    Args:
-        folder: An empty folder.
-        contract: The table they are for.
-        load_id: The load.
-        now: Its moment, aware UTC.
-    """
+    """Good rows of one load, written to files in an empty folder that belong to no table yet."""
 
     def __init__(self, folder: Path, contract: Table, *, load_id: str, now: datetime) -> None:
         self._folder, self._contract = folder, contract
@@ -49,14 +42,14 @@ class Stage:
         """Write rows that keep the contract."""
         if rows.num_rows == 0:
             return
-        found = fingerprints(rows, self._contract)
-        self._parts.append(found)
+        prints = _fingerprints(rows, self._contract)
+        self._parts.append(prints)
         n = rows.num_rows
         extra = [
             pa.nulls(n, LAKE_FIELDS.field("superseded_at").type),
             pa.repeat(pa.scalar(self._now, LAKE_FIELDS.field("loaded_at").type), n),
             pa.repeat(pa.scalar(self._load_id), n),
-            pa.array(found.content),
+            pa.array(prints.content),
         ]
         table = pa.table([*rows.columns, *extra], schema=self._schema)
         self._writer_with_room().write_table(table, row_group_size=n)
@@ -76,15 +69,9 @@ class Stage:
         """Close the files and return what is compared of all rows, in file order."""
         if self._writer is not None:
             self._writer.close()
-        if not self._parts:
-            return Rows(np.empty((2, 0), np.uint64), _NO_ROWS, _NO_ROWS)
-        whole = Rows(
-            np.concatenate([part.key for part in self._parts], axis=1),
-            np.concatenate([part.available for part in self._parts]),
-            np.concatenate([part.content for part in self._parts]),
-        )
-        self._parts = [whole]
-        return whole
+        rows = Rows.joined(self._parts)
+        self._parts.clear()
+        return rows
 
     def pick(self, wanted: npt.NDArray[np.bool_]) -> pa.Table:
         """Return some staged rows, by a flag for each."""
@@ -97,26 +84,25 @@ class Stage:
 
     def files(self, placed: Placed) -> list[Path]:
         """Return the files to commit: those written, without rows that are not kept."""
-        found = []
+        files = []
         for path, start, stop in self._spans():
             keep, ends = placed.keep[start:stop], placed.superseded[start:stop]
             if keep.all() and (ends == OPEN).all():
-                found.append(path)
+                files.append(path)
             elif keep.any():
                 patched = path.with_suffix(".kept.parquet")
                 changed = np.flatnonzero(ends != OPEN)
                 with write_parquet(patched, self._schema) as writer:
                     copy_rows(path, writer, Patch(changed, ends[changed], np.flatnonzero(~keep)))
-                found.append(patched)
-        return found
+                files.append(patched)
+        return files
 
     def _spans(self) -> list[tuple[Path, int, int]]:
         stops = [start for _, start in self._files[1:]] + [self._rows]
         return [(p, start, stop) for (p, start), stop in zip(self._files, stops, strict=True)]
 
 
-def fingerprints(rows: pa.Table, contract: Table) -> Rows:
-    """Return what is compared of rows that keep the contract."""
+def _fingerprints(rows: pa.Table, contract: Table) -> Rows:
     columns = {
         column.name: rows.column(column.name).combine_chunks()
         for column in contract.columns
@@ -133,19 +119,18 @@ def fingerprints(rows: pa.Table, contract: Table) -> Rows:
             content = np.where(filled, hash_rows([hashes, columns[name]], seed=number), content)
     return Rows(
         key=np.stack([hash_rows(key, seed=1), hash_rows(key, seed=2)]),
-        available=_micro(rows.column("available_at")),
+        available=_as_int64(rows.column("available_at")),
         content=content.view(np.int64),
     )
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The stored versions of some keys.
+    """The m stored versions of some keys, in the order they were stored.
 
     Attributes:
-        rows: What is compared of them, in the order they were stored.
         superseded: When each ends, microseconds, int64[m].
-        file: Which file each stands in, int64[m].
+        file: Number of the file that each stands in, int64[m].
         position: Its row there, int64[m].
     """
 
@@ -156,58 +141,37 @@ class Stored:
 
 
 def find_stored(files: Sequence[str], contract: Table, keys: npt.NDArray[np.uint64]) -> Stored:
-    """Return the stored versions of the keys with these hashes.
-
-    Args:
-        files: The table's files, oldest first.
-        contract: The table.
-        keys: First hashes of the keys looked for.
-    """
+    """Return the stored versions of the keys with these first hashes, oldest file first."""
     wanted = np.sort(keys) if files else keys
     columns = [*contract.key, "available_at", "superseded_at", "content_hash"]
-    key, times, places = [np.empty((2, 0), np.uint64)], [], []
+    parts, places = list[Rows](), [np.empty((3, 0), dtype=np.int64)]
     for number, file in enumerate(files):
         first = 0
         with pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(batch_size=_BATCH, columns=columns):
-                arrays = [batch.column(name) for name in contract.key]
-                hashes = hash_rows(arrays, seed=1)
+                hashes = hash_rows([batch.column(name) for name in contract.key], seed=1)
                 hits = np.flatnonzero(among(hashes, wanted))
                 if len(hits):
                     some = batch.take(pa.array(hits))
                     second = hash_rows([some.column(name) for name in contract.key], seed=2)
-                    key.append(np.stack([hashes[hits], second]))
-                    times.append(_times(some))
-                    places.append(np.stack([np.full(len(hits), number), first + hits]))
+                    available = _as_int64(some.column("available_at"))
+                    content = _as_int64(some.column("content_hash"))
+                    parts.append(Rows(np.stack([hashes[hits], second]), available, content))
+                    ends = _as_int64(some.column("superseded_at"))
+                    places.append(np.stack([ends, np.full(len(hits), number), first + hits]))
                 first += batch.num_rows
-    stacked = np.concatenate([np.empty((3, 0), np.int64), *times], axis=1)
-    place = np.concatenate([np.empty((2, 0), np.int64), *places], axis=1)
-    return Stored(
-        rows=Rows(np.concatenate(key, axis=1), stacked[0], stacked[2]),
-        superseded=stacked[1],
-        file=place[0],
-        position=place[1],
-    )
+    return Stored(Rows.joined(parts), *np.concatenate(places, axis=1))
 
 
-def _times(batch: pa.RecordBatch) -> Int64:
-    ends = pc.fill_null(batch.column("superseded_at").cast(pa.int64()), OPEN)
-    return np.stack(
-        [
-            _micro(batch.column("available_at")),
-            ends.to_numpy(zero_copy_only=False),
-            batch.column("content_hash").to_numpy(zero_copy_only=False),
-        ]
-    )
-
-
-def _micro(times: pa.Array | pa.ChunkedArray) -> Int64:
-    return np.asarray(times.cast(pa.int64()).to_numpy(), dtype=np.int64)
+def _as_int64(column: pa.Array | pa.ChunkedArray) -> Int64:
+    """Return times as microseconds; an empty one is ``OPEN``."""
+    filled = pc.fill_null(column.cast(pa.int64()), OPEN)
+    return np.array(filled.to_numpy(), dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Patch:
-    """What changes in a file that is copied.
+    """What changes in a file that is copied, by row.
 
     Attributes:
         changed: Rows whose end changes, ascending, int64[k].
@@ -217,7 +181,7 @@ class Patch:
 
     changed: Int64
     ends: Int64
-    dropped: Int64
+    dropped: Int64 = field(default_factory=lambda: _NO_ROWS)
 
 
 def copy_rows(file: Path | str, writer: pq.ParquetWriter, patch: Patch) -> None:
@@ -227,20 +191,13 @@ def copy_rows(file: Path | str, writer: pq.ParquetWriter, patch: Patch) -> None:
         where = parquet.schema_arrow.get_field_index("superseded_at")
         for batch in parquet.iter_batches(batch_size=_BATCH):
             n = batch.num_rows
-            old = pc.fill_null(batch.column(where).cast(pa.int64()), OPEN)
-            ends = np.array(old.to_numpy(zero_copy_only=False), dtype=np.int64)
+            ends = _as_int64(batch.column(where))
             here = (patch.changed >= first) & (patch.changed < first + n)
             ends[patch.changed[here] - first] = patch.ends[here]
             column = pa.array(ends, mask=ends == OPEN).cast(batch.column(where).type)
             table = pa.Table.from_batches([batch]).set_column(where, "superseded_at", column)
             gone = patch.dropped[(patch.dropped >= first) & (patch.dropped < first + n)] - first
             if len(gone):
-                keep = np.ones(n, dtype=bool)
-                keep[gone] = False
-                table = table.filter(pa.array(keep))
-            for field in writer.schema:
-                if field.name not in table.column_names:  # added to the contract since
-                    table = table.append_column(field, pa.nulls(len(table), field.type))
-            table = table.select(writer.schema.names)
-            writer.write_table(table.cast(writer.schema), row_group_size=_BATCH)
+                table = table.filter(pa.array(~np.isin(np.arange(n), gone)))
+            writer.write_table(widened(table, writer.schema), row_group_size=_BATCH)
             first += n

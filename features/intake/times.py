@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from features.calendar import local_times
 from features.errors import MappingError
-from features.intake.cells import Cells, Problem, as_text
+from features.intake.cells import Bool, Cells, Problem, as_text, flags
 from features.mapping import EPOCH_FORMATS, TimeOptions
 
 UTC_MICROSECONDS = pa.timestamp("us", "UTC")
@@ -22,19 +22,10 @@ _LAST = int(np.datetime64("2200-01-01", "s").astype(np.int64))
 _HAS_ZONE = r"\d:?\d\d(:?\d\d([.,]\d+)?)?\s?([Zz]|[+-]\d\d(:?\d\d)?)$"
 
 Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 
 def to_utc(column: pa.Array, name: str, options: TimeOptions) -> Cells:
-    """Return a column as UTC times with microseconds.
-
-    Args:
-        column: Times, dates, text or epoch numbers.
-        name: Our column's name, for reasons and errors.
-        options: Zone, format and what a repeated hour means.
-
-    Returns:
-        ``timestamp[us, UTC]`` with null where the source is empty or a problem is reported.
+    """Return a column of times, dates, text or epoch numbers as ``timestamp[us, UTC]``.
 
     Raises:
         MappingError: No value states a zone and the mapping states none, or numbers come
@@ -75,7 +66,7 @@ def _from_text(column: pa.Array, name: str, options: TimeOptions) -> Cells:
     if options.format is not None and "%z" not in options.format:
         naive = _parsed(text, options.format, zoned=False)
         return _localised(naive, name, options, [_unparsed(text, naive, name, options)])
-    has_zone = _flags(pc.match_substring_regex(text, _HAS_ZONE))
+    has_zone = flags(pc.match_substring_regex(text, _HAS_ZONE))
     if options.format is not None or has_zone.all():
         times = _parsed(text, options.format, zoned=True)
         return _bounded(times, name, [_unparsed(text, times, name, options)])
@@ -100,8 +91,8 @@ def _parsed(text: pa.Array, form: str | None, *, zoned: bool) -> pa.Array:
         except pa.ArrowInvalid:
             pass
     series = pd.Series(text.to_pandas())
-    found = pd.to_datetime(series, format=form or "ISO8601", errors="coerce", utc=zoned)
-    return pa.Array.from_pandas(found).cast(kind, safe=False)
+    times = pd.to_datetime(series, format=form or "ISO8601", errors="coerce", utc=zoned)
+    return pa.Array.from_pandas(times).cast(kind, safe=False)
 
 
 def _unparsed(
@@ -137,14 +128,10 @@ def _localised(naive: pa.Array, name: str, options: TimeOptions, problems: list[
     skipped[known] = ~exists
     if options.ambiguous == "quarantine":
         repeated[known] = exists & (earlier != later)
-    found = (
-        Problem(f"`{name}`: an hour that does not exist in {options.zone}", skipped),
-        Problem(
-            f"`{name}`: an hour that {options.zone} has twice; say `ambiguous` in [time]", repeated
-        ),
-    )
+    twice = f"`{name}`: an hour that {options.zone} has twice; say `ambiguous` in [time]"
+    missing = Problem(f"`{name}`: an hour that does not exist in {options.zone}", skipped)
     values = pa.array(utc, mask=~known | skipped | repeated).cast(UTC_MICROSECONDS)
-    return Cells(values, (*bounded.problems, *found))
+    return Cells(values, (*bounded.problems, missing, Problem(twice, repeated)))
 
 
 def _both_readings(local: Int64, zone: str) -> tuple[Int64, Int64, Bool]:
@@ -177,8 +164,4 @@ def _micro(times: pa.Array) -> Int64:
 
 
 def _null(column: pa.Array) -> Bool:
-    return _flags(pc.is_null(column))
-
-
-def _flags(column: pa.Array) -> Bool:
-    return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False), dtype=bool)
+    return flags(pc.is_null(column))

@@ -8,6 +8,7 @@ known already at its time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ class Rows:
     """What is compared of n rows.
 
     Attributes:
-        key: Two unrelated 64-bit hashes of the key, uint64[2, n].
+        key: Two unrelated hashes of the key, uint64[2, n].
         available: When each was known, microseconds since 1970, int64[n].
         content: Hash of all columns but ``available_at``, int64[n].
     """
@@ -38,8 +39,18 @@ class Rows:
         return len(self.available)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Rows:
-        """Return some rows, in the order asked for."""
+        """Return some rows, in the given order."""
         return Rows(self.key[:, rows], self.available[rows], self.content[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Return all rows of some parts, in order; no parts give no rows."""
+        nothing = np.empty(0, dtype=np.int64)
+        return cls(
+            np.concatenate([np.empty((2, 0), np.uint64), *(part.key for part in parts)], axis=1),
+            np.concatenate([nothing, *(part.available for part in parts)]),
+            np.concatenate([nothing, *(part.content for part in parts)]),
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Placed:
             contradictory.
         new: Whether it is the first of its key, bool[n].
         contradictory: Whether another row of the load says otherwise of the same key and moment,
-            or it was refused before, bool[n]; looked for only when asked.
+            or it was refused before, bool[n]; looked for on request.
         superseded: When each incoming row ends, microseconds, int64[n]; ``OPEN`` for the newest.
         stored_superseded: When each stored row ends from now on, int64[m].
     """
@@ -68,12 +79,10 @@ def place(
 ) -> Placed:
     """Place incoming rows, in file order, among the stored versions of their keys.
 
-    Args:
-        incoming: The load's rows.
-        stored: All stored versions of the keys among them; more do no harm.
-        stored_superseded: When each stored version ends, int64[m].
-        contradictory: Rows that are refused already, bool[n]; where it is given, two rows of one
-            key and moment that differ are both refused as well.
+    ``stored`` holds all stored versions of the keys among them; more do no harm.
+    ``stored_superseded`` says when each ends, int64[m]. ``contradictory`` flags rows that are
+    refused already, bool[n]; where it is given, two rows of one key and moment that differ are
+    both refused as well.
 
     >>> rows = Rows(np.array([[1, 1], [1, 1]], np.uint64), np.array([10, 20]), np.array([5, 6]))
     >>> nothing = Rows(np.empty((2, 0), np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -128,11 +137,7 @@ def _place_chosen(
 ) -> None:
     m = len(stored)
     some = incoming.take(chosen)
-    rows = Rows(
-        np.concatenate([stored.key, some.key], axis=1),
-        np.concatenate([stored.available, some.available]),
-        np.concatenate([stored.content, some.content]),
-    )
+    rows = Rows.joined([stored, some])
     is_stored = np.arange(len(rows)) < m
     # Stored losers, then the stored winner of a moment, then the load in file order.
     visible = result.stored_superseded != stored.available
@@ -144,10 +149,9 @@ def _place_chosen(
         clash[m:] |= result.contradictory[chosen]
         result.contradictory[chosen] = clash[m:]
         alive &= ~clash
-    rank[_behind(rows, is_stored, rank, alive)] -= len(rank) + 2
-    known_content = _content_is_stored(rows, is_stored)
-    kept, ends, first = _chain(rows, is_stored, rank, alive, known_content)
-    result.keep[chosen] = kept[m:]
+    rank[_overruled(rows, is_stored, rank, alive)] -= len(rank) + 2
+    stays, ends, first = _chain(rows, is_stored, rank, alive)
+    result.keep[chosen] = stays[m:]
     result.new[chosen] = first[m:]
     result.superseded[chosen] = ends[m:]
     result.stored_superseded[:] = ends[:m]
@@ -162,101 +166,90 @@ def _starts(*columns: npt.NDArray[np.generic]) -> Bool:
     return start
 
 
+def _groups(
+    *by: npt.NDArray[np.generic], rank: Int64 | None = None
+) -> tuple[npt.NDArray[np.intp], Bool, Bool]:
+    """Sort rows by columns, then rank; return the order, and where a group starts and ends."""
+    order = np.lexsort((*(() if rank is None else (rank,)), *reversed(by)))
+    start = _starts(*(column[order] for column in by))
+    return order, start, np.append(start[1:], True)
+
+
 def _any_in_group(start: Bool, flags: Bool) -> Bool:
     """Return for each row whether any row of its group is flagged."""
     group = np.cumsum(start) - 1
     return np.asarray(np.bincount(group, weights=flags)[group] > 0)
 
 
+def _unsorted(order: npt.NDArray[np.intp], flags: Bool) -> Bool:
+    result = np.zeros(len(order), dtype=bool)
+    result[order] = flags
+    return result
+
+
 def _said_before(rows: Rows, is_stored: Bool, rank: Int64) -> Bool:
     """Return incoming rows that are stored, or come again later, with equal content and moment."""
-    order = np.lexsort((rank, rows.content, rows.available, rows.key[1], rows.key[0]))
-    sorted_ = rows.take(order)
-    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.available, sorted_.content)
-    last = np.append(start[1:], True)
-    said = _any_in_group(start, is_stored[order]) | ~last
-    found = np.zeros(len(rows), dtype=bool)
-    found[order] = said & ~is_stored[order]
-    return found
+    order, start, last = _groups(*rows.key, rows.available, rows.content, rank=rank)
+    repeated = _any_in_group(start, is_stored[order]) | ~last
+    return _unsorted(order, repeated) & ~is_stored
 
 
-def _behind(rows: Rows, is_stored: Bool, rank: Int64, alive: Bool) -> Bool:
+def _overruled(rows: Rows, is_stored: Bool, rank: Int64, alive: Bool) -> Bool:
     """Return incoming rows of moments whose last word in the load is stored already.
 
     They were overruled when that word was stored, and stay so.
     """
-    order = np.lexsort((rank, rows.available, rows.key[1], rows.key[0]))
-    sorted_ = rows.take(order)
-    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.available)
-    last = np.append(start[1:], True)
+    order, start, last = _groups(*rows.key, rows.available, rank=rank)
     settled = _any_in_group(start, last & ~is_stored[order] & ~alive[order])
-    behind = np.zeros(len(rows), dtype=bool)
-    behind[order] = settled & ~is_stored[order]
-    return behind
+    return _unsorted(order, settled) & ~is_stored
 
 
 def _clashes(rows: Rows, candidates: Bool) -> Bool:
     """Return candidates of which another one has the same key and moment."""
     index = np.flatnonzero(candidates)
     some = rows.take(index)
-    order = np.lexsort((some.available, some.key[1], some.key[0]))
-    sorted_ = some.take(order)
-    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.available)
+    order, start, _ = _groups(*some.key, some.available)
     clash = np.zeros(len(rows), dtype=bool)
-    if len(index):
-        clash[index[order]] = _any_in_group(start, ~start)
+    clash[index] = _unsorted(order, _any_in_group(start, ~start))
     return clash
 
 
-def _content_is_stored(rows: Rows, is_stored: Bool) -> Bool:
-    order = np.lexsort((rows.content, rows.key[1], rows.key[0]))
-    sorted_ = rows.take(order)
-    start = _starts(sorted_.key[0], sorted_.key[1], sorted_.content)
-    found = np.zeros(len(rows), dtype=bool)
-    found[order] = _any_in_group(start, is_stored[order])
-    return found
-
-
-def _chain(
-    rows: Rows, is_stored: Bool, rank: Int64, alive: Bool, known_content: Bool
-) -> tuple[Bool, Int64, Bool]:
+def _chain(rows: Rows, is_stored: Bool, rank: Int64, alive: Bool) -> tuple[Bool, Int64, Bool]:
     """Return which rows stay, when each ends, and which is the first of a new key."""
-    kept = np.zeros(len(rows), dtype=bool)
-    first = np.zeros(len(rows), dtype=bool)
-    all_ends = np.full(len(rows), OPEN, dtype=np.int64)
+    stays, first = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
+    ends = np.full(len(rows), OPEN, dtype=np.int64)
     index = np.flatnonzero(alive)
     if len(index) == 0:
-        return kept, all_ends, first
-    order = index[
-        np.lexsort((rank[index], rows.available[index], rows.key[1][index], rows.key[0][index]))
-    ]
-    chain = rows.take(order)
-    held = is_stored[order]
-    starts_key = _starts(chain.key[0], chain.key[1])
-    starts_moment = starts_key | _starts(chain.available)
-    wins = np.append(starts_moment[1:], True)
+        return stays, ends, first
+    order, starts_moment, wins = _groups(
+        *rows.key[:, index], rows.available[index], rank=rank[index]
+    )
+    order = index[order]
+    chain, held = rows.take(order), is_stored[order]
+    starts_key = _starts(*chain.key)
 
     winner = np.flatnonzero(wins)
     follows = ~starts_key[np.flatnonzero(starts_moment)]
     follows[1:] &= chain.content[winner][1:] == chain.content[winner][:-1]
     says_nothing_new = np.zeros(len(order), dtype=bool)
     says_nothing_new[winner] = follows
-    loser_stays = ~wins & (held | ~known_content[order])
+    by_content, start, _ = _groups(*rows.key, rows.content)
+    content_is_stored = _unsorted(by_content, _any_in_group(start, is_stored[by_content]))
+    loser_stays = ~wins & (held | ~content_is_stored[order])
     # Where another version of the same moment is stored, it says which of them holds.
     says_nothing_new &= ~_any_in_group(starts_moment, held | loser_stays)
-    stays = held | loser_stays | (wins & ~says_nothing_new)
+    stay = held | loser_stays | (wins & ~says_nothing_new)
 
-    ends = chain.available.copy()
-    lasting = np.flatnonzero(wins & stays)
+    end = chain.available.copy()
+    lasting = np.flatnonzero(wins & stay)
     group = np.cumsum(starts_key)[lasting]
     following = np.full(len(lasting), OPEN, dtype=np.int64)
     same_key = group[1:] == group[:-1]
     following[:-1][same_key] = chain.available[lasting][1:][same_key]
-    ends[lasting] = following
+    end[lasting] = following
 
-    kept[order] = stays
-    all_ends[order] = ends
-    stayed = np.flatnonzero(stays)
-    opens = _starts(chain.key[0][stayed], chain.key[1][stayed])
+    stays[order], ends[order] = stay, end
+    stayed = np.flatnonzero(stay)
+    opens = _starts(*chain.key[:, stayed])
     first[order[stayed]] = opens & ~_any_in_group(starts_key, held)[stayed]
-    return kept, all_ends, first
+    return stays, ends, first
