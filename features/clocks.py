@@ -17,7 +17,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.contracts import TABLES, Table
-from features.engine import Engine
+from features.engine import DuckDBEngine
+from features.engine_protocol import Engine
 from features.lake import Lake
 from features.windows import second_of
 
@@ -72,7 +73,7 @@ def read_clocks(lake: Lake, *, versions: Mapping[str, int]) -> tuple[Clocks, ...
         lake: The lake.
         versions: The versions of its tables that are read.
     """
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         return tuple(
             _clocks(engine, engine.scan(lake.files(name, version), TABLES[name]), TABLES[name])
             for name, version in sorted(versions.items())
@@ -86,7 +87,7 @@ def last_purchase(lake: Lake, *, versions: Mapping[str, int]) -> tuple[datetime 
         lake: The lake.
         versions: The versions of its tables that are read.
     """
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         files = lake.files("purchases", versions.get("purchases"))
         rows = engine.scan(files, TABLES["purchases"])
         bought = rows.filter(rows.kind.isin(("purchase", "renewal")))

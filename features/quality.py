@@ -13,7 +13,8 @@ import ibis.expr.types as ir
 
 from features.contracts import CUSTOMERS, TABLES, Table
 from features.contracts import table as contract_of
-from features.engine import Engine
+from features.engine import DuckDBEngine
+from features.engine_protocol import Engine
 from features.lake import LOADS, Lake
 
 NOTABLE_CHANGE = 0.1
@@ -149,7 +150,7 @@ def measure(lake: Lake, *, tables: Sequence[str] | None = None, days: int = 14) 
     for row in rows:
         loads.setdefault(row["table"], []).append(json.loads(row["report"]))
     names = [contract_of(name).name for name in tables] if tables else list(TABLES)
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         customers = engine.scan(lake.files("customers"), CUSTOMERS)
         found = tuple(
             _measure(engine, lake, TABLES[name], customers, loads.get(name, []), days)

@@ -19,7 +19,8 @@ from features.artefact import current_id
 from features.calendar import Event, Queue, epoch
 from features.contracts import TABLES
 from features.customers import customer_features
-from features.engine import Engine
+from features.engine import DuckDBEngine
+from features.engine_protocol import Engine
 from features.errors import HorizonError, NotPublishedError, TooLittleDataError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
 from features.grid import Passes
@@ -50,6 +51,7 @@ class FeatureStore:
     Args:
         home: Where the lake stands.
         threads: Threads of the engine; by default all cores.
+        engine: What runs the definitions; by default DuckDB with the next two.
         memory_limit: What the engine may hold before it spills to disk; more is faster from some
             ten million events or a million customers on.
 
@@ -58,12 +60,17 @@ class FeatureStore:
     """
 
     def __init__(
-        self, home: Home, *, threads: int | None = None, memory_limit: str = MEMORY_LIMIT
+        self,
+        home: Home,
+        *,
+        engine: Engine | None = None,
+        threads: int | None = None,
+        memory_limit: str = MEMORY_LIMIT,
     ) -> None:
         self.home = home
         lake = Lake(home.lake)
         self.versions: dict[str, int] = lake.versions()
-        self._engine = Engine(threads=threads, memory_limit=memory_limit)
+        self._engine = engine or DuckDBEngine(threads=threads, memory_limit=memory_limit)
         self._tables: dict[str, ir.Table] = {
             name: self._engine.scan(lake.files(name, self.versions.get(name)), contract)
             for name, contract in TABLES.items()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from features.contracts import CUSTOMERS, INTERACTIONS, PURCHASES
 from features.customers import CARRIED_NAMES, FEATURE_NAMES, FEATURES, customer_features
-from features.engine import schema_of
+from features.engine_protocol import schema_of
 from features.errors import InputError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
 from features.home import Home
