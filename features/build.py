@@ -15,18 +15,14 @@ from features.calendar import moment
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
 from features.errors import InputError
 from features.home import Home
-from features.snapshot import QueueHistory, Snapshot
+from features.snapshot import QueueHistory
 
 
 @dataclass(frozen=True)
 class QueueReport:
-    """One queue of a snapshot.
+    """One queue of a snapshot, in [first, end), UTC.
 
     Attributes:
-        queue: Its name.
-        first: Start of its first interval, UTC.
-        end: End of its last interval, UTC.
-        interval_minutes: Length of an interval.
         contacts_per_hour: Mean over the observed intervals; None where there is none.
         observed: Share of its intervals that were observed.
     """
@@ -45,14 +41,10 @@ class BuildReport:
 
     Attributes:
         snapshot: Its id.
-        as_of: The moment its features look back from.
-        customers_as_of: The moment its customers' features look back from.
-        queues: A report a queue.
-        customers: How many customers it knows.
-        features: How many features each has, without what is only carried beside them.
-        events: How many calendar events it holds.
+        as_of: What its features look back from.
+        customers_as_of: What its customers' features look back from.
+        features: How many each customer has, without what is only carried beside them.
         tables: Versions of the lake's tables it was made from.
-        warnings: What a person should know.
     """
 
     snapshot: str
@@ -78,7 +70,7 @@ def build_snapshot(
 
     Args:
         home: Where the lake and the snapshots stand.
-        now: The moment, aware UTC.
+        now: Aware UTC.
         as_of: The moment to look back from; by default the latest the data allow.
         only: ``volume`` keeps the customers of the current snapshot, which takes seconds.
         progress: Told what is being done.
@@ -96,29 +88,17 @@ def build_snapshot(
         at = store.latest(now=now) if as_of is None else as_of
         publish = store.publish if only is None else store.publish_volume
         snapshot = publish(as_of=at, now=now, progress=progress)
-        return _report(
-            snapshot, versions=store.versions, carried=CARRIED_NAMES, warnings=store.warnings
+        return BuildReport(
+            snapshot=snapshot.artefact.id,
+            as_of=snapshot.as_of,
+            customers_as_of=snapshot.customers_as_of,
+            queues=tuple(_queue_report(history) for history in snapshot.histories.values()),
+            customers=len(snapshot.customers),
+            features=len(set(snapshot.customers.names) - set(CARRIED_NAMES)),
+            events=len(snapshot.events),
+            tables=store.versions,
+            warnings=store.warnings,
         )
-
-
-def _report(
-    snapshot: Snapshot,
-    *,
-    versions: dict[str, int],
-    carried: tuple[str, ...],
-    warnings: tuple[str, ...],
-) -> BuildReport:
-    return BuildReport(
-        snapshot=snapshot.artefact.id,
-        as_of=snapshot.as_of,
-        customers_as_of=snapshot.customers_as_of,
-        queues=tuple(_queue_report(history) for history in snapshot.histories.values()),
-        customers=len(snapshot.customers),
-        features=len(set(snapshot.customers.names) - set(carried)),
-        events=len(snapshot.events),
-        tables=versions,
-        warnings=warnings,
-    )
 
 
 def _queue_report(history: QueueHistory) -> QueueReport:
@@ -136,12 +116,7 @@ def _queue_report(history: QueueHistory) -> QueueReport:
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb ``build`` to a command.
-
-    Args:
-        app: The command.
-        clock: Gives the time, aware UTC.
-    """
+    """Add the verb ``build`` to a command; ``clock`` gives the time, aware UTC."""
 
     @app.command(epilog="Example: python -m features build --as-of 2026-03-01T00:00Z")
     def build(
@@ -168,7 +143,7 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
 
 
 def parse_as_of(text: str) -> datetime:
-    """Read a moment.
+    """Read an as-of.
 
     Raises:
         InputError: It is no ISO 8601 time, or has no zone.

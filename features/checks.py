@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
 
-from features.calendar import parse_opening, public_holidays, zone
+from features.calendar import parse_opening, zone
 from features.contracts import (
     INTERVAL_MINUTES,
     MAX_ID_LENGTH,
@@ -28,6 +28,7 @@ from features.contracts import (
 )
 from features.errors import InputError
 from features.intake.cells import Problem
+from features.workdays import public_holidays
 
 FUTURE_TOLERANCE = timedelta(days=1)
 """How far ahead of our clock another one may be before its times are not believed."""

@@ -14,7 +14,8 @@ import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
 
-Formula = Callable[..., ir.FloatingValue]
+Integer, Flag, Float = ir.IntegerValue, ir.BooleanValue, ir.FloatingValue
+Formula = Callable[..., Float]
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,17 @@ def trends(
     ]
 
 
-def number(value: ir.NumericValue) -> ir.FloatingValue:
+def number(value: ir.NumericValue) -> Float:
     """Return a value as it is."""
     return value.cast("float64")
 
 
-def count(value: ir.NumericValue, present: ir.BooleanValue) -> ir.FloatingValue:
+def count(value: ir.NumericValue, present: Flag) -> Float:
     """Return a count or sum: 0 without rows, null where the whole centre keeps no such rows."""
     return present.ifelse(number(value.coalesce(0)), None)
 
 
-def ratio(top: ir.NumericValue, bottom: ir.NumericValue) -> ir.FloatingValue:
+def ratio(top: ir.NumericValue, bottom: ir.NumericValue) -> Float:
     """Return one value over another, null where the other is 0."""
     return number(top) / number(bottom.nullif(0))
 
@@ -104,12 +105,12 @@ def trend(short: int, long: int) -> Formula:
     return lambda shorter, longer: ratio(shorter * long, longer * short)
 
 
-def days_from(first: ir.IntegerValue, second: ir.IntegerValue) -> ir.FloatingValue:
+def days_from(first: Integer, second: Integer) -> Float:
     """Return the days from one time to another, negative where the other came before."""
     return number(second - first) / float(DAY_SECONDS)
 
 
-def gap_mean(days: ir.IntegerValue, gaps: ir.IntegerValue) -> ir.FloatingValue:
+def gap_mean(days: Integer, gaps: Integer) -> Float:
     """Return the mean gap between ``days`` with purchases, two at least.
 
     ``gaps`` is the sum of the gaps, in days, as in all formulas of gaps.
@@ -117,41 +118,33 @@ def gap_mean(days: ir.IntegerValue, gaps: ir.IntegerValue) -> ir.FloatingValue:
     return (days - 1 >= 1).ifelse(ratio(gaps, days - 1), None)
 
 
-def gap_std(
-    days: ir.IntegerValue, gaps: ir.IntegerValue, squares: ir.IntegerValue
-) -> ir.FloatingValue:
+def gap_std(days: Integer, gaps: Integer, squares: Integer) -> Float:
     """Return the standard deviation of those gaps, in days; two gaps at least."""
     spread = (days - 1) * squares - gaps * gaps
     return (days - 1 >= 2).ifelse(number(spread).sqrt() / number(days - 1), None)
 
 
-def gap_variation(
-    days: ir.IntegerValue, gaps: ir.IntegerValue, squares: ir.IntegerValue
-) -> ir.FloatingValue:
+def gap_variation(days: Integer, gaps: Integer, squares: Integer) -> Float:
     """Return the standard deviation of those gaps in mean gaps: 0 where all are alike."""
     return gap_std(days, gaps, squares) / gap_mean(days, gaps)
 
 
-def gap_last(
-    last: ir.IntegerValue, days: ir.IntegerValue, gaps: ir.IntegerValue
-) -> ir.FloatingValue:
+def gap_last(last: Integer, days: Integer, gaps: Integer) -> Float:
     """Return the last gap in mean gaps; two gaps at least."""
     return (days >= 3).ifelse(number(last) / gap_mean(days, gaps), None)
 
 
-def recency_over_gap(
-    last: ir.IntegerValue, now: ir.IntegerScalar, days: ir.IntegerValue, gaps: ir.IntegerValue
-) -> ir.FloatingValue:
+def recency_over_gap(last: Integer, now: Integer, days: Integer, gaps: Integer) -> Float:
     """Return the time since the last purchase, in mean gaps."""
     return days_from(last, now) / gap_mean(days, gaps)
 
 
 def tenure(
-    joined: ir.IntegerValue,
-    contact: ir.IntegerValue,
-    purchase: ir.IntegerValue,
-    now: ir.IntegerScalar,
-) -> ir.FloatingValue:
+    joined: Integer,
+    contact: Integer,
+    purchase: Integer,
+    now: Integer,
+) -> Float:
     """Return the days since joining or the first contact or purchase, whichever is earlier."""
     first = (joined < now).ifelse(joined, None).coalesce(now)
     for other in (contact, purchase):
@@ -161,49 +154,39 @@ def tenure(
     return (first < now).ifelse(days_from(first, now), None)
 
 
-def difference(
-    larger: ir.IntegerValue, smaller: ir.IntegerValue, present: ir.BooleanValue
-) -> ir.FloatingValue:
+def difference(larger: Integer, smaller: Integer, present: Flag) -> Float:
     """Return what one total has more than another, as a ``count``."""
     return count(larger - smaller, present)
 
 
-def discount_share(
-    discount: ir.IntegerValue, spend: ir.IntegerValue, present: ir.BooleanValue
-) -> ir.FloatingValue:
+def discount_share(discount: Integer, spend: Integer, present: Flag) -> Float:
     """Return the money taken off, of the full prices."""
     return present.ifelse(ratio(discount, discount + spend), None)
 
 
-def present_ratio(
-    top: ir.IntegerValue, bottom: ir.IntegerValue, present: ir.BooleanValue
-) -> ir.FloatingValue:
+def present_ratio(top: Integer, bottom: Integer, present: Flag) -> Float:
     """Return a ratio, null where the whole centre keeps no such rows."""
     return present.ifelse(ratio(top, bottom), None)
 
 
-def category_last_new(
-    newest: ir.IntegerValue, latest: ir.IntegerValue, purchases: ir.IntegerValue
-) -> ir.FloatingValue:
+def category_last_new(newest: Integer, latest: Integer, purchases: Integer) -> Float:
     """Return 1 where the last purchase is of the category first bought last, else 0."""
     return (purchases >= 2).ifelse(number((newest == latest).cast("int64")), None)
 
 
 def contacts_without_purchase(
-    contacts: ir.IntegerValue,
-    purchases: ir.IntegerValue,
-    any_contacts: ir.BooleanValue,
-    any_purchases: ir.BooleanValue,
-) -> ir.FloatingValue:
+    contacts: Integer,
+    purchases: Integer,
+    any_contacts: Flag,
+    any_purchases: Flag,
+) -> Float:
     """Return the contacts in a window that holds no purchase, else 0."""
     bought = purchases.coalesce(0) > 0
     contacts = bought.ifelse(0, contacts.coalesce(0))
     return (any_contacts & any_purchases).ifelse(number(contacts), None)
 
 
-def contact_after_purchase(
-    contact: ir.IntegerValue, purchase: ir.IntegerValue, any_contacts: ir.BooleanValue
-) -> ir.FloatingValue:
+def contact_after_purchase(contact: Integer, purchase: Integer, any_contacts: Flag) -> Float:
     """Return 1 where the last contact came after the last purchase, else 0."""
     after = (contact.coalesce(0) > purchase).cast("int64")
     return (any_contacts & purchase.notnull()).ifelse(number(after), None)

@@ -1,7 +1,4 @@
-"""Single contacts with their waits, handle times and agents, as known at a moment.
-
-Pure Ibis over the lake's table, then plain columns: what patience and service are learnt from.
-"""
+"""Single contacts with their waits, handle times and agents, as known at a moment."""
 
 from __future__ import annotations
 
@@ -32,9 +29,9 @@ class Waits:
         agents: Ids of agents, sorted.
         queue: Place in ``queues``, int32[n].
         started_at: When it was offered to the queue, epoch seconds, int64[n], ascending.
-        wait_seconds: Until it was answered or hung up, float32[n]; NaN where not stated.
-        handle_seconds: float32[n]; NaN where not stated, and of contacts that hung up.
-        abandoned: Whether it hung up, bool[n]; all others were answered.
+        wait_seconds: Until it was answered or abandoned, float32[n]; NaN where not stated.
+        handle_seconds: float32[n]; NaN where not stated, and of abandoned contacts.
+        abandoned: bool[n]; all others were answered.
         agent: Place in ``agents``, -1 where not stated, int32[n].
     """
 
@@ -55,12 +52,10 @@ class Waits:
 NO_WAITS = Waits(
     (),
     (),
-    np.empty(0, np.int32),
-    np.empty(0, np.int64),
-    np.empty(0, np.float32),
-    np.empty(0, np.float32),
-    np.empty(0, np.bool_),
-    np.empty(0, np.int32),
+    *(
+        np.empty(0, kind)
+        for kind in (np.int32, np.int64, np.float32, np.float32, np.bool_, np.int32)
+    ),
 )
 """Of a centre that keeps no single contacts."""
 
@@ -78,7 +73,7 @@ def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir
         not stated), ``abandoned`` (boolean) and ``agent`` (null where not stated).
     """
     at = written(as_of)
-    # An open matter may have been answered: without it, who hung up would be too large a share.
+    # An open matter may have been answered: without it, too large a share would be abandoned.
     waited = (interactions.outcome != "open") | interactions.wait_seconds.notnull()
     rows = interactions.filter(waited)
     rows = rows.select(
@@ -93,7 +88,7 @@ def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir
     )
     rows = happened(rows, at)
     rows = rows.filter(rows.ts >= at.second - days * DAY_SECONDS)
-    # Some exports write a handle time for what hung up: nobody's work.
+    # Some exports write a handle time for abandoned contacts: nobody's work.
     rows = rows.mutate(handle=rows.abandoned.ifelse(ibis.null("float32"), rows.handle))
     rows = rows.drop("available_at", "superseded_at")
     # By all columns, so that contacts of one second stand in the same order on every run.
@@ -102,15 +97,15 @@ def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir
 
 def waits_of(batches: pa.RecordBatchReader) -> Waits:
     """Gather rows of ``waited_contacts`` batch by batch, queues and agents as numbers."""
-    queues, agents = _Codes({}), _Codes({})
+    queues, agents = _NameCodes({}), _NameCodes({})
     parts: list[tuple[npt.NDArray[np.generic], ...]] = [
         (
-            queues.of(batch.column("queue")),
-            batch.column("ts").to_numpy(),
-            batch.column("wait").to_numpy(zero_copy_only=False),
-            batch.column("handle").to_numpy(zero_copy_only=False),
-            batch.column("abandoned").to_numpy(zero_copy_only=False),
-            agents.of(batch.column("agent")),
+            queues.codes(batch.column("queue")),
+            *(
+                batch.column(name).to_numpy(zero_copy_only=False)
+                for name in ("ts", "wait", "handle", "abandoned")
+            ),
+            agents.codes(batch.column("agent")),
         )
         for batch in batches
         if len(batch)
@@ -133,31 +128,27 @@ def waits_of(batches: pa.RecordBatchReader) -> Waits:
 
 
 @dataclass(frozen=True)
-class _Codes:
+class _NameCodes:
     """Numbers of names in the order that they are met; no name has -1."""
 
     numbers: dict[str, int]
 
-    def of(self, column: pa.Array) -> Int32:
-        """Return each row's number."""
+    def codes(self, column: pa.Array) -> Int32:
         encoded = column.dictionary_encode()
-        own = [
-            self.numbers.setdefault(name, len(self.numbers))
-            for name in encoded.dictionary.to_pylist()
-        ]
+        names = encoded.dictionary.to_pylist()
+        own = [self.numbers.setdefault(name, len(self.numbers)) for name in names]
         # The last place is for rows without a name.
-        own_codes = np.array([*own, _NOBODY], dtype=np.int32)
-        found: Int32 = own_codes[encoded.indices.fill_null(len(own)).to_numpy()]
-        return found
+        code_of = np.array([*own, _NOBODY], dtype=np.int32)
+        codes: Int32 = code_of[encoded.indices.fill_null(len(own)).to_numpy()]
+        return codes
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names, sorted."""
         return tuple(sorted(self.numbers))
 
     @property
     def places(self) -> Int32:
         """Where each number's name stands among ``names``; the last is for no name."""
-        found = np.full(len(self.numbers) + 1, _NOBODY, dtype=np.int32)
-        found[[self.numbers[name] for name in self.names]] = np.arange(len(self.numbers))
-        return found
+        places = np.full(len(self.numbers) + 1, _NOBODY, dtype=np.int32)
+        places[[self.numbers[name] for name in self.names]] = np.arange(len(self.numbers))
+        return places
