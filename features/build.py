@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
 from features.calendar import moment
-from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
-from features.errors import InputError
+from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
 from features.home import Home
 from features.snapshot import QueueHistory
 
@@ -134,45 +133,26 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
         json: JsonOption = False,
     ) -> None:
         """Build features for both models and publish them as a snapshot."""
-        at = None if as_of is None else parse_as_of(as_of)
-        report = build_snapshot(Home(home), now=clock(), as_of=at, only=only, progress=_say)
+        at = None if as_of is None else parse_moment(as_of, option="--as-of")
+
+        def say(text: str) -> None:
+            sys.stderr.write(f"building: {text}\n")
+
+        report = build_snapshot(Home(home), now=clock(), as_of=at, only=only, progress=say)
         if json:
             print_json(asdict(report))
         else:
             sys.stdout.write(summary(report))
 
 
-def parse_as_of(text: str) -> datetime:
-    """Read an as-of.
-
-    Raises:
-        InputError: It is no ISO 8601 time, or has no zone.
-
-    >>> parse_as_of("2026-03-01T01:00+01:00").isoformat()
-    '2026-03-01T00:00:00+00:00'
-    """
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not None:
-            return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise InputError(
-        f"as-of {text!r}",
-        got="no time with a zone",
-        expected="ISO 8601 such as `2026-03-01T00:00Z`",
-        field="as_of",
-    )
-
-
 def summary(report: BuildReport) -> str:
     """Return a report as text for people."""
     same = report.customers_as_of == report.as_of
-    kept = "" if same else f", as of {report.customers_as_of:%Y-%m-%d %H:%M} UTC"
+    as_of = "" if same else f", as of {report.customers_as_of:%Y-%m-%d %H:%M} UTC"
     lines = [
         f"snapshot   {report.snapshot}",
         f"as of      {report.as_of:%Y-%m-%d %H:%M} UTC",
-        f"customers  {report.customers:,} with {report.features} features each{kept}",
+        f"customers  {report.customers:,} with {report.features} features each{as_of}",
         f"events     {report.events:,} known ahead",
         f"queues     {len(report.queues)}",
     ]
@@ -185,7 +165,3 @@ def summary(report: BuildReport) -> str:
         )
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines) + "\n"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"building: {text}\n")

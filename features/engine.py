@@ -137,7 +137,8 @@ class DuckDBEngine(Engine):
 def _sql_of(query: Query) -> str:
     """Compile a query once; each parameter becomes a session variable, folded as a constant."""
     variables = {p.op(): _variable(n, p.type()).op() for n, p in query.parameters.items()}
-    return ibis.to_sql(query.expression.op().replace(variables).to_expr(), dialect="duckdb")
+    expression = query.expression.op().replace(variables).to_expr()
+    return str(ibis.to_sql(expression, dialect="duckdb"))
 
 
 def _variable(name: str, kind: ibis.DataType) -> ir.Scalar:

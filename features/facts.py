@@ -18,7 +18,6 @@ import ibis.expr.types as ir
 from features.calendar import DAY_SECONDS
 from features.windows import (
     Moment,
-    day_of,
     happened,
     happened_within,
     known,
@@ -255,7 +254,7 @@ def gap_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     rows = happened(purchases, as_of)
     rows = rows.filter(rows.bought == 1)
     window = ibis.window(group_by=rows.key, order_by=rows.ts)
-    day = day_of(rows.ts)
+    day = (rows.ts // DAY_SECONDS).cast("int64")
     gaps = rows.select("key", day=day, gap=day - day.lag().over(window))
     dated = (gaps.gap > 0).ifelse(gaps.day * LONGEST_GAP_DAYS + gaps.gap, None)
     # Purchases of one day are one visit: their gap of 0 adds nothing to either sum.

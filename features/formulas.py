@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import ibis.expr.types as ir
+from ibis.expr.types import BooleanValue as Flag
+from ibis.expr.types import FloatingValue as Float
+from ibis.expr.types import IntegerValue as Integer
+from ibis.expr.types import NumericValue as Number
 
 from features.calendar import DAY_SECONDS
 
-Integer, Flag, Float = ir.IntegerValue, ir.BooleanValue, ir.FloatingValue
 Formula = Callable[..., Float]
 
 
@@ -80,17 +82,17 @@ def trends(
     ]
 
 
-def number(value: ir.NumericValue) -> Float:
+def number(value: Number) -> Float:
     """Return a value as it is."""
     return value.cast("float64")
 
 
-def count(value: ir.NumericValue, present: Flag) -> Float:
+def count(value: Number, present: Flag) -> Float:
     """Return a count or sum: 0 without rows, null where the whole centre keeps no such rows."""
     return present.ifelse(number(value.coalesce(0)), None)
 
 
-def ratio(top: ir.NumericValue, bottom: ir.NumericValue) -> Float:
+def ratio(top: Number, bottom: Number) -> Float:
     """Return one value over another, null where the other is 0."""
     return number(top) / number(bottom.nullif(0))
 

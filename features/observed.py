@@ -156,7 +156,9 @@ def from_contacts(
 
     sums = {name: _sums(place, values[inside], len(starts)) for name, values in rows.items()}
     return Counts(
-        *(np.where(unseen, np.nan, sums[name]) for name in ("offered", "answered", "abandoned")),
+        offered=np.where(unseen, np.nan, sums["offered"]),
+        answered=np.where(unseen, np.nan, sums["answered"]),
+        abandoned=np.where(unseen, np.nan, sums["abandoned"]),
         handled=sums["handled"],
         handle_seconds=sums["handle_ms"] / 1000.0,
     )

@@ -104,7 +104,7 @@ def _write_customers(
         count, names = len(customers.customers), customers.customers.names
         as_of = customers.customers_as_of
     else:
-        count, names = 0, [n for n in customers.schema.names if n != "customer_id"]
+        count, names = 0, tuple(n for n in customers.schema.names if n != "customer_id")
         schema = customers.schema
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             for batch in customers:

@@ -50,12 +50,14 @@ class Waits:
 
 
 NO_WAITS = Waits(
-    (),
-    (),
-    *(
-        np.empty(0, kind)
-        for kind in (np.int32, np.int64, np.float32, np.float32, np.bool_, np.int32)
-    ),
+    queues=(),
+    agents=(),
+    queue=np.empty(0, np.int32),
+    started_at=np.empty(0, np.int64),
+    wait_seconds=np.empty(0, np.float32),
+    handle_seconds=np.empty(0, np.float32),
+    abandoned=np.empty(0, np.bool_),
+    agent=np.empty(0, np.int32),
 )
 """Of a centre that keeps no single contacts."""
 
@@ -97,58 +99,34 @@ def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir
 
 def waits_of(batches: pa.RecordBatchReader) -> Waits:
     """Gather rows of ``waited_contacts`` batch by batch, queues and agents as numbers."""
-    queues, agents = _NameCodes({}), _NameCodes({})
-    parts: list[tuple[npt.NDArray[np.generic], ...]] = [
-        (
-            queues.codes(batch.column("queue")),
-            *(
-                batch.column(name).to_numpy(zero_copy_only=False)
-                for name in ("ts", "wait", "handle", "abandoned")
-            ),
-            agents.codes(batch.column("agent")),
-        )
-        for batch in batches
-        if len(batch)
-    ]
-    if not parts:
+    # Names become numbers at once: as text, the contacts of a large centre fill the memory.
+    coded = [_with_coded_names(batch) for batch in batches if len(batch)]
+    if not coded:
         return NO_WAITS
-    queue, started, wait, handle, abandoned, agent = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    rows = pa.Table.from_batches(coded).unify_dictionaries().combine_chunks()
+    queues, queue = _sorted_codes(rows.column("queue").chunk(0))
+    agents, agent = _sorted_codes(rows.column("agent").chunk(0))
     return Waits(
-        queues=queues.names,
-        agents=agents.names,
-        queue=queues.places[queue],
-        started_at=started,
-        wait_seconds=wait,
-        handle_seconds=handle,
-        abandoned=abandoned,
-        agent=agents.places[agent],
+        queues=queues,
+        agents=agents,
+        queue=queue,
+        started_at=rows.column("ts").to_numpy(),
+        wait_seconds=rows.column("wait").to_numpy(),
+        handle_seconds=rows.column("handle").to_numpy(),
+        abandoned=rows.column("abandoned").to_numpy(),
+        agent=agent,
     )
 
 
-@dataclass(frozen=True)
-class _NameCodes:
-    """Numbers of names in the order that they are met; no name has -1."""
+def _with_coded_names(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    coded = {name: columns[name].dictionary_encode() for name in ("queue", "agent")}
+    return pa.RecordBatch.from_pydict({**columns, **coded})
 
-    numbers: dict[str, int]
 
-    def codes(self, column: pa.Array) -> Int32:
-        encoded = column.dictionary_encode()
-        names = encoded.dictionary.to_pylist()
-        own = [self.numbers.setdefault(name, len(self.numbers)) for name in names]
-        # The last place is for rows without a name.
-        code_of = np.array([*own, _NOBODY], dtype=np.int32)
-        codes: Int32 = code_of[encoded.indices.fill_null(len(own)).to_numpy()]
-        return codes
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self.numbers))
-
-    @property
-    def places(self) -> Int32:
-        """Where each number's name stands among ``names``; the last is for no name."""
-        places = np.full(len(self.numbers) + 1, _NOBODY, dtype=np.int32)
-        places[[self.numbers[name] for name in self.names]] = np.arange(len(self.numbers))
-        return places
+def _sorted_codes(column: pa.DictionaryArray) -> tuple[tuple[str, ...], Int32]:
+    """Return the names, sorted, and the place of each row's among them; -1 without one."""
+    names = column.dictionary.to_pylist()
+    places = np.append(np.argsort(np.argsort(np.array(names, dtype=object))), _NOBODY)
+    codes: Int32 = places.astype(np.int32)[column.indices.fill_null(len(names)).to_numpy()]
+    return tuple(sorted(names)), codes

@@ -65,11 +65,6 @@ def thousandths(value: ir.FloatingValue) -> ir.IntegerValue:
     return (value * 1000 + 0.5).floor().cast("int64")
 
 
-def day_of(ts: ir.IntegerValue) -> ir.IntegerValue:
-    """Return whole UTC days since 1970-01-01, int64."""
-    return (ts // DAY_SECONDS).cast("int64")
-
-
 def literal(time: datetime) -> ir.TimestampScalar:
     """Return an aware time for a comparison with the lake's timestamps, which are naive UTC."""
     return ibis.literal(naive(time), type="timestamp(6)")
