@@ -42,16 +42,12 @@ class Queue:
     """One queue's clock, opening hours and goals.
 
     Attributes:
-        queue: Its name in every table.
-        time_zone: IANA zone.
-        name: A name for people.
+        name: A name for people; ``queue`` is that of every table.
         opening: Spans of each weekday from Monday; None where not stated.
         opening_source: ``stated``, ``learnt`` or ``assumed`` (no statement and no evidence).
         country: Code of its public holidays, with a subdivision as in ``DE-BY``.
-        open_on_holidays: Whether it opens on them.
         interval_minutes: 15, 30 or 60.
-        goal_seconds: Service goal: answered within.
-        goal_share: Service goal: share answered within it, in [0, 1].
+        goal_share: Service goal: share answered within ``goal_seconds``, in [0, 1].
         default_aht_seconds: AHT where no history says.
         patience_seconds: Its mean.
         concurrency: Contacts an agent holds at once.

@@ -16,6 +16,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
+from features.errors import ConfigError
 from features.windows import (
     Moment,
     happened,
@@ -324,6 +325,8 @@ def _by_window(
     """Return totals by customer and segment, and the sums that make windows of them."""
     needed = {name: windows[name] for name in totals if name in windows}
     ends = sorted({days for own in needed.values() for days in own})
+    if ends and ends[-1] > YEAR_DAYS:
+        raise ConfigError("window", got=f"{ends[-1]} days", expected=f"at most {YEAR_DAYS}")
     cells = rows.group_by("key", segment=segment(rows.ts, as_of, ends)).aggregate(**totals, **more)
     return cells, within(cells, needed, ends)
 

@@ -27,7 +27,6 @@ class Feature:
     Attributes:
         name: Its column, with the window and the unit in it.
         group: What it is about, such as ``recency``.
-        unit: Unit of a value.
         doc: One sentence for people.
         inputs: What the formula is given: ``now``, or aggregates of ``facts.customer_facts``; one
             that ends in a number is a total over a window of so many days.

@@ -48,9 +48,7 @@ def _bound(as_of: datetime) -> dict[str, int | datetime]:
 class Passes:
     """Runs definitions at as-ofs, over one set of histories.
 
-    Args:
-        engine: Runs them; stays open, and holds no other passes.
-        histories: Rows by customer id.
+    ``engine`` stays open, and holds no other passes.
     """
 
     def __init__(self, engine: Engine, histories: Histories) -> None:
@@ -66,9 +64,7 @@ class Passes:
     def run(self, definition: Definition, as_ofs: Sequence[datetime]) -> pa.Table:
         """Run one definition at each as-of.
 
-        Args:
-            definition: Gives rows with ``key``.
-            as_ofs: Aware, whole seconds; each counts once, in any order.
+        Each as-of (aware, whole seconds) counts once, in any order.
 
         Returns:
             ``customer_id``, ``as_of`` (timestamp[s, UTC]), then the definition's columns; sorted

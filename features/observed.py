@@ -133,8 +133,7 @@ def from_contacts(
     Args:
         queue: Whose contacts.
         starts: The grid, epoch seconds, int64[n].
-        rows: ``ts`` (cells of 900 s), ``offered``, ``answered``, ``abandoned``, ``handled`` and
-            ``handle_ms``.
+        rows: Of ``volume.contact_cells``.
         reach: Until when the feed is known to have worked, epoch seconds.
         gaps: When it was broken for this queue.
         events: Calendar events of this queue; one that silence fills by half explains it.

@@ -25,10 +25,6 @@ _KNOWN_SHARE = 0.95
 def order_cells(purchases: ir.Table, as_of: datetime) -> ir.Table:
     """Return steps of orders by stage and UTC hour, as known at ``as_of``, sorted.
 
-    Args:
-        purchases: The lake's table.
-        as_of: Aware, whole seconds.
-
     Returns:
         ``stage`` (place in ``contracts.ORDER_STAGES``), ``ts`` (start of the hour, epoch
         seconds), ``steps`` and ``told_ts`` (when the newest version of any was known), all int64.
@@ -43,10 +39,6 @@ def order_cells(purchases: ir.Table, as_of: datetime) -> ir.Table:
 
 def order_delays(purchases: ir.Table, as_of: datetime) -> ir.Table:
     """Return by stage how many hours passed until a step was first known, sorted.
-
-    Args:
-        purchases: The lake's table.
-        as_of: Aware, whole seconds.
 
     Returns:
         ``stage``, ``hours`` (whole, rounded up, at least 0) and ``steps``, all int64; of steps
@@ -68,11 +60,6 @@ def order_delays(purchases: ir.Table, as_of: datetime) -> ir.Table:
 
 def order_flow(cells: pa.Table, delays: pa.Table, *, as_of: datetime) -> OrderFlow:
     """Lay steps on a dense grid of UTC hours.
-
-    Args:
-        cells: From ``order_cells``.
-        delays: From ``order_delays``.
-        as_of: Aware.
 
     Returns:
         From the first full UTC day with a step to the last full hour before ``as_of``; NaN where

@@ -44,11 +44,7 @@ def outcomes(
 ) -> ir.Table:
     """Return the first decisions with what followed in [decision, decision + horizon).
 
-    Args:
-        outreach: The lake's table ``outreach``.
-        purchases: From ``facts.purchase_rows``.
-        as_of: What is known then counts, of decisions and of purchases.
-        horizon_days: Days that are looked ahead from each decision.
+    What is known at ``as_of`` counts, of decisions and of ``purchases`` (``facts.purchase_rows``).
 
     Returns:
         One row a customer of an experiment, of the first decision: ``experiment``,

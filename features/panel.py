@@ -59,8 +59,7 @@ class QueuePanel:
 
     Attributes:
         history: What the models read.
-        answered: float64[n]; NaN where not known.
-        abandoned: float64[n]; NaN where not known.
+        answered: float64[n], NaN where not known; ``abandoned`` alike.
         is_open: Whether the queue is open in any part, by its stated hours, bool[n].
     """
 
@@ -86,7 +85,7 @@ def build_panel(
     events: Sequence[Event] = (),
     as_of: datetime,
 ) -> Panel:
-    """Lay counts on the wall clock of each queue.
+    """Lay counts on the wall clock of each queue that has at least one full interval.
 
     Args:
         queues: Every queue that may have rows.
@@ -94,9 +93,6 @@ def build_panel(
         intervals: From ``volume.interval_counts``.
         events: Calendar events: a silence during one is no gap of the feed.
         as_of: Aware.
-
-    Returns:
-        A panel of the queues that have at least one full interval.
     """
     warnings: list[str] = []
     contacts_of, intervals_of = _by_queue(cells), _by_queue(intervals)

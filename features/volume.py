@@ -14,10 +14,6 @@ from features.windows import happened, second_of, thousandths, whole_second, wri
 def contact_cells(interactions: ir.Table, as_of: datetime) -> ir.Table:
     """Return contacts by queue and cell of 900 s, as known at ``as_of``, sorted.
 
-    Args:
-        interactions: The lake's table.
-        as_of: Aware, whole seconds.
-
     Returns:
         ``queue``, ``ts`` (start of the cell, epoch seconds), ``last_ts`` (of the last contact),
         ``offered``, ``answered``, ``abandoned``, ``handled`` and ``handle_ms``, all int64.
@@ -50,10 +46,6 @@ def contact_cells(interactions: ir.Table, as_of: datetime) -> ir.Table:
 
 def interval_counts(intervals: ir.Table, as_of: datetime) -> ir.Table:
     """Return the interval rows that had ended by ``as_of`` and were known at it, sorted.
-
-    Args:
-        intervals: The lake's table.
-        as_of: Aware, whole seconds.
 
     Returns:
         ``queue``, ``ts`` (epoch seconds), ``minutes``, ``offered``, ``answered``, ``abandoned``

@@ -65,11 +65,6 @@ NO_WAITS = Waits(
 def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir.Table:
     """Return contacts of the last days whose wait was over as known at ``as_of``, sorted.
 
-    Args:
-        interactions: The lake's table.
-        as_of: Aware, whole seconds.
-        days: How many days of 24 hours to look back.
-
     Returns:
         ``queue``, ``ts`` (epoch seconds), ``wait`` and ``handle`` (float32 seconds, null where
         not stated), ``abandoned`` (boolean) and ``agent`` (null where not stated).

@@ -32,11 +32,7 @@ class Moment:
 
 
 def written(as_of: datetime) -> Moment:
-    """Return an as-of as literals.
-
-    Raises:
-        InputError: It has no time zone, or a fraction of a second.
-    """
+    """Return an as-of as literals, its second as ``whole_second`` gives it."""
     second = ibis.literal(whole_second(as_of), type="int64")
     return Moment(second=second, time=literal(as_of))
 
@@ -103,12 +99,9 @@ def happened_within(rows: ir.Table, as_of: Moment, *, days: int) -> ir.Table:
 
 
 def segment(ts: ir.IntegerValue, as_of: Moment, windows: Sequence[int]) -> ir.IntegerValue:
-    """Return the place, among ``windows``, of the shortest that holds a time.
+    """Return the place, among ``windows`` (days, ascending), of the shortest that holds a time.
 
-    Args:
-        ts: Epoch seconds.
-        as_of: The end of all windows.
-        windows: Their days, ascending; what is older than all gets the place after the last.
+    ``as_of`` is the end of all windows; what is older than all gets the place after the last.
     """
     inside = [(ts >= as_of.second - days * DAY_SECONDS, i) for i, days in enumerate(windows)]
     return ibis.cases(*inside, else_=len(inside)).cast("int8")
@@ -120,9 +113,9 @@ def within(
     """Return sums of segment totals over windows.
 
     Args:
-        cells: Has a column ``segment``, and one row a customer and segment.
+        cells: Has a column ``segment``, made with ``windows``; one row a customer and segment.
         columns: For each column the windows needed, in days.
-        windows: The windows that ``segment`` was made with.
+        windows: All of them, in days.
 
     Returns:
         Aggregates named ``{column}_{days}``, whole numbers as float64; 0 where nothing fell
