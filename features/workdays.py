@@ -90,14 +90,13 @@ def workdays_of_years(country: str, first_year: int, last_year: int) -> Workdays
     weekend = np.isin(weekday, sorted(known.weekend)) & ~made_up
     substitutes = _substitutes(known)
     names = _holiday_names(known, substitutes, {int(d) for d in days[weekend]})
-    named = np.array([int(d) in names for d in days])
     follows = np.where(made_up, _nearest_workday(weekday, known.weekend), weekday)
     for off, worked in substitutes.items():
         if first <= worked <= days[-1]:
             follows[worked - first] = (off + 3) % 7
     return Workdays(
         first_day=first,
-        labels=_day_labels(days, names, named, weekend),
+        labels=_day_labels(days, names, weekend),
         follows=follows.astype(np.int64),
         made_up=made_up,
         rest_weekday=max(known.weekend, default=6),
@@ -193,11 +192,9 @@ class _DaysOff:
 
 
 def _day_labels(
-    days: npt.NDArray[np.int64],
-    names: Mapping[int, str],
-    named: npt.NDArray[np.bool_],
-    weekend: npt.NDArray[np.bool_],
+    days: npt.NDArray[np.int64], names: Mapping[int, str], weekend: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.str_]:
+    named = np.isin(days, list(names))
     holidays_at = np.flatnonzero(named).tolist()
     name = {at: names[int(days[at])] for at in holidays_at}
     labels: dict[int, str] = {}
@@ -205,17 +202,20 @@ def _day_labels(
     for before, after in itertools.pairwise(holidays_at):
         if after - before - 1 <= _BETWEEN_DAYS:
             labels |= dict.fromkeys(range(before + 1, after), f"{BETWEEN}:{name[after]}")
-    runs = [_days_off(first, stop, named, weekend) for first, stop in true_runs(weekend | named)]
-    for run in runs:
+    runs = []
+    for first, stop in true_runs(weekend | named):
+        inside = tuple(at for at in range(first, stop) if named[at])
+        longer = any(not weekend[at] for at in inside)
+        runs.append(_DaysOff(first, stop, inside, longer))
+    with_holidays = [run for run in runs if run.holidays]
+    for run in with_holidays:
         labels |= {at: f"{LONG_WEEKEND}:{name[near]}" for at, near in _lengthened(run)}
-    for run in runs:
-        if run.holidays:
-            last = run.holidays[-1]
-            labels[run.stop] = f"{AFTER if last == run.stop - 1 else AFTER_WEEKEND}:{name[last]}"
-    for run in runs:
-        if run.holidays:
-            first = run.holidays[0]
-            labels[run.first - 1] = f"{EVE if first == run.first else BEFORE_WEEKEND}:{name[first]}"
+    for run in with_holidays:
+        last = run.holidays[-1]
+        labels[run.stop] = f"{AFTER if last == run.stop - 1 else AFTER_WEEKEND}:{name[last]}"
+    for run in with_holidays:
+        first = run.holidays[0]
+        labels[run.first - 1] = f"{EVE if first == run.first else BEFORE_WEEKEND}:{name[first]}"
     for left, right in itertools.pairwise(runs):
         if right.first - left.stop == 1:
             labels |= _bridge(left, right, name)
@@ -230,13 +230,6 @@ def _bridge(left: _DaysOff, right: _DaysOff, name: Mapping[int, str]) -> dict[in
     if left.longer and left.stop - 1 in left.holidays:
         return {left.stop: f"{BRIDGE}:{name[left.stop - 1]}"}
     return {}
-
-
-def _days_off(
-    first: int, stop: int, named: npt.NDArray[np.bool_], weekend: npt.NDArray[np.bool_]
-) -> _DaysOff:
-    inside = tuple(at for at in range(first, stop) if named[at])
-    return _DaysOff(first, stop, inside, any(not weekend[at] for at in inside))
 
 
 def _lengthened(run: _DaysOff) -> Sequence[tuple[int, int]]:
