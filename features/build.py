@@ -5,28 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
 from features.calendar import moment
-from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
-from features.errors import InputError
+from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
 from features.home import Home
-from features.snapshot import QueueHistory, Snapshot
+from features.snapshot import QueueHistory
 
 
 @dataclass(frozen=True)
 class QueueReport:
-    """One queue of a snapshot.
+    """One queue of a snapshot, in [first, end), UTC.
 
     Attributes:
-        queue: Its name.
-        first: Start of its first interval, UTC.
-        end: End of its last interval, UTC.
-        interval_minutes: Length of an interval.
         contacts_per_hour: Mean over the observed intervals; None where there is none.
         observed: Share of its intervals that were observed.
     """
@@ -45,14 +40,10 @@ class BuildReport:
 
     Attributes:
         snapshot: Its id.
-        as_of: The moment its features look back from.
-        customers_as_of: The moment its customers' features look back from.
-        queues: A report a queue.
-        customers: How many customers it knows.
-        features: How many features each has, without what is only carried beside them.
-        events: How many calendar events it holds.
+        as_of: What its features look back from.
+        customers_as_of: What its customers' features look back from.
+        features: How many each customer has, without what is only carried beside them.
         tables: Versions of the lake's tables it was made from.
-        warnings: What a person should know.
     """
 
     snapshot: str
@@ -78,7 +69,7 @@ def build_snapshot(
 
     Args:
         home: Where the lake and the snapshots stand.
-        now: The moment, aware UTC.
+        now: Aware UTC.
         as_of: The moment to look back from; by default the latest the data allow.
         only: ``volume`` keeps the customers of the current snapshot, which takes seconds.
         progress: Told what is being done.
@@ -96,29 +87,17 @@ def build_snapshot(
         at = store.latest(now=now) if as_of is None else as_of
         publish = store.publish if only is None else store.publish_volume
         snapshot = publish(as_of=at, now=now, progress=progress)
-        return _report(
-            snapshot, versions=store.versions, carried=CARRIED_NAMES, warnings=store.warnings
+        return BuildReport(
+            snapshot=snapshot.artefact.id,
+            as_of=snapshot.as_of,
+            customers_as_of=snapshot.customers_as_of,
+            queues=tuple(_queue_report(history) for history in snapshot.histories.values()),
+            customers=len(snapshot.customers),
+            features=len(set(snapshot.customers.names) - set(CARRIED_NAMES)),
+            events=len(snapshot.events),
+            tables=store.versions,
+            warnings=store.warnings,
         )
-
-
-def _report(
-    snapshot: Snapshot,
-    *,
-    versions: dict[str, int],
-    carried: tuple[str, ...],
-    warnings: tuple[str, ...],
-) -> BuildReport:
-    return BuildReport(
-        snapshot=snapshot.artefact.id,
-        as_of=snapshot.as_of,
-        customers_as_of=snapshot.customers_as_of,
-        queues=tuple(_queue_report(history) for history in snapshot.histories.values()),
-        customers=len(snapshot.customers),
-        features=len(set(snapshot.customers.names) - set(carried)),
-        events=len(snapshot.events),
-        tables=versions,
-        warnings=warnings,
-    )
 
 
 def _queue_report(history: QueueHistory) -> QueueReport:
@@ -136,12 +115,7 @@ def _queue_report(history: QueueHistory) -> QueueReport:
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb ``build`` to a command.
-
-    Args:
-        app: The command.
-        clock: Gives the time, aware UTC.
-    """
+    """Add the verb ``build`` to a command; ``clock`` gives the time, aware UTC."""
 
     @app.command(epilog="Example: python -m features build --as-of 2026-03-01T00:00Z")
     def build(
@@ -159,45 +133,26 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
         json: JsonOption = False,
     ) -> None:
         """Build features for both models and publish them as a snapshot."""
-        at = None if as_of is None else parse_as_of(as_of)
-        report = build_snapshot(Home(home), now=clock(), as_of=at, only=only, progress=_say)
+        at = None if as_of is None else parse_moment(as_of, option="--as-of")
+
+        def say(text: str) -> None:
+            sys.stderr.write(f"building: {text}\n")
+
+        report = build_snapshot(Home(home), now=clock(), as_of=at, only=only, progress=say)
         if json:
             print_json(asdict(report))
         else:
             sys.stdout.write(summary(report))
 
 
-def parse_as_of(text: str) -> datetime:
-    """Read a moment.
-
-    Raises:
-        InputError: It is no ISO 8601 time, or has no zone.
-
-    >>> parse_as_of("2026-03-01T01:00+01:00").isoformat()
-    '2026-03-01T00:00:00+00:00'
-    """
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not None:
-            return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise InputError(
-        f"as-of {text!r}",
-        got="no time with a zone",
-        expected="ISO 8601 such as `2026-03-01T00:00Z`",
-        field="as_of",
-    )
-
-
 def summary(report: BuildReport) -> str:
     """Return a report as text for people."""
     same = report.customers_as_of == report.as_of
-    kept = "" if same else f", as of {report.customers_as_of:%Y-%m-%d %H:%M} UTC"
+    as_of = "" if same else f", as of {report.customers_as_of:%Y-%m-%d %H:%M} UTC"
     lines = [
         f"snapshot   {report.snapshot}",
         f"as of      {report.as_of:%Y-%m-%d %H:%M} UTC",
-        f"customers  {report.customers:,} with {report.features} features each{kept}",
+        f"customers  {report.customers:,} with {report.features} features each{as_of}",
         f"events     {report.events:,} known ahead",
         f"queues     {len(report.queues)}",
     ]
@@ -210,7 +165,3 @@ def summary(report: BuildReport) -> str:
         )
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines) + "\n"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"building: {text}\n")

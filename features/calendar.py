@@ -1,6 +1,6 @@
 """Wall clocks, opening hours and working days, as pure functions of time.
 
-Moments are epoch seconds (int64, UTC); intervals are left-closed and named by their start.
+Times are epoch seconds (int64, UTC); intervals are left-closed and named by their start.
 Local wall time is derived from the queue's IANA zone, so a day has 23, 24 or 25 hours and a
 profile by hour of week follows the clock on the wall.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -19,9 +20,7 @@ import numpy.typing as npt
 
 from features.contracts import INTERVAL_MINUTES, WEEKDAYS
 from features.errors import InputError
-from features.workdays import Workdays as Workdays
-from features.workdays import public_holidays as public_holidays
-from features.workdays import workdays as _workdays
+from features.workdays import Workdays, public_holidays, true_runs, workdays_of_years
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -43,19 +42,14 @@ class Queue:
     """One queue's clock, opening hours and goals.
 
     Attributes:
-        queue: Its name in every table.
-        channel: How its contacts come.
-        time_zone: IANA zone.
-        name: A name for people.
+        name: A name for people; ``queue`` is that of every table.
         opening: Spans of each weekday from Monday; None where not stated.
         opening_source: ``stated``, ``learnt`` or ``assumed`` (no statement and no evidence).
         country: Code of its public holidays, with a subdivision as in ``DE-BY``.
-        open_on_holidays: Whether it opens on them.
         interval_minutes: 15, 30 or 60.
-        goal_seconds: Service goal: answered within.
-        goal_share: Service goal: share answered within it, in [0, 1].
+        goal_share: Service goal: share answered within ``goal_seconds``, in [0, 1].
         default_aht_seconds: AHT where no history says.
-        patience_seconds: Mean patience.
+        patience_seconds: Its mean.
         concurrency: Contacts an agent holds at once.
     """
 
@@ -77,16 +71,13 @@ class Queue:
 
 @dataclass(frozen=True)
 class Event:
-    """One known-ahead event.
+    """One known-ahead event in [starts_at, ends_at), epoch seconds.
 
     Attributes:
-        event_id: Its id.
-        kind: Its kind, such as ``promotion``.
-        starts_at: First moment, epoch seconds.
-        ends_at: One past the last, epoch seconds.
+        kind: Such as ``promotion``.
         known_at: When it was known, epoch seconds.
         queues: Queues it touches; empty for all.
-        size: Its size in the business's own measure.
+        size: In the business's own measure.
     """
 
     event_id: str
@@ -100,12 +91,7 @@ class Event:
 
 @dataclass(frozen=True)
 class LocalTimes:
-    """The wall clock at each of n moments.
-
-    Attributes:
-        seconds: Local seconds since 1970-01-01 00:00 on the wall, int64[n].
-        offset_seconds: Local minus UTC, int64[n].
-    """
+    """The wall clock at each of n moments: local seconds since 1970-01-01, and local minus UTC."""
 
     seconds: Int64
     offset_seconds: Int64
@@ -195,11 +181,7 @@ def _offsets(time_zone: str, first_day: int, last_day: int) -> tuple[Int64, Int6
 
 
 def local_times(moments: Int64, time_zone: str) -> LocalTimes:
-    """Return the wall clock at each moment.
-
-    Args:
-        moments: Epoch seconds, int64[n], in any order.
-        time_zone: IANA zone.
+    """Return the wall clock at each moment: epoch seconds, int64[n], in any order.
 
     >>> t = local_times(np.array([1774746000, 1774749600]), "Europe/Berlin")
     >>> (t.minute_of_day // 60).tolist()  # the night the clock jumps from 2 to 3
@@ -216,12 +198,7 @@ def local_times(moments: Int64, time_zone: str) -> LocalTimes:
 
 
 def local_midnight(day: int, time_zone: str) -> int:
-    """Return the epoch second at which a local day begins.
-
-    Args:
-        day: Local days since 1970-01-01.
-        time_zone: IANA zone.
-    """
+    """Return the epoch second at which a local day (days since 1970-01-01) begins."""
     local = datetime.fromordinal(date(1970, 1, 1).toordinal() + day)
     return math.floor(local.replace(tzinfo=zone(time_zone)).timestamp())
 
@@ -229,11 +206,10 @@ def local_midnight(day: int, time_zone: str) -> int:
 def interval_starts(first: int, end: int, minutes: int, time_zone: str) -> Int64:
     """Return the starts of all intervals that begin in [first, end), on the wall clock's grid.
 
-    Args:
-        first: Epoch seconds.
-        end: Epoch seconds, excluded.
-        minutes: 15, 30 or 60.
-        time_zone: IANA zone.
+    All in epoch seconds; ``minutes`` is 15, 30 or 60.
+
+    Raises:
+        InputError: It is another length.
 
     >>> day = local_midnight(20541, "Europe/Berlin")  # 2026-03-29 has 23 hours
     >>> len(interval_starts(day, local_midnight(20542, "Europe/Berlin"), 60, "Europe/Berlin"))
@@ -255,14 +231,11 @@ def interval_of(moments: Int64, minutes: int, time_zone: str) -> Int64:
 
 
 def parse_opening(text: str | None, *, field: str = "opening") -> Spans | None:
-    """Read one day's opening hours.
+    """Read one day's opening hours: empty when closed, None when not stated.
 
     Args:
         text: ``08:00-18:00``, several joined by ``,``; ``closed``; None or empty: not stated.
         field: Name for the error.
-
-    Returns:
-        Spans in minutes of the day; empty when closed; None when not stated.
 
     Raises:
         InputError: The text is malformed, or spans overlap or end before they start.
@@ -274,16 +247,7 @@ def parse_opening(text: str | None, *, field: str = "opening") -> Spans | None:
         return None
     if text.strip().lower() == "closed":
         return ()
-    spans = []
-    for part in text.split(","):
-        ends = [_minutes(clock) for clock in part.strip().split("-")]
-        if len(ends) != 2 or None in ends:
-            raise _opening_error(field, text)
-        start, end = ends
-        if start is None or end is None or not 0 <= start < end <= DAY_MINUTES:
-            raise _opening_error(field, text)
-        spans.append((start, end))
-    spans.sort()
+    spans = sorted(_opening_span(part, field, text) for part in text.split(","))
     if any(a[1] > b[0] for a, b in itertools.pairwise(spans)):
         raise InputError(
             f"`{field}`",
@@ -294,15 +258,14 @@ def parse_opening(text: str | None, *, field: str = "opening") -> Spans | None:
     return tuple(spans)
 
 
-def _minutes(clock: str) -> int | None:
-    hours, colon, minutes = clock.strip().partition(":")
-    if not (colon and hours.isdigit() and minutes.isdigit() and int(minutes) < 60):
-        return None
-    return int(hours) * 60 + int(minutes)
-
-
-def _opening_error(field: str, text: str) -> InputError:
-    return InputError(
+def _opening_span(part: str, field: str, text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d+):(\d+)\s*-\s*(\d+):(\d+)\s*", part)
+    if match:
+        hour, minute, end_hour, end_minute = map(int, match.groups())
+        start, end = hour * 60 + minute, end_hour * 60 + end_minute
+        if minute < 60 and end_minute < 60 and start < end <= DAY_MINUTES:
+            return start, end
+    raise InputError(
         f"`{field}`",
         got=repr(text),
         expected="`08:00-18:00`, several joined by `,`, or `closed`",
@@ -315,22 +278,21 @@ def holidays_on(days: Int64, country: str | None) -> Bool:
     """Return whether each local day (days since 1970-01-01) is a public holiday, bool[n]."""
     if country is None or len(days) == 0:
         return np.zeros(len(days), dtype=bool)
-    years = [moment(int(d) * DAY_SECONDS).year for d in (days.min(), days.max())]
-    known = public_holidays(country, years[0], years[1])
+    known = public_holidays(country, *_years_of(days))
     return np.isin(days, np.fromiter(known, dtype=np.int64, count=len(known)))
 
 
 def workdays(days: Int64, country: str | None) -> Workdays | None:
-    """Return the work calendar over the years of some local days; None without a country.
+    """Return the work calendar over the years of local days (since 1970-01-01, at least one).
 
-    Args:
-        days: Local days since 1970-01-01, int64[n], at least one.
-        country: As in ``Queue.country``.
+    None without a country.
     """
-    if country is None:
-        return None
-    years = [moment(int(d) * DAY_SECONDS).year for d in (days.min(), days.max())]
-    return _workdays(country, years[0], years[1])
+    return None if country is None else workdays_of_years(country, *_years_of(days))
+
+
+def _years_of(days: Int64) -> tuple[int, int]:
+    first, last = (moment(int(day) * DAY_SECONDS).year for day in (days.min(), days.max()))
+    return first, last
 
 
 def followed_weekday(days: Int64, country: str | None) -> Int64:
@@ -347,8 +309,8 @@ def followed_weekday(days: Int64, country: str | None) -> Int64:
     known = workdays(days, country) if len(days) else None
     if known is None or not known.made_up.any():
         return weekday
-    followed: Int64 = known.follows[days - known.first_day]
-    return followed
+    effective: Int64 = known.follows[days - known.first_day]
+    return effective
 
 
 def made_up(days: Int64, country: str | None) -> Bool:
@@ -356,19 +318,15 @@ def made_up(days: Int64, country: str | None) -> Bool:
     known = workdays(days, country) if len(days) else None
     if known is None:
         return np.zeros(len(days), dtype=bool)
-    found: Bool = known.made_up[days - known.first_day]
-    return found
+    flags: Bool = known.made_up[days - known.first_day]
+    return flags
 
 
 def is_open(queue: Queue, starts: Int64) -> Bool:
     """Return whether the queue is open in any part of each interval, bool[n].
 
     A weekday whose opening is neither stated nor learnt counts as open; a make-up working day
-    has the hours of the day off that it makes up for.
-
-    Args:
-        queue: The queue.
-        starts: Interval starts, epoch seconds, int64[n].
+    has the hours of the day off that it makes up for. ``starts``: epoch seconds, int64[n].
     """
     local = local_times(starts, queue.time_zone)
     step = queue.interval_minutes
@@ -391,15 +349,12 @@ def learn_opening(queue: Queue, starts: Int64, offered: Float64) -> Queue:
 
     A cell of the week counts as closed when not one contact came in it in the last 26 weeks,
     although at the queue's mean rate at least 7 would have been expected (a chance of 1 in 1,000
-    were it open and average). Stated weekdays stay as they are.
+    were it open and average). Where nothing can be learnt, the queue is returned as it is.
 
     Args:
-        queue: The queue.
+        queue: Its stated weekdays stay.
         starts: Interval starts, epoch seconds, int64[n], ascending.
         offered: Contacts in each, float64[n]; NaN where not observed.
-
-    Returns:
-        The queue with every weekday filled; unchanged where nothing could be learnt.
     """
     if all(spans is not None for spans in queue.opening) or len(starts) == 0:
         return queue
@@ -417,15 +372,12 @@ def learn_opening(queue: Queue, starts: Int64, offered: Float64) -> Queue:
     if not closed.any():
         return queue
     opening = tuple(
-        stated if stated is not None else _runs(~closed[weekday], step)
+        tuple((start * step, end * step) for start, end in true_runs(~closed[weekday]))
+        if stated is None
+        else stated
         for weekday, stated in enumerate(queue.opening)
     )
     return replace(queue, opening=opening, opening_source="learnt")
-
-
-def _runs(flags: Bool, step: int) -> Spans:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
-    return tuple((int(a) * step, int(b) * step) for a, b in edges.reshape(-1, 2))
 
 
 def opening_text(queue: Queue) -> dict[str, str | None]:

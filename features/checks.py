@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
 
-from features.calendar import parse_opening, public_holidays, zone
+from features.calendar import parse_opening, zone
 from features.contracts import MAX_ID_LENGTH, Column, Rule, Table
 from features.errors import InputError
 from features.intake.cells import Problem
+from features.workdays import public_holidays
 
 FUTURE_TOLERANCE = timedelta(days=1)
 """How far ahead of our clock another one may be before its times are not believed."""

@@ -17,7 +17,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.contracts import TABLES, Table
-from features.engine import Engine
+from features.engine import DuckDBEngine
+from features.engine_protocol import Engine
 from features.lake import Lake
 from features.windows import second_of
 
@@ -57,7 +58,7 @@ class Clocks:
 
 def read_clocks(lake: Lake, *, versions: Mapping[str, int]) -> tuple[Clocks, ...]:
     """Count, for each table, the rows that contradict their clocks, in those versions of tables."""
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         return tuple(
             _clocks(engine, engine.scan(lake.files(name, version), TABLES[name]), TABLES[name])
             for name, version in sorted(versions.items())
@@ -66,7 +67,7 @@ def read_clocks(lake: Lake, *, versions: Mapping[str, int]) -> tuple[Clocks, ...
 
 def last_purchase(lake: Lake, *, versions: Mapping[str, int]) -> tuple[datetime | None, int]:
     """Return the last purchase or renewal, and the longest time without one, in whole days."""
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         files = lake.files("purchases", versions.get("purchases"))
         rows = engine.scan(files, TABLES["purchases"])
         bought = rows.filter(rows.kind.isin(("purchase", "renewal")))

@@ -1,99 +1,35 @@
-"""The engine that runs Ibis expressions: DuckDB, in process, its session in UTC.
-
-The only file that knows which engine it is. Expressions are written elsewhere, as plain
-predicates and aggregates over integers, so that another engine gives the same numbers.
-"""
+"""DuckDB in process, the engine of one machine."""
 
 from __future__ import annotations
 
+import functools
 import tempfile
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.contracts import Kind, Table
-
-LAKE_COLUMNS: dict[str, str] = {
-    "superseded_at": "timestamp(6)",
-    "loaded_at": "timestamp(6)",
-    "load_id": "string",
-    "content_hash": "int64",
-}
-"""What the lake adds to each table's own columns, with their Ibis types."""
-
-HAPPENED_AT = "happened_at"
-"""The event time once more, zoned as the files hold it, in tables of events: a comparison with it
-lets the engine skip the parts of a file that hold nothing of the time asked for."""
-
-_TYPES: dict[Kind, str] = {
-    "string": "string",
-    "timestamp": "timestamp(6)",
-    "float": "float64",
-    "integer": "int64",
-    "boolean": "boolean",
-    "json": "string",
-}
+from features.contracts import Table
+from features.engine_protocol import (
+    HAPPENED_AT,
+    Engine,
+    Parameters,
+    Query,
+    in_utc,
+    schema_of,
+    unique_name,
+)
 
 
-def schema_of(table: Table) -> ibis.Schema:
-    """Return the Ibis schema of a table as ``scan`` gives it, its timestamps naive UTC."""
-    own = {column.name: _TYPES[column.kind] for column in table.columns}
-    again = {HAPPENED_AT: "timestamp('UTC', 6)"} if table.event_time else {}
-    return ibis.schema({**own, **LAKE_COLUMNS, **again})
-
-
-def parameter(name: str, kind: str) -> ir.Scalar:
-    """Return a scalar that is left open in a ``Query`` and given at each run.
+class DuckDBEngine(Engine):
+    """DuckDB in this process; close it, or use it as a context manager.
 
     Args:
-        name: Under which it is given.
-        kind: Its Ibis type.
-    """
-
-    def given(variable: str) -> object:
-        """Read a variable of the session, which the engine folds into a constant."""
-
-    read = ibis.udf.scalar.builtin(given, name="getvariable", signature=(("string",), kind))
-    value: ir.Scalar = read(name)
-    return value
-
-
-@dataclass(frozen=True)
-class Query:
-    """An expression compiled once, to be run with different parameters.
-
-    Its tables are named, and are looked up in the engine that runs it.
-
-    Attributes:
-        sql: What runs.
-        schema: The columns it gives.
-    """
-
-    sql: str
-    schema: pa.Schema
-
-    @classmethod
-    def of(cls, expression: ir.Table) -> Self:
-        """Compile an expression over unbound tables."""
-        return cls(ibis.to_sql(expression, dialect="duckdb"), expression.schema().to_pyarrow())
-
-
-class Engine:
-    """One DuckDB in process.
-
-    Close it, or use it as a context manager; what ``memory`` and ``scan`` returned lives no longer.
-
-    Args:
-        threads: Threads to use; by default all cores.
+        threads: By default all cores.
         memory_limit: Most memory to use before spilling, such as ``2GB``.
         spill: Folder for what does not fit; by default one in the system's temporary folder.
     """
@@ -106,54 +42,32 @@ class Engine:
         spill: Path | None = None,
     ) -> None:
         # DuckDB's own default would be a folder in whatever folder the command was started in.
-        folder = spill or Path(tempfile.gettempdir()) / _name("ebbflow")
+        folder = spill or Path(tempfile.gettempdir()) / unique_name("ebbflow")
         settings: dict[str, str | int] = {"temp_directory": str(folder)}
         if threads is not None:
             settings["threads"] = threads
         if memory_limit is not None:
             settings["memory_limit"] = memory_limit
         self._connection = ibis.duckdb.connect(**settings)
-        # Ibis sets the session's zone too; said here because every epoch second rests on it.
+        # Ibis sets the session's zone too; repeated because every epoch second rests on it.
         self._connection.raw_sql("SET TimeZone = 'UTC'")
-        # The order of rows is always asked for where it matters; keeping it costs memory.
+        # Rows are sorted explicitly where their order matters; keeping it costs memory.
         self._connection.raw_sql("SET preserve_insertion_order = false")
         self._connection.raw_sql("SET enable_progress_bar = false")
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the connection."""
-        self.close()
 
     def close(self) -> None:
         """End the connection and free its memory."""
         self._connection.disconnect()
 
     def scan(self, files: Sequence[str], table: Table) -> ir.Table:
-        """Return a table over the lake's Parquet files, read when the expression runs.
-
-        Args:
-            files: Absolute paths; none gives a table without rows.
-            table: The contract they keep.
-
-        Returns:
-            The contract's columns and the lake's own (``LAKE_COLUMNS``), typed; timestamps are
-            naive and mean UTC. Of a table of events ``HAPPENED_AT`` too.
-        """
+        """Return a table over the lake's Parquet files, typed as ``schema_of`` says."""
         schema = schema_of(table)
         if not files:
             return self.memory(schema.to_pyarrow().empty_table())
         # DuckDB's own cast of a zoned timestamp goes through a time zone library row by row and
         # takes longer than reading the file; these functions move the microseconds as they are.
         newest = set(pq.read_schema(files[-1]).names)
-        again = f', "{table.event_time}" AS {HAPPENED_AT}' if table.event_time else ""
+        zoned = f', "{table.event_time}" AS {HAPPENED_AT}' if table.event_time else ""
         columns = ", ".join(
             f'NULL::{"TIMESTAMP" if kind.is_timestamp() else kind} AS "{name}"'
             if name not in newest
@@ -167,90 +81,69 @@ class Engine:
         older = newest - set(pq.read_schema(files[0]).names)
         option = ", union_by_name = true" if older else ""
         paths = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        name = _name(table.name)
+        name = unique_name(table.name)
         source = f"read_parquet([{paths}]{option})"
         self._connection.raw_sql(
-            f"CREATE TEMP VIEW {name} AS SELECT {columns}{again} FROM {source}"  # noqa: S608 # columns are our own, paths are quoted
+            f"CREATE TEMP VIEW {name} AS SELECT {columns}{zoned} FROM {source}"  # noqa: S608 # columns are our own, paths are quoted
         )
-        rows: ir.Table = self._connection.table(name)
-        return rows
+        return self._connection.table(name)
 
     def memory(self, arrow: pa.Table) -> ir.Table:
         """Return a table over rows in memory; nothing is copied."""
-        name = _name("memory")
+        name = unique_name("memory")
         self._connection.con.register(name, arrow)
-        rows: ir.Table = self._connection.table(name)
-        return rows
+        return self._connection.table(name)
 
     def view(self, expression: ir.Table, *, name: str) -> ir.Table:
-        """Name an expression, so that a ``Query`` finds it; it runs at each use."""
+        """Name an expression; it runs at each use."""
         sql = self._connection.compile(expression)
         self._connection.raw_sql(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
         return self._connection.table(name)
 
     def keep(self, expression: ir.Table, *, name: str | None = None) -> ir.Table:
-        """Run an expression and keep its rows inside the engine, for several readers.
-
-        The rows live until the engine is closed, in memory or spilled.
-
-        Args:
-            expression: What to run; its order is kept.
-            name: So that a ``Query`` finds them.
-        """
-        rows: ir.Table = self._connection.create_table(name or _name("kept"), expression, temp=True)
-        return rows
+        """Run an expression and keep its rows, in memory or spilled, in their order."""
+        table = name or unique_name("kept")
+        return self._connection.create_table(table, expression, temp=True)
 
     def arrow(self, expression: ir.Table) -> pa.Table:
         """Run an expression and return its rows."""
-        return _in_utc(self._connection.to_pyarrow(expression))
+        return in_utc(self._connection.to_pyarrow(expression))
 
     def batches(self, expression: ir.Table, *, rows: int = 65_536) -> pa.RecordBatchReader:
-        """Run an expression and return its rows batch by batch.
-
-        Args:
-            expression: What to run.
-            rows: About how many rows a batch holds.
-
-        Returns:
-            A reader; the engine runs nothing else until it is read to its end.
-        """
+        """Run an expression and return its rows in batches."""
         # Not Ibis's `to_pyarrow_batches`, which calls a method that DuckDB 2 took away.
         relation = self._connection.con.sql(self._connection.compile(expression))
         return relation.to_arrow_reader(rows)
 
-    def run(self, query: Query, parameters: Mapping[str, int | datetime]) -> pa.Table:
-        """Run a compiled query and return its rows.
-
-        Args:
-            query: What to run, over tables of ``view`` and ``keep``.
-            parameters: A value for each parameter; moments naive.
-        """
+    def run(self, query: Query, parameters: Parameters) -> pa.Table:
+        """Run a query and return its rows."""
         self._bind(parameters)
-        return self._connection.con.sql(query.sql).to_arrow_table().cast(query.schema)
+        return self._connection.con.sql(_sql_of(query)).to_arrow_table().cast(query.schema)
 
     def stream(
-        self, query: Query, parameters: Mapping[str, int | datetime], *, rows: int = 65_536
+        self, query: Query, parameters: Parameters, *, rows: int = 65_536
     ) -> pa.RecordBatchReader:
-        """Run a compiled query batch by batch, as ``batches`` does an expression."""
+        """Run a query and return its rows in batches."""
         self._bind(parameters)
-        return self._connection.con.sql(query.sql).to_arrow_reader(rows).cast(query.schema)
+        return self._connection.con.sql(_sql_of(query)).to_arrow_reader(rows).cast(query.schema)
 
-    def _bind(self, parameters: Mapping[str, int | datetime]) -> None:
+    def _bind(self, parameters: Parameters) -> None:
         for name, value in parameters.items():
             kind = "TIMESTAMP" if isinstance(value, datetime) else "BIGINT"
             self._connection.con.execute(f"SET VARIABLE {name} = ?::{kind}", [value])
 
 
-def _in_utc(table: pa.Table) -> pa.Table:
-    """Return the table with time zones spelt ``UTC``, whatever alias the engine writes."""
-    fields = [
-        pa.field(f.name, pa.timestamp(f.type.unit, "UTC"))
-        if pa.types.is_timestamp(f.type) and f.type.tz
-        else f
-        for f in table.schema
-    ]
-    return table.cast(pa.schema(fields))
+@functools.lru_cache(maxsize=32)
+def _sql_of(query: Query) -> str:
+    """Compile a query once; each parameter becomes a session variable, folded as a constant."""
+    variables = {p.op(): _variable(n, p.type()).op() for n, p in query.parameters.items()}
+    expression = query.expression.op().replace(variables).to_expr()
+    return str(ibis.to_sql(expression, dialect="duckdb"))
 
 
-def _name(prefix: str) -> str:
-    return f"{prefix}_{uuid.uuid4().hex[:12]}"
+def _variable(name: str, kind: ibis.DataType) -> ir.Scalar:
+    def given(variable: str) -> object:
+        """Read a variable of the session."""
+
+    read = ibis.udf.scalar.builtin(given, name="getvariable", signature=(("string",), kind))
+    return read(name)

@@ -1,22 +1,24 @@
 """Histories of customers as integers: rows prepared once, then totals as known at a moment.
 
 A *row* is one version of a contact, purchase or customer, reduced to a key and integers; it
-does not depend on any as-of. *Facts* are totals a customer and window at one as-of.
+does not depend on any as-of. *Aggregates* are totals a customer and window at one as-of.
 """
 
 from __future__ import annotations
 
+import operator
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import ibis
 import ibis.expr.types as ir
 
 from features.calendar import DAY_SECONDS
+from features.errors import ConfigError
 from features.windows import (
-    PURCHASE_DAYS,
-    WINDOW_DAYS,
     Moment,
-    day_of,
     happened,
     happened_within,
     known,
@@ -26,6 +28,7 @@ from features.windows import (
     within,
 )
 
+YEAR_DAYS = 365
 REPEAT_DAYS = 7
 REPEAT_WINDOW_DAYS = 90
 TOPIC_DAYS = (14, 90)
@@ -37,56 +40,27 @@ CHANNEL_GROUPS = {"voice": 1, "chat": 2, "message": 2, "email": 3}
 LONGEST_GAP_DAYS = 1 << 20
 """More than any gap: a day times this plus the gap before it orders both."""
 SCORES = 8
-"""More than the largest satisfaction score: a moment times this plus a score orders both."""
+"""More than the largest satisfaction score: a time times this plus a score orders both."""
 
-_CONTACT_WINDOWS: dict[str, tuple[int, ...]] = {
-    "contacts": WINDOW_DAYS,
-    "wait_ms": (90, 365),
-    "waits": (90, 365),
-    "abandoned": (30, 90, 365),
-    "transferred": (30, 90, 365),
-    "resolved": (30, 90, 365),
-    "settled": (30, 90, 365),
-    "csat": (90, 365),
-    "csat_answers": (90, 365),
-    "nps": (365,),
-    "nps_answers": (365,),
-    "sentiment": (30, 90, 365),
-    "sentiments": (30, 90, 365),
-    "voice": (30, 90, 365),
-    "chat": (30, 90, 365),
-    "email": (30, 90, 365),
+PRESENT = {
+    "any_contacts": ("contacts_ever",),
+    "any_settled": ("settled_365",),
+    "any_topics": ("topics",),
+    "any_purchases": ("rows_ever",),
+    "any_shipped": ("shipped_365",),
+    "any_delivered": ("shipped_365", "completed_365"),
+    "any_discounts": ("discounted_365",),
+    "any_categories": ("categorised",),
 }
-_PURCHASE_WINDOWS: dict[str, tuple[int, ...]] = {
-    "purchases": PURCHASE_DAYS,
-    "spend": WINDOW_DAYS,
-    "items": (365,),
-    "counted": (365,),
-    "returns": (90, 365),
-    "returned": (365,),
-    "cancellations": (365,),
-    "discount": (365,),
-    "discounted": (365,),
-    "confirm": (90,),
-    "confirmed": (90,),
-    "ship": (90, 365),
-    "shipped": (90, 365),
-    "complete": (90, 365),
-    "completed": (90, 365),
-    "unshipped": (30,),
-    "late": (90, 365),
-}
+"""Whether the whole centre has some rows: where it has none, a count is unknown and not zero."""
+
+Windows = Mapping[str, tuple[int, ...]]
+"""By total the windows it is needed over, in days, ascending."""
 
 
 @dataclass(frozen=True)
 class Histories:
-    """The three tables that customer features are made of, as rows with a ``key``.
-
-    Attributes:
-        contacts: From ``contact_rows``.
-        purchases: From ``purchase_rows``.
-        people: From ``people_rows``.
-    """
+    """The three tables that customer features are made of: ``contact_rows`` and its like."""
 
     contacts: ir.Table
     purchases: ir.Table
@@ -97,7 +71,7 @@ def contact_rows(interactions: ir.Table) -> ir.Table:
     """Reduce the lake's interactions of known customers to a key and integers."""
     rows = interactions.filter(interactions.customer_id.notnull())
     groups = [(rows.channel == name, group) for name, group in CHANNEL_GROUPS.items()]
-    # A system that keeps no flag says it by how the contact ended.
+    # Where a system keeps no flag, the outcome tells.
     settled = ibis.cases((rows.outcome == "resolved", 1), (rows.outcome == "open", 0))
     handed_on = (rows.outcome == "transferred") | (rows.transfers.coalesce(0) > 0)
     return rows.select(
@@ -153,30 +127,42 @@ def people_rows(customers: ir.Table) -> ir.Table:
     )
 
 
-def contact_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
+def windows_of(names: Collection[str]) -> Windows:
+    """Return the windows that aggregates are needed over, from their names.
+
+    >>> windows_of(["spend_90", "spend_30", "contacts_ever"])
+    {'spend': (30, 90)}
+    """
+    found = (re.fullmatch(r"(\w+)_(\d+)", name) for name in names)
+    pairs = sorted((m[1], int(m[2])) for m in found if m)
+    return {total: tuple(d for other, d in pairs if other == total) for total, _ in pairs}
+
+
+def contact_facts(contacts: ir.Table, as_of: Moment, windows: Windows) -> ir.Table:
     """Return one row a customer with recent contacts: totals by window."""
-    rows = happened_within(contacts, as_of, days=WINDOW_DAYS[-1])
-    cells = rows.group_by("key", segment=segment(rows.ts, as_of, WINDOW_DAYS)).aggregate(
-        contacts=rows.count(),
-        wait_ms=_total(rows.wait_ms),
-        waits=rows.wait_ms.count(),
-        abandoned=_total(rows.abandoned),
-        transferred=_total(rows.transferred),
-        resolved=_total(rows.resolved),
-        settled=rows.resolved.count(),
-        csat=_total(rows.csat),
-        csat_answers=rows.csat.count(),
-        nps=_total(rows.nps),
-        nps_answers=rows.nps.count(),
-        sentiment=_total(rows.sentiment),
-        sentiments=rows.sentiment.count(),
-        voice=_total((rows.group == CHANNEL_GROUPS["voice"]).cast("int8")),
-        chat=_total((rows.group == CHANNEL_GROUPS["chat"]).cast("int8")),
-        email=_total((rows.group == CHANNEL_GROUPS["email"]).cast("int8")),
-        dated_csat=(rows.ts * SCORES + rows.csat).max(),
-    )
+    rows = happened_within(contacts, as_of, days=YEAR_DAYS)
+    totals = {
+        "contacts": rows.count(),
+        "wait_ms": _total(rows.wait_ms),
+        "waits": rows.wait_ms.count(),
+        "abandoned": _total(rows.abandoned),
+        "transferred": _total(rows.transferred),
+        "resolved": _total(rows.resolved),
+        "settled": rows.resolved.count(),
+        "csat": _total(rows.csat),
+        "csat_answers": rows.csat.count(),
+        "nps": _total(rows.nps),
+        "nps_answers": rows.nps.count(),
+        "sentiment": _total(rows.sentiment),
+        "sentiments": rows.sentiment.count(),
+        "voice": _total((rows.group == CHANNEL_GROUPS["voice"]).cast("int8")),
+        "chat": _total((rows.group == CHANNEL_GROUPS["chat"]).cast("int8")),
+        "email": _total((rows.group == CHANNEL_GROUPS["email"]).cast("int8")),
+    }
+    dated = (rows.ts * SCORES + rows.csat).max()
+    cells, sums = _by_window(rows, totals, as_of, windows, dated_csat=dated)
     return cells.group_by("key").aggregate(
-        **within(cells, _CONTACT_WINDOWS, WINDOW_DAYS),
+        **sums,
         # The latest score; of several in one second the highest, whatever the rows' order.
         last_csat=(cells.dated_csat.max() % SCORES).cast("int64"),
     )
@@ -221,31 +207,32 @@ def topic_facts(contacts: ir.Table, as_of: Moment) -> ir.Table:
     )
 
 
-def purchase_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
+def purchase_facts(purchases: ir.Table, as_of: Moment, windows: Windows) -> ir.Table:
     """Return one row a customer with recent purchases of any kind: totals by window."""
-    rows = happened_within(purchases, as_of, days=WINDOW_DAYS[-1])
-    rows = _steps(rows, _usual(purchases, as_of), as_of)
+    rows = happened_within(purchases, as_of, days=YEAR_DAYS)
+    rows = _order_steps(rows, _late_limits(purchases, as_of), as_of)
     bought = rows.bought == 1
-    cells = rows.group_by("key", segment=segment(rows.ts, as_of, PURCHASE_DAYS)).aggregate(
-        purchases=_total(rows.bought),
-        spend=_total(rows.bought * rows.amount),
-        items=_total(rows.bought * rows["items"]),
-        counted=bought.ifelse(rows["items"], None).count(),
-        returns=_total(rows.returned),
-        returned=_total(rows.returned * -rows.amount),
-        cancellations=_total(rows.cancelled),
-        discount=_total(rows.bought * rows.discount),
-        discounted=_total((bought & (rows.discount > 0)).cast("int8")),
-        confirm=_total(rows.confirm),
-        confirmed=rows.confirm.count(),
-        ship=_total(rows.ship),
-        shipped=rows.ship.count(),
-        complete=_total(rows.complete),
-        completed=rows.complete.count(),
-        unshipped=_total(rows.bought - rows.ship.notnull().cast("int8")),
-        late=_total(rows.late),
-    )
-    return cells.group_by("key").aggregate(**within(cells, _PURCHASE_WINDOWS, PURCHASE_DAYS))
+    totals = {
+        "purchases": _total(rows.bought),
+        "spend": _total(rows.bought * rows.amount),
+        "items": _total(rows.bought * rows["items"]),
+        "counted": bought.ifelse(rows["items"], None).count(),
+        "returns": _total(rows.returned),
+        "returned": _total(rows.returned * -rows.amount),
+        "cancellations": _total(rows.cancelled),
+        "discount": _total(rows.bought * rows.discount),
+        "discounted": _total((bought & (rows.discount > 0)).cast("int8")),
+        "confirm": _total(rows.confirm),
+        "confirmed": rows.confirm.count(),
+        "ship": _total(rows.ship),
+        "shipped": rows.ship.count(),
+        "complete": _total(rows.complete),
+        "completed": rows.complete.count(),
+        "unshipped": _total(rows.bought - rows.ship.notnull().cast("int8")),
+        "late": _total(rows.late),
+    }
+    cells, sums = _by_window(rows, totals, as_of, windows)
+    return cells.group_by("key").aggregate(**sums)
 
 
 def purchase_past(purchases: ir.Table, as_of: Moment) -> ir.Table:
@@ -268,7 +255,7 @@ def gap_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     rows = happened(purchases, as_of)
     rows = rows.filter(rows.bought == 1)
     window = ibis.window(group_by=rows.key, order_by=rows.ts)
-    day = day_of(rows.ts)
+    day = (rows.ts // DAY_SECONDS).cast("int64")
     gaps = rows.select("key", day=day, gap=day - day.lag().over(window))
     dated = (gaps.gap > 0).ifelse(gaps.day * LONGEST_GAP_DAYS + gaps.gap, None)
     # Purchases of one day are one visit: their gap of 0 adds nothing to either sum.
@@ -282,7 +269,7 @@ def gap_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
 
 def category_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     """Return, a customer, the categories bought lately: how many, the main one, the latest."""
-    rows = happened_within(purchases, as_of, days=WINDOW_DAYS[-1])
+    rows = happened_within(purchases, as_of, days=YEAR_DAYS)
     rows = rows.filter((rows.bought == 1) & rows.category.notnull())
     parts = rows.group_by("key", "category").aggregate(
         bought=rows.count(), first=rows.ts.min(), last=rows.ts.max()
@@ -296,11 +283,10 @@ def category_facts(purchases: ir.Table, as_of: Moment) -> ir.Table:
     )
 
 
-def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
-    """Return one row for everybody known at ``as_of``, with all facts, null where none.
+def customer_facts(histories: Histories, as_of: Moment, names: Collection[str]) -> ir.Table:
+    """Return one row for everybody known at ``as_of``, with all aggregates, null where none.
 
-    The columns ``any_*`` say whether the whole centre had such rows at that moment: where it had
-    none, a count is unknown and not zero.
+    Totals over windows are those of ``names``; the columns of ``PRESENT`` are always there.
     """
     contacts = contact_past(histories.contacts, as_of)
     purchases = purchase_past(histories.purchases, as_of)
@@ -308,53 +294,62 @@ def customer_facts(histories: Histories, as_of: Moment) -> ir.Table:
     joined = people.group_by("key").aggregate(
         joined=people.joined.min(), consent=people.consent.min()
     )
-    everybody = ibis.union(
+    windows = windows_of({*names, *(name for some in PRESENT.values() for name in some)})
+    aggregates = ibis.union(
         joined.select("key"), contacts.select("key"), purchases.select("key"), distinct=True
     )
-    facts = everybody
-    for other in (
+    for part in (
         joined,
         contacts,
-        contact_facts(histories.contacts, as_of),
+        contact_facts(histories.contacts, as_of, windows),
         repeat_facts(histories.contacts, as_of),
         topic_facts(histories.contacts, as_of),
         purchases,
-        purchase_facts(histories.purchases, as_of),
+        purchase_facts(histories.purchases, as_of, windows),
         gap_facts(histories.purchases, as_of),
         category_facts(histories.purchases, as_of),
     ):
-        facts = facts.left_join(other, "key").drop("key_right")
-    return facts.mutate(
-        any_contacts=_somewhere(facts.contacts_ever),
-        any_settled=_somewhere(facts.settled_365),
-        any_topics=_somewhere(facts.topics),
-        any_purchases=_somewhere(facts.rows_ever),
-        any_shipped=_somewhere(facts.shipped_365),
-        any_delivered=_somewhere(facts.shipped_365 + facts.completed_365),
-        any_discounts=_somewhere(facts.discounted_365),
-        any_categories=_somewhere(facts.categorised),
+        aggregates = aggregates.left_join(part, "key").drop("key_right")
+    return aggregates.mutate(
+        **{flag: _somewhere(aggregates, columns) for flag, columns in PRESENT.items()}
     )
 
 
-def _usual(purchases: ir.Table, as_of: Moment) -> ir.Table:
+def _by_window(
+    rows: ir.Table,
+    totals: Mapping[str, ir.IntegerScalar],
+    as_of: Moment,
+    windows: Windows,
+    **more: ir.Scalar,
+) -> tuple[ir.Table, dict[str, ir.FloatingScalar]]:
+    """Return totals by customer and segment, and the sums that make windows of them."""
+    needed = {name: windows[name] for name in totals if name in windows}
+    ends = sorted({days for own in needed.values() for days in own})
+    if ends and ends[-1] > YEAR_DAYS:
+        raise ConfigError("window", got=f"{ends[-1]} days", expected=f"at most {YEAR_DAYS}")
+    cells = rows.group_by("key", segment=segment(rows.ts, as_of, ends)).aggregate(**totals, **more)
+    return cells, within(cells, needed, ends)
+
+
+def _late_limits(purchases: ir.Table, as_of: Moment) -> ir.Table:
     """Return after how many seconds a shipment, and an order, is late in the whole centre."""
     # Filtered in another order than its caller's rows, or the engine would keep those for both.
     rows = purchases.filter(purchases.bought == 1)
-    rows = happened_within(rows, as_of, days=WINDOW_DAYS[-1])
+    rows = happened_within(rows, as_of, days=YEAR_DAYS)
     ship, complete = (_took(rows, step, as_of) for step in (rows.shipped_ts, rows.completed_ts))
     return rows.aggregate(ship_limit=_late_after(ship), complete_limit=_late_after(complete))
 
 
-def _steps(rows: ir.Table, usual: ir.Table, as_of: Moment) -> ir.Table:
+def _order_steps(rows: ir.Table, limits: ir.Table, as_of: Moment) -> ir.Table:
     """Add how long each step of an order took, and whether it is late.
 
-    A step after the as-of was not seen at it, whatever the row says of its last state.
+    A step after the as-of was not seen at it, whatever the row's last state.
     """
     rows = rows.mutate(
         confirm=_took(rows, rows.confirmed_ts, as_of),
         ship=_took(rows, rows.shipped_ts, as_of),
         complete=_took(rows, rows.completed_ts, as_of),
-    ).cross_join(usual)
+    ).cross_join(limits)
     # What has left and not arrived is late once it is on its way for too long.
     way = rows.complete.coalesce(rows.ship.notnull().ifelse(as_of.second - rows.ts, None))
     late = (rows.ship > rows.ship_limit).coalesce(False)
@@ -372,8 +367,9 @@ def _late_after(took: ir.IntegerColumn) -> ir.IntegerScalar:
     return (LATE_FACTOR * took.sum() // took.count().nullif(0)).cast("int64")
 
 
-def _somewhere(counts: ir.NumericColumn) -> ir.BooleanColumn:
-    return counts.sum().over(ibis.window()).coalesce(0) > 0
+def _somewhere(rows: ir.Table, columns: tuple[str, ...]) -> ir.BooleanColumn:
+    value = reduce(operator.add, (rows[name] for name in columns))
+    return value.sum().over(ibis.window()).coalesce(0) > 0
 
 
 def _total(values: ir.IntegerColumn) -> ir.IntegerScalar:

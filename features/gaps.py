@@ -30,10 +30,7 @@ _WEEK_CELLS = 7 * DAY_SECONDS // GRID_SECONDS
 class Gap:
     """A stretch in which a feed was broken: [start, end), epoch seconds.
 
-    Attributes:
-        start: One cell after the last contact.
-        end: Start of the cell in which contacts came again, or of the end of what is known.
-        due: Contacts that usually come in the same hours: the median of the weeks around.
+    ``due`` contacts usually come in the same hours: the median of the weeks around.
     """
 
     start: int
@@ -56,12 +53,9 @@ def feed_gaps(
         time_zone: IANA zone of the clock that contacts follow.
         until: Epoch seconds until which silence would be known; None: the last cell.
 
-    Returns:
-        In order.
-
     >>> week = np.arange(8 * 168, dtype=np.int64) * 3600
-    >>> kept = week[(week < 90_000) | (week >= 180_000)]
-    >>> feed_gaps(kept, np.full(len(kept), 10))
+    >>> seen = week[(week < 90_000) | (week >= 180_000)]
+    >>> feed_gaps(seen, np.full(len(seen), 10))
     [Gap(start=87300, end=180000, due=250.0)]
     """
     if len(cells) == 0:
@@ -93,18 +87,12 @@ def feed_gaps(
 
 
 def _weeks_around(total: Float64, first: Int64, last: Int64, size: int) -> Float64:
-    """Return contacts in the same hours of other weeks, float64[stretches, 8].
+    """Return contacts in the same hours of other weeks, float64[stretches, 8]; NaN if unknown.
 
-    Args:
-        total: Running total of contacts by cell of the wall clock, float64[cells + 1].
-        first: First cell of each stretch, int64[stretches].
-        last: One past the last cell of each.
-        size: Cells that are known.
-
-    Returns:
-        NaN where a week lies outside what is known.
+    ``total`` is the running total of contacts by cell of the wall clock, of which ``size`` are
+    known; a stretch is the cells [first, last).
     """
-    found = np.full((len(first), 2 * GAP_WEEKS), np.nan)
+    contacts = np.full((len(first), 2 * GAP_WEEKS), np.nan)
     # A silence of ten days is compared with stretches two, three, … weeks away.
     length = np.maximum(-(-(last - first) // _WEEK_CELLS), 1)
     for column in range(2 * GAP_WEEKS):
@@ -112,16 +100,14 @@ def _weeks_around(total: Float64, first: Int64, last: Int64, size: int) -> Float
         shift = np.where(column < GAP_WEEKS, -away, away) * _WEEK_CELLS
         a, b = first + shift, last + shift
         known = (a >= 0) & (b <= size) & (b > a)
-        found[known, column] = total[b[known]] - total[a[known]]
-    return found
+        contacts[known, column] = total[b[known]] - total[a[known]]
+    return contacts
 
 
 def stopped(gap: Gap, *, until: int) -> bool:
     """Return whether a queue's silence, while others were busy, is too long for a fault.
 
-    Args:
-        gap: The silence of one queue.
-        until: Epoch seconds until which the feed is known to have worked.
+    ``until``: epoch seconds until which the feed is known to have worked.
 
     >>> stopped(Gap(0, 4 * 86_400, 99.0), until=4 * 86_400)
     True

@@ -1,28 +1,27 @@
 """Runs a definition at one as-of or at many, over one set of histories.
 
-A definition is compiled once a process, with its as-of left open. One as-of reads the files
-directly; several share one preparation, in which ids become numbers in the order of their bytes
-and rows are laid out customer by customer, so that a pass over them groups integers that stand
-together. What a pass returns depends on neither.
+A definition becomes a query once a process, its as-of left open. One as-of reads the files
+directly. Several share one preparation: ids become numbers in the order of their bytes, and rows
+stand together by customer, so that grouping is fast. The result does not depend on which it was.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.engine import Engine, Query, parameter
+from features.engine_protocol import Engine, Query
 from features.facts import Histories
-from features.windows import Moment, whole_second
+from features.windows import Moment, naive, whole_second
 
 Definition = Callable[[Histories, Moment], ir.Table]
-"""Gives rows with ``key``; hashable, since it is compiled once."""
+"""Gives rows with ``key``; hashable, since its query is built once."""
 
 _TABLES = ("contacts", "purchases", "people")
 _IDS = "customer_numbers"
@@ -31,30 +30,25 @@ _Schemas = tuple[ibis.Schema, ibis.Schema, ibis.Schema]
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(definition: Definition, stage: _Stage, schemas: _Schemas) -> Query:
-    """Compile a definition over the tables of one stage, sorted by key, its as-of open."""
+def _query_of(definition: Definition, stage: _Stage, schemas: _Schemas) -> Query:
+    """Build a definition over the tables of one stage, sorted by key, its as-of open."""
     tables = (
         ibis.table(schema, name=f"{stage}_{name}")
         for schema, name in zip(schemas, _TABLES, strict=True)
     )
-    moment = Moment(
-        second=parameter("as_of_second", "int64"), time=parameter("as_of_time", "timestamp(6)")
-    )
-    return Query.of(definition(Histories(*tables), moment).order_by("key"))
+    second, time = ibis.param("int64"), ibis.param("timestamp(6)")
+    rows = definition(Histories(*tables), Moment(second=second, time=time)).order_by("key")
+    return Query(rows, {"as_of_second": second, "as_of_time": time})
 
 
 def _bound(as_of: datetime) -> dict[str, int | datetime]:
-    second = whole_second(as_of)
-    time = datetime.fromtimestamp(second, tz=UTC).replace(tzinfo=None)
-    return {"as_of_second": second, "as_of_time": time}
+    return {"as_of_second": whole_second(as_of), "as_of_time": naive(as_of)}
 
 
 class Passes:
     """Runs definitions at as-ofs, over one set of histories.
 
-    Args:
-        engine: Runs them; stays open, and holds no other passes.
-        histories: Rows by customer id.
+    ``engine`` stays open, and holds no other passes.
     """
 
     def __init__(self, engine: Engine, histories: Histories) -> None:
@@ -70,9 +64,7 @@ class Passes:
     def run(self, definition: Definition, as_ofs: Sequence[datetime]) -> pa.Table:
         """Run one definition at each as-of.
 
-        Args:
-            definition: Gives rows with ``key`` from histories and a moment.
-            as_ofs: Aware, whole seconds; each once, in any order.
+        Each as-of (aware, whole seconds) counts once, in any order.
 
         Returns:
             ``customer_id``, ``as_of`` (timestamp[s, UTC]), then the definition's columns; sorted
@@ -105,7 +97,7 @@ class Passes:
 
         def named() -> Iterator[pa.RecordBatch]:
             for batch in rows:
-                columns = [self._names(batch.column(0)), *batch.columns[1:]]
+                columns = [self._ids_of(batch.column(0)), *batch.columns[1:]]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, named())
@@ -113,7 +105,7 @@ class Passes:
     def _query(self, definition: Definition) -> Query:
         stage: _Stage = "read" if self._ids is None else "prepared"
         contacts, purchases, people = (t.schema() for t in self._prepared or self._read)
-        return _compiled(definition, stage, (contacts, purchases, people))
+        return _query_of(definition, stage, (contacts, purchases, people))
 
     def _prepare(self) -> None:
         """Number the customers and keep their rows inside the engine, side by side."""
@@ -126,15 +118,15 @@ class Passes:
         )
         self._ids = self._engine.arrow(ids.order_by("number")).column("id").combine_chunks()
 
-    def _names(self, keys: pa.Array) -> pa.Array:
+    def _ids_of(self, keys: pa.Array) -> pa.Array:
         return keys if self._ids is None else self._ids.take(keys)
 
     def _labelled(self, rows: pa.Table, second: int | datetime) -> pa.Table:
-        names = self._names(rows.column("key").combine_chunks())
-        moment = pa.scalar(second, pa.int64()).cast(pa.timestamp("s", "UTC"))
-        found = rows.drop_columns(["key"])
-        found = found.add_column(0, "as_of", pa.repeat(moment, len(rows)))
-        return found.add_column(0, pa.field("customer_id", pa.string()), names)
+        ids = self._ids_of(rows.column("key").combine_chunks())
+        as_of = pa.scalar(second, pa.int64()).cast(pa.timestamp("s", "UTC"))
+        values = rows.drop_columns(["key"])
+        values = values.add_column(0, "as_of", pa.repeat(as_of, len(rows)))
+        return values.add_column(0, pa.field("customer_id", pa.string()), ids)
 
 
 def _numbered(table: ir.Table, ids: ir.Table) -> ir.Table:

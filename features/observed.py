@@ -31,12 +31,7 @@ _FEW_ROWS = 24
 class Counts:
     """Counts of one queue from one source, on the queue's grid, float64[n] each.
 
-    Attributes:
-        offered: NaN where not observed, as the next two.
-        answered: Contacts answered.
-        abandoned: Contacts abandoned.
-        handled: Contacts that have a handle time.
-        handle_seconds: Sum of their handle times.
+    The first three are NaN where not observed. ``handled`` counts contacts with a handle time.
     """
 
     offered: Float64
@@ -52,7 +47,7 @@ def from_intervals(queue: Queue, starts: Int64, rows: Rows) -> tuple[Counts, tup
     An interval is observed where its rows cover it whole, each minute once.
 
     Args:
-        queue: The queue, its interval no shorter than any row.
+        queue: Its interval is no shorter than any row.
         starts: The grid, epoch seconds, int64[n].
         rows: ``ts``, ``minutes``, ``offered``, ``answered``, ``abandoned``, ``aht_seconds``.
 
@@ -66,24 +61,24 @@ def from_intervals(queue: Queue, starts: Int64, rows: Rows) -> tuple[Counts, tup
     torn = np.zeros(len(starts), dtype=bool)
     torn[place[inside & twice]] = True
     use = inside & fits
-    notes = _notes(queue, rows, inside=inside, fits=fits, twice=twice)
-    place, kept = place[use], {name: values[use] for name, values in rows.items()}
-    missing = torn | (_sums(place, kept["minutes"], len(starts)) < queue.interval_minutes)
-    weight = np.where(np.isnan(kept["answered"]), kept["offered"], kept["answered"])
-    weight = np.where(np.isnan(kept["aht_seconds"]), 0.0, weight)
-    seconds = weight * np.nan_to_num(kept["aht_seconds"])
+    notes = _row_warnings(queue, rows, inside=inside, fits=fits, twice=twice)
+    place, used = place[use], {name: values[use] for name, values in rows.items()}
+    missing = torn | (_sums(place, used["minutes"], len(starts)) < queue.interval_minutes)
+    weight = np.where(np.isnan(used["answered"]), used["offered"], used["answered"])
+    weight = np.where(np.isnan(used["aht_seconds"]), 0.0, weight)
+    seconds = weight * np.nan_to_num(used["aht_seconds"])
 
-    def counts(values: Float64) -> Float64:
-        return np.where(missing, np.nan, _sums(place, values, len(starts)))
+    def summed(values: Float64, otherwise: float = np.nan) -> Float64:
+        return np.where(missing, otherwise, _sums(place, values, len(starts)))
 
-    found = Counts(
-        offered=counts(kept["offered"]),
-        answered=counts(kept["answered"]),
-        abandoned=counts(kept["abandoned"]),
-        handled=np.where(missing, 0.0, _sums(place, weight, len(starts))),
-        handle_seconds=np.where(missing, 0.0, _sums(place, seconds, len(starts))),
+    counts = Counts(
+        offered=summed(used["offered"]),
+        answered=summed(used["answered"]),
+        abandoned=summed(used["abandoned"]),
+        handled=summed(weight, 0.0),
+        handle_seconds=summed(seconds, 0.0),
     )
-    return found, (*notes, *_never_zero(queue, rows, missing))
+    return counts, (*notes, *_never_zero(queue, rows, missing))
 
 
 def _overlap(ts: Float64, length: Float64) -> Bool:
@@ -95,8 +90,8 @@ def _overlap(ts: Float64, length: Float64) -> Bool:
     return twice
 
 
-def _notes(queue: Queue, rows: Rows, *, inside: Bool, fits: Bool, twice: Bool) -> tuple[str, ...]:
-    found = []
+def _row_warnings(queue: Queue, rows: Rows, *, inside: Bool, fits: Bool, twice: Bool) -> list[str]:
+    warnings = []
     for wrong, what in (
         (inside & twice, "rows overlap in time"),
         (
@@ -106,11 +101,11 @@ def _notes(queue: Queue, rows: Rows, *, inside: Bool, fits: Bool, twice: Bool) -
     ):
         if wrong.any():
             first = moment(int(rows["ts"][wrong][0]))
-            found.append(
+            warnings.append(
                 f"queue `{queue.queue}`: {int(wrong.sum())} {what}, the first at "
                 f"{first:%Y-%m-%d %H:%M} UTC: those intervals are taken as not observed"
             )
-    return tuple(found)
+    return warnings
 
 
 def _never_zero(queue: Queue, rows: Rows, missing: Bool) -> tuple[str, ...]:
@@ -136,16 +131,15 @@ def from_contacts(
     """Count single contacts on a queue's grid.
 
     Args:
-        queue: The queue.
+        queue: Whose contacts.
         starts: The grid, epoch seconds, int64[n].
-        rows: ``ts`` (cells of 900 s), ``offered``, ``answered``, ``abandoned``, ``handled`` and
-            ``handle_ms``.
+        rows: Of ``volume.contact_cells``.
         reach: Until when the feed is known to have worked, epoch seconds.
         gaps: When it was broken for this queue.
         events: Calendar events of this queue; one that silence fills by half explains it.
     """
     place, inside = place_on(queue, starts, rows["ts"])
-    place, kept = place[inside], {name: values[inside] for name, values in rows.items()}
+    place = place[inside]
     ends = starts + queue.interval_minutes * 60
     first_day = int(local_times(rows["ts"][:1].astype(np.int64), queue.time_zone).day[0]) + 1
     unseen = (ends > reach) | (starts < local_midnight(first_day, queue.time_zone))
@@ -159,15 +153,13 @@ def from_contacts(
             silent &= (ends <= event.starts_at) | (starts >= event.ends_at)
     unseen |= silent
 
-    def counts(values: Float64) -> Float64:
-        return np.where(unseen, np.nan, _sums(place, values, len(starts)))
-
+    sums = {name: _sums(place, values[inside], len(starts)) for name, values in rows.items()}
     return Counts(
-        offered=counts(kept["offered"]),
-        answered=counts(kept["answered"]),
-        abandoned=counts(kept["abandoned"]),
-        handled=_sums(place, kept["handled"], len(starts)),
-        handle_seconds=_sums(place, kept["handle_ms"], len(starts)) / 1000.0,
+        offered=np.where(unseen, np.nan, sums["offered"]),
+        answered=np.where(unseen, np.nan, sums["answered"]),
+        abandoned=np.where(unseen, np.nan, sums["abandoned"]),
+        handled=sums["handled"],
+        handle_seconds=sums["handle_ms"] / 1000.0,
     )
 
 
@@ -180,15 +172,9 @@ def _explains(event: Event, gaps: Sequence[Gap]) -> bool:
 
 
 def place_on(queue: Queue, starts: Int64, ts: Float64) -> tuple[Int64, Bool]:
-    """Return each row's place on a queue's grid, and whether it has one.
+    """Return each row's place on a queue's grid, int64[n], and whether it has one, bool[n].
 
-    Args:
-        queue: The queue.
-        starts: The grid, epoch seconds, int64[g], at least one.
-        ts: When each row begins, epoch seconds, float64[n].
-
-    Returns:
-        int64[n] and bool[n].
+    ``starts`` is the grid, at least one; ``ts`` when each row begins; epoch seconds.
     """
     at = interval_of(ts.astype(np.int64), queue.interval_minutes, queue.time_zone)
     place = np.searchsorted(starts, at).astype(np.int64)

@@ -1,8 +1,4 @@
-"""Orders by hour and stage, as known at a moment: what contacts follow with a lag.
-
-Pure Ibis over the lake's purchases, integers only; ``order_flow`` makes them dense and marks the
-hours that are not told completely yet.
-"""
+"""Orders by hour and stage, as known at a moment: what contacts follow with a lag."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from features.calendar import DAY_SECONDS, Int64
+from features.calendar import DAY_SECONDS, Int64, epoch
 from features.contracts import ORDER_STAGES
 from features.gaps import feed_gaps
 from features.snapshot import NO_ORDERS, OrderFlow
@@ -22,22 +18,18 @@ from features.windows import happened, second_of, written
 HOUR_SECONDS = 3600
 _SETTLED_DAYS = (74, 14)
 """Days back, from and to, of the steps whose delay is looked at: by now they are known."""
-_TOLD_SHARE = 0.95
-"""An hour counts as complete from the delay on within which this share of steps is told."""
+_KNOWN_SHARE = 0.95
+"""An hour counts as complete from the delay on within which this share of steps is known."""
 
 
 def order_cells(purchases: ir.Table, as_of: datetime) -> ir.Table:
     """Return steps of orders by stage and UTC hour, as known at ``as_of``, sorted.
 
-    Args:
-        purchases: The lake's table.
-        as_of: Aware, whole seconds.
-
     Returns:
         ``stage`` (place in ``contracts.ORDER_STAGES``), ``ts`` (start of the hour, epoch
         seconds), ``steps`` and ``told_ts`` (when the newest version of any was known), all int64.
     """
-    rows = happened(_steps(purchases), written(as_of))
+    rows = happened(_order_steps_of(purchases), written(as_of))
     hour = ((rows.ts // HOUR_SECONDS) * HOUR_SECONDS).cast("int64")
     cells = rows.group_by("stage", hour=hour).aggregate(
         steps=rows.count(), told_ts=second_of(rows.available_at).max()
@@ -48,17 +40,13 @@ def order_cells(purchases: ir.Table, as_of: datetime) -> ir.Table:
 def order_delays(purchases: ir.Table, as_of: datetime) -> ir.Table:
     """Return by stage how many hours passed until a step was first known, sorted.
 
-    Args:
-        purchases: The lake's table.
-        as_of: Aware, whole seconds.
-
     Returns:
         ``stage``, ``hours`` (whole, rounded up, at least 0) and ``steps``, all int64; of steps
         14 to 74 days before ``as_of``, so that slow ones are among them.
     """
     at = written(as_of)
     first, last = (at.second - days * DAY_SECONDS for days in _SETTLED_DAYS)
-    rows = _steps(purchases)
+    rows = _order_steps_of(purchases)
     rows = rows.filter((rows.ts >= first) & (rows.ts < last) & (rows.available_at <= at.time))
     # A later version repeats the steps of the earlier ones; the first to tell is what counts.
     told = rows.group_by("purchase_id", "stage").aggregate(
@@ -70,32 +58,26 @@ def order_delays(purchases: ir.Table, as_of: datetime) -> ir.Table:
     )
 
 
-def order_flow(cells: pa.Table, delays: pa.Table, *, as_of: int) -> OrderFlow:
+def order_flow(cells: pa.Table, delays: pa.Table, *, as_of: datetime) -> OrderFlow:
     """Lay steps on a dense grid of UTC hours.
 
-    A stage is complete up to the last load's sign of life, less the delay within which 95 % of
-    its steps are told; later hours are NaN, as are gaps of the feed, and the whole stage where no
-    settled step shows what its delay is.
-
-    Args:
-        cells: From ``order_cells``.
-        delays: From ``order_delays``.
-        as_of: Epoch seconds.
-
     Returns:
-        The flow from the first full UTC day on; empty where nothing is known.
+        From the first full UTC day with a step to the last full hour before ``as_of``; NaN where
+        not nearly all steps are known yet, or where the feed broke off; empty where nothing is
+        known.
     """
     stage, ts, steps = (cells.column(name).to_numpy() for name in ("stage", "ts", "steps"))
     if len(ts) == 0:
         return NO_ORDERS
     first = (int(ts.min()) // DAY_SECONDS + 1) * DAY_SECONDS
-    starts = np.arange(first, as_of - HOUR_SECONDS + 1, HOUR_SECONDS, dtype=np.int64)
-    reach = min(int(cells.column("told_ts").to_numpy().max()), as_of)
+    end = epoch(as_of)
+    starts = np.arange(first, end - HOUR_SECONDS + 1, HOUR_SECONDS, dtype=np.int64)
+    reach = min(int(cells.column("told_ts").to_numpy().max()), end)
     counts = np.zeros((len(starts), len(ORDER_STAGES)))
-    inside = (ts >= first) & (ts + HOUR_SECONDS <= as_of)
+    inside = (ts >= first) & (ts + HOUR_SECONDS <= end)
     np.add.at(counts, ((ts[inside] - first) // HOUR_SECONDS, stage[inside]), steps[inside])
     for k in range(len(ORDER_STAGES)):
-        delay = _told_within(delays, k)
+        delay = _delay_hours(delays, k)
         until = -1 if delay is None else reach - delay * HOUR_SECONDS
         counts[starts + HOUR_SECONDS > until, k] = np.nan
     placed = stage == ORDER_STAGES.index("placed")
@@ -105,21 +87,21 @@ def order_flow(cells: pa.Table, delays: pa.Table, *, as_of: int) -> OrderFlow:
     return OrderFlow(starts, counts)
 
 
-def _told_within(delays: pa.Table, stage: int) -> Int64 | None:
-    """Return the hours within which nearly all steps of a stage are told; None if unknown."""
-    mine = delays.filter(pa.array(delays.column("stage").to_numpy() == stage))
-    if len(mine) == 0:
+def _delay_hours(delays: pa.Table, stage: int) -> Int64 | None:
+    """Return the hours within which nearly all steps of a stage are known; None if unknown."""
+    own = delays.filter(pa.array(delays.column("stage").to_numpy() == stage))
+    if len(own) == 0:
         return None
-    hours, steps = (mine.column(name).to_numpy() for name in ("hours", "steps"))
+    hours, steps = (own.column(name).to_numpy() for name in ("hours", "steps"))
     share = np.cumsum(steps) / steps.sum()
-    found: Int64 = hours[int(np.searchsorted(share, _TOLD_SHARE))]
-    return found
+    delay: Int64 = hours[int(np.searchsorted(share, _KNOWN_SHARE))]
+    return delay
 
 
-def _steps(purchases: ir.Table) -> ir.Table:
-    """Return each version's steps, one row a step: stage, moment, and both clocks."""
+def _order_steps_of(purchases: ir.Table) -> ir.Table:
+    """Return each version's steps, one row a step: stage, time, and both clocks."""
     bought = purchases.kind.isin(("purchase", "renewal"))
-    moments = {
+    times = {
         "placed": bought.ifelse(purchases.purchased_at, None),
         "shipped": bought.ifelse(purchases.shipped_at, None),
         "completed": bought.ifelse(purchases.completed_at, None),
@@ -127,11 +109,11 @@ def _steps(purchases: ir.Table) -> ir.Table:
     }
     parts = [
         purchases.select(
-            purchase_id=purchases.purchase_id,
+            "purchase_id",
+            "available_at",
+            "superseded_at",
             stage=ibis.literal(k, type="int64"),
-            ts=second_of(moments[name]),
-            available_at=purchases.available_at,
-            superseded_at=purchases.superseded_at,
+            ts=second_of(times[name]),
         )
         for k, name in enumerate(ORDER_STAGES)
     ]

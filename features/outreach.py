@@ -9,15 +9,11 @@ from features.calendar import DAY_SECONDS
 from features.windows import Moment, known, second_of
 
 
-def first_decisions(outreach: ir.Table, as_of: Moment) -> ir.Table:
+def _first_decisions(outreach: ir.Table, as_of: Moment) -> ir.Table:
     """Return the first decision about each customer of each experiment, as known at ``as_of``.
 
-    A customer stays in the arm that he fell into first; ``other_arm`` is 1 where a later decision
-    put him into the other one, else 0.
-
-    Args:
-        outreach: The lake's table ``outreach``.
-        as_of: The moment.
+    A customer stays in the arm of the first decision; ``other_arm`` is 1 where a later decision
+    chose the other one, else 0.
     """
     rows = outreach.filter(known(outreach, as_of))
     rows = rows.mutate(decided=second_of(rows.decided_at)).filter(
@@ -26,12 +22,12 @@ def first_decisions(outreach: ir.Table, as_of: Moment) -> ir.Table:
     of_customer = ibis.window(
         group_by=(rows.experiment, rows.customer_id), order_by=(rows.decided, rows.outreach_id)
     )
-    everything = ibis.window(group_by=(rows.experiment, rows.customer_id))
-    placed = rows.mutate(
-        place=ibis.row_number().over(of_customer),
-        other_arm=(rows.arm.min().over(everything) != rows.arm.max().over(everything)).cast("int8"),
+    all_decisions = ibis.window(group_by=(rows.experiment, rows.customer_id))
+    arms = rows.arm.min().over(all_decisions), rows.arm.max().over(all_decisions)
+    ranked = rows.mutate(
+        place=ibis.row_number().over(of_customer), other_arm=(arms[0] != arms[1]).cast("int8")
     )
-    return placed.filter(placed.place == 0).select(
+    return ranked.filter(ranked.place == 0).select(
         "experiment",
         "customer_id",
         "arm",
@@ -48,31 +44,30 @@ def outcomes(
 ) -> ir.Table:
     """Return the first decisions with what followed in [decision, decision + horizon).
 
-    Args:
-        outreach: The lake's table ``outreach``.
-        purchases: From ``facts.purchase_rows``.
-        as_of: What is known then counts, of decisions and of purchases.
-        horizon_days: Days that are looked ahead from each decision.
+    What is known at ``as_of`` counts, of decisions and of ``purchases`` (``facts.purchase_rows``).
 
     Returns:
-        The columns of ``first_decisions``, and ``complete`` (1 where the horizon has ended by
-        ``as_of``), ``retained`` (1 where a purchase or renewal followed) and ``value_minor``
-        (money of those less returns), int64; sorted by experiment, then customer.
+        One row a customer of an experiment, of the first decision: ``experiment``,
+        ``customer_id``, ``arm``, ``action``, ``treat_share`` and ``probability`` (null where
+        not stated), ``other_arm`` (int8: 1 where a later decision chose the other arm),
+        ``decided_at`` (epoch seconds), ``complete`` (1 where the horizon has ended),
+        ``retained`` (1 where a purchase or renewal followed), ``value_minor`` (money of those
+        less returns), int64; sorted by experiment and customer.
     """
-    decided = first_decisions(outreach, as_of)
+    decided = _first_decisions(outreach, as_of)
     ahead = horizon_days * DAY_SECONDS
     bought = purchases.filter(known(purchases, as_of) & (purchases.ts < as_of.second))
     both = decided.join(bought, decided.customer_id == bought.key)
     inside = both.filter((both.ts >= both.decided_at) & (both.ts < both.decided_at + ahead))
     counts = (inside.bought == 1) | (inside.returned == 1)
-    came = inside.group_by("experiment", "customer_id").aggregate(
+    after = inside.group_by("experiment", "customer_id").aggregate(
         bought=inside.bought.sum().cast("int64"),
         value=counts.ifelse(inside.amount, 0).sum().cast("int64"),
     )
-    found = decided.left_join(came, ["experiment", "customer_id"])
-    return found.select(
+    rows = decided.left_join(after, ["experiment", "customer_id"])
+    return rows.select(
         *decided.columns,
-        complete=(found.decided_at + ahead <= as_of.second).cast("int64"),
-        retained=(found.bought.coalesce(0) > 0).cast("int64"),
-        value_minor=found.value.coalesce(0),
+        complete=(rows.decided_at + ahead <= as_of.second).cast("int64"),
+        retained=(rows.bought.coalesce(0) > 0).cast("int64"),
+        value_minor=rows.value.coalesce(0),
     ).order_by("experiment", "customer_id")

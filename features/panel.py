@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from features.calendar import (
     Float64,
     Int64,
     Queue,
+    epoch,
     holidays_on,
     interval_starts,
     is_open,
@@ -36,6 +38,20 @@ from features.observed import Counts, Rows, from_contacts, from_intervals
 from features.quarters import Source, count_quarters
 from features.snapshot import QueueHistory
 
+VOLUME_SCHEMA = pa.schema(
+    [
+        ("queue", pa.string()),
+        ("interval_start", pa.timestamp("s", "UTC")),
+        ("offered", pa.float64()),
+        ("answered", pa.float64()),
+        ("abandoned", pa.float64()),
+        ("aht_seconds", pa.float64()),
+        ("handled", pa.float64()),
+        ("is_open", pa.bool_()),
+        ("is_observed", pa.bool_()),
+    ]
+)
+
 
 @dataclass(frozen=True)
 class QueuePanel:
@@ -43,8 +59,7 @@ class QueuePanel:
 
     Attributes:
         history: What the models read.
-        answered: Contacts answered, float64[n]; NaN where not known.
-        abandoned: Contacts abandoned, float64[n]; NaN where not known.
+        answered: float64[n], NaN where not known; ``abandoned`` alike.
         is_open: Whether the queue is open in any part, by its stated hours, bool[n].
     """
 
@@ -56,12 +71,7 @@ class QueuePanel:
 
 @dataclass(frozen=True)
 class Panel:
-    """All queues as known at one moment.
-
-    Attributes:
-        queues: By name, sorted.
-        warnings: What a person should know, one sentence each.
-    """
+    """All queues as known at one moment, by name, sorted; and a sentence a warning."""
 
     queues: Mapping[str, QueuePanel]
     warnings: tuple[str, ...]
@@ -73,61 +83,71 @@ def build_panel(
     cells: pa.Table,
     intervals: pa.Table,
     events: Sequence[Event] = (),
-    as_of: int,
+    as_of: datetime,
 ) -> Panel:
-    """Lay counts on the wall clock of each queue.
+    """Lay counts on the wall clock of each queue that has at least one full interval.
 
     Args:
         queues: Every queue that may have rows.
         cells: From ``volume.contact_cells``.
         intervals: From ``volume.interval_counts``.
         events: Calendar events: a silence during one is no gap of the feed.
-        as_of: Epoch seconds.
-
-    Returns:
-        A panel of the queues that have at least one full interval.
+        as_of: Aware.
     """
     warnings: list[str] = []
     contacts_of, intervals_of = _by_queue(cells), _by_queue(intervals)
     reach = max(cells.column("last_ts").to_pylist(), default=0) + GRID_SECONDS
-    shared = [
-        gap
-        for gap in _shared_gaps(queues, contacts_of)
-        if sum(_due(q, contacts_of[q.queue], gap) for q in queues if q.queue in contacts_of)
-        >= GAP_EXPECTED
-    ]
+    shared = _shared_gaps(queues, contacts_of)
     warnings.extend(_gap_warning("no contact of any queue", shared))
     panels = {}
     for queue in sorted(queues, key=lambda q: q.queue):
-        own = contacts_of.get(queue.queue)
-        stated = intervals_of.get(queue.queue)
-        fitted = _fit_interval(queue, stated, warnings)
-        starts = _grid(fitted, own, stated, as_of)
-        if len(starts) == 0:
-            continue
-        parts, sources = [], []
-        if stated is not None:
-            counts, notes = from_intervals(fitted, starts, stated)
-            warnings.extend(notes)
-            parts.append(counts)
-            sources.append(Source(stated, counts.offered))
-        if own is not None:
-            alone = _own_gaps(fitted, own, shared, reach=reach)
-            warnings.extend(_gap_warning(f"queue `{queue.queue}`: no contact", alone))
-            counts = from_contacts(
-                fitted,
-                starts,
-                own,
-                reach=reach,
-                gaps=(*shared, *alone),
-                events=[e for e in events if not e.queues or queue.queue in e.queues],
-            )
-            parts.append(counts)
-            sources.append(Source(own, counts.offered))
-        merged = _merge(fitted, starts, parts, as_of, warnings)
-        quarters = count_quarters(fitted, starts, sources, as_of=as_of)
-        panels[queue.queue] = replace(merged, history=replace(merged.history, quarters=quarters))
+        panel = _queue_panel(
+            queue,
+            contacts=contacts_of.get(queue.queue),
+            intervals=intervals_of.get(queue.queue),
+            events=[e for e in events if not e.queues or queue.queue in e.queues],
+            shared_gaps=shared,
+            reach=reach,
+            as_of_epoch=epoch(as_of),
+            warnings=warnings,
+        )
+        if panel is not None:
+            panels[queue.queue] = panel
     return Panel(panels, tuple(warnings))
+
+
+def _queue_panel(
+    queue: Queue,
+    *,
+    contacts: Rows | None,
+    intervals: Rows | None,
+    events: Sequence[Event],
+    shared_gaps: Sequence[Gap],
+    reach: int,
+    as_of_epoch: int,
+    warnings: list[str],
+) -> QueuePanel | None:
+    """Return one queue's panel, interval counts before single contacts; None without a row."""
+    queue = _fit_interval(queue, intervals, warnings)
+    starts = _panel_grid(queue, contacts, intervals, as_of_epoch)
+    if len(starts) == 0:
+        return None
+    parts, sources = [], []
+    if intervals is not None:
+        counts, notes = from_intervals(queue, starts, intervals)
+        warnings.extend(notes)
+        parts.append(counts)
+        sources.append(Source(intervals, counts.offered))
+    if contacts is not None:
+        alone = _own_gaps(queue, contacts, shared_gaps, reach=reach)
+        warnings.extend(_gap_warning(f"queue `{queue.queue}`: no contact", alone))
+        gaps = (*shared_gaps, *alone)
+        counts = from_contacts(queue, starts, contacts, reach=reach, gaps=gaps, events=events)
+        parts.append(counts)
+        sources.append(Source(contacts, counts.offered))
+    panel = _merge_sources(queue, starts, parts, as_of_epoch, warnings)
+    quarters = count_quarters(queue, starts, sources, as_of=as_of_epoch)
+    return replace(panel, history=replace(panel.history, quarters=quarters))
 
 
 def _shared_gaps(queues: Sequence[Queue], contacts_of: Mapping[str, Rows]) -> list[Gap]:
@@ -137,16 +157,20 @@ def _shared_gaps(queues: Sequence[Queue], contacts_of: Mapping[str, Rows]) -> li
     ts = np.concatenate([rows["ts"] for rows in contacts_of.values()]).astype(np.int64)
     offered = np.concatenate([rows["offered"] for rows in contacts_of.values()]).astype(np.int64)
     cells, where = np.unique(ts, return_inverse=True)
-    sizes = {name: rows["offered"].sum() for name, rows in contacts_of.items()}
     zones = {queue.queue: queue.time_zone for queue in queues}
-    busiest = max(sorted(sizes), key=lambda name: sizes[name])
+    busiest = max(sorted(contacts_of), key=lambda name: contacts_of[name]["offered"].sum())
     total = np.bincount(where, weights=offered).astype(np.int64)
-    return feed_gaps(cells, total, time_zone=zones.get(busiest, "UTC"))
+    fed = [queue for queue in queues if queue.queue in contacts_of]
+    return [
+        gap
+        for gap in feed_gaps(cells, total, time_zone=zones.get(busiest, "UTC"))
+        if sum(_due(queue, contacts_of[queue.queue], gap) for queue in fed) >= GAP_EXPECTED
+    ]
 
 
 def _own_gaps(queue: Queue, rows: Rows, shared: Sequence[Gap], *, reach: int) -> list[Gap]:
     """Return when one queue was silent alone, by a fault and not because it had stopped."""
-    found = feed_gaps(
+    silences = feed_gaps(
         rows["ts"].astype(np.int64),
         rows["offered"].astype(np.int64),
         time_zone=queue.time_zone,
@@ -154,7 +178,7 @@ def _own_gaps(queue: Queue, rows: Rows, shared: Sequence[Gap], *, reach: int) ->
     )
     return [
         gap
-        for gap in found
+        for gap in silences
         if not any(gap.start < other.end and other.start < gap.end for other in shared)
         and not stopped(gap, until=reach)
         and _due(queue, rows, gap) >= GAP_EXPECTED
@@ -198,9 +222,7 @@ def _by_queue(table: pa.Table) -> dict[str, Rows]:
     """Split a table sorted by queue into float64 columns by queue; null becomes NaN."""
     names = np.array(table.column("queue").to_pylist(), dtype=object)
     columns = {
-        name: np.asarray(
-            table.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64
-        )
+        name: table.column(name).cast(pa.float64()).to_numpy()
         for name in table.column_names
         if name != "queue"
     }
@@ -213,11 +235,11 @@ def _by_queue(table: pa.Table) -> dict[str, Rows]:
     }
 
 
-def _fit_interval(queue: Queue, stated: Rows | None, warnings: list[str]) -> Queue:
+def _fit_interval(queue: Queue, intervals: Rows | None, warnings: list[str]) -> Queue:
     """Widen a queue's interval to that of its rows: a count cannot be divided."""
-    if stated is None:
+    if intervals is None:
         return queue
-    longest = int(stated["minutes"].max())
+    longest = int(intervals["minutes"].max())
     fitting = [m for m in INTERVAL_MINUTES if m >= max(longest, queue.interval_minutes)]
     if not fitting:
         warnings.append(
@@ -234,30 +256,27 @@ def _fit_interval(queue: Queue, stated: Rows | None, warnings: list[str]) -> Que
     return replace(queue, interval_minutes=fitting[0])
 
 
-def _grid(
-    queue: Queue,
-    own: Rows | None,
-    stated: Rows | None,
-    as_of: int,
+def _panel_grid(
+    queue: Queue, contacts: Rows | None, intervals: Rows | None, as_of_epoch: int
 ) -> Int64:
     """Return interval starts from the first full local day to the as-of."""
     firsts = []
-    if own is not None:
-        # The first contact says nothing of the hours before it.
-        day = int(local_times(own["ts"][:1].astype(np.int64), queue.time_zone).day[0])
-        firsts.append(local_midnight(day + 1, queue.time_zone))
-    if stated is not None:
-        start = int(stated["ts"][0])
-        day = int(local_times(np.array([start], dtype=np.int64), queue.time_zone).day[0])
+    for rows in (contacts, intervals):
+        if rows is None:
+            continue
+        start = rows["ts"][:1].astype(np.int64)
+        day = int(local_times(start, queue.time_zone).day[0])
         midnight = local_midnight(day, queue.time_zone)
-        firsts.append(midnight if start == midnight else local_midnight(day + 1, queue.time_zone))
+        # The first contact says nothing of the hours before it.
+        whole_day = rows is intervals and start[0] == midnight
+        firsts.append(midnight if whole_day else local_midnight(day + 1, queue.time_zone))
     if not firsts:
         return np.empty(0, dtype=np.int64)
-    return interval_starts(min(firsts), as_of, queue.interval_minutes, queue.time_zone)
+    return interval_starts(min(firsts), as_of_epoch, queue.interval_minutes, queue.time_zone)
 
 
-def _merge(
-    queue: Queue, starts: Int64, parts: Sequence[Counts], as_of: int, warnings: list[str]
+def _merge_sources(
+    queue: Queue, starts: Int64, parts: Sequence[Counts], as_of_epoch: int, warnings: list[str]
 ) -> QueuePanel:
     """Prefer the first part where it observed, and apply opening hours and the as-of."""
     merged = parts[0]
@@ -269,12 +288,12 @@ def _merge(
             warnings.append(_overlap_warning(queue, merged.offered[both], second.offered[both]))
         merged = Counts(
             *(
-                np.where(stated, getattr(merged, name), getattr(second, name))
-                for name in Counts.__dataclass_fields__
+                np.where(stated, getattr(merged, part.name), getattr(second, part.name))
+                for part in fields(Counts)
             )
         )
     opened = is_open(queue, starts)
-    ended = starts + queue.interval_minutes * 60 <= as_of
+    ended = starts + queue.interval_minutes * 60 <= as_of_epoch
     outside = int(np.nansum(merged.offered[~opened & ended]))
     if outside:
         warnings.append(
@@ -299,14 +318,14 @@ def _merge(
 
 def _overlap_warning(queue: Queue, counts: Float64, contacts: Float64) -> str:
     differ = int((counts != contacts).sum())
-    said = (
+    comparison = (
         "both say the same"
         if differ == 0
         else f"{differ} differ: {counts.sum():,.0f} counted, {contacts.sum():,.0f} single ones"
     )
     return (
         f"queue `{queue.queue}`: {len(counts)} intervals have counts and single contacts; "
-        f"the counts are used; {said}"
+        f"the counts are used; {comparison}"
     )
 
 
@@ -316,37 +335,17 @@ def panel_table(panel: Panel) -> pa.Table:
     return pa.concat_tables([VOLUME_SCHEMA.empty_table(), *parts])
 
 
-VOLUME_SCHEMA = pa.schema(
-    [
-        ("queue", pa.string()),
-        ("interval_start", pa.timestamp("s", "UTC")),
-        ("offered", pa.float64()),
-        ("answered", pa.float64()),
-        ("abandoned", pa.float64()),
-        ("aht_seconds", pa.float64()),
-        ("handled", pa.float64()),
-        ("is_open", pa.bool_()),
-        ("is_observed", pa.bool_()),
-    ]
-)
-
-
 def _panel_rows(name: str, queue: QueuePanel) -> pa.Table:
     history = queue.history
     columns = [
         pa.repeat(pa.scalar(name, pa.string()), len(history.starts)),
         pa.array(history.starts, pa.int64()).cast(pa.timestamp("s", "UTC")),
-        *(
-            pa.array(values)
-            for values in (
-                history.offered,
-                queue.answered,
-                queue.abandoned,
-                history.aht_seconds,
-                history.handled,
-                queue.is_open,
-                history.observed,
-            )
-        ),
+        pa.array(history.offered),
+        pa.array(queue.answered),
+        pa.array(queue.abandoned),
+        pa.array(history.aht_seconds),
+        pa.array(history.handled),
+        pa.array(queue.is_open),
+        pa.array(history.observed),
     ]
     return pa.Table.from_arrays(columns, schema=VOLUME_SCHEMA)

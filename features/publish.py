@@ -48,7 +48,7 @@ def publish_snapshot(
     lineage: Mapping[str, Any],
     warnings: Sequence[str],
 ) -> Snapshot:
-    """Write one snapshot and point ``CURRENT`` at it.
+    """Write one snapshot, point ``CURRENT`` at it, and return it opened and verified.
 
     Args:
         root: Folder of all snapshots.
@@ -61,9 +61,6 @@ def publish_snapshot(
         now: The moment of writing.
         lineage: What it was made from.
         warnings: Sentences for people, kept in the manifest.
-
-    Returns:
-        The snapshot, opened and verified.
 
     Raises:
         TooLittleDataError: It would hold no queue and no customer; what was current stays.
@@ -82,15 +79,7 @@ def publish_snapshot(
         quarters = {name: queue.history.quarters for name, queue in panel.queues.items()}
         write_arrow(folder / QUARTERS_FILE, quarters_to_table(quarters))
         meta["queues"] = len(panel.queues)
-        if isinstance(customers, Snapshot):
-            _keep(customers.artefact.file(CUSTOMERS_FILE), folder / CUSTOMERS_FILE)
-            meta["customers"] = len(customers.customers)
-            meta["features"] = list(customers.customers.names)
-            meta["customers_as_of"] = customers.customers_as_of.isoformat()
-        else:
-            meta["customers"] = _write_customers(folder / CUSTOMERS_FILE, customers)
-            meta["features"] = [n for n in customers.schema.names if n != "customer_id"]
-            meta["customers_as_of"] = as_of.isoformat()
+        meta.update(_write_customers(folder / CUSTOMERS_FILE, customers, as_of=as_of))
         if not meta["queues"] and not meta["customers"]:
             raise TooLittleDataError(
                 f"nothing was known at {as_of.isoformat()}",
@@ -98,25 +87,33 @@ def publish_snapshot(
                 remedy="build as of a later moment, or say in the mapping when rows were known",
             )
         queues = [queue_to_json(q.history.queue) for q in panel.queues.values()]
-        (folder / QUEUES_FILE).write_text(json.dumps(queues, ensure_ascii=False), encoding="utf-8")
-        (folder / EVENTS_FILE).write_text(
-            json.dumps([asdict(e) for e in events], ensure_ascii=False), encoding="utf-8"
-        )
+        for name, document in ((QUEUES_FILE, queues), (EVENTS_FILE, [asdict(e) for e in events])):
+            text = json.dumps(document, ensure_ascii=False)
+            (folder / name).write_text(text, encoding="utf-8")
         id = folder.name.removeprefix(".writing-")
     point_to(root, id)
     return open_snapshot(root / id)
 
 
-def _write_customers(path: Path, batches: pa.RecordBatchReader) -> int:
-    rows = 0
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batches.schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            rows += batch.num_rows
-    return rows
+def _write_customers(
+    path: Path, customers: pa.RecordBatchReader | Snapshot, *, as_of: datetime
+) -> dict[str, Any]:
+    """Write the customers' features, or link those of an earlier snapshot; return what they are."""
+    if isinstance(customers, Snapshot):
+        _link_or_copy(customers.artefact.file(CUSTOMERS_FILE), path)
+        count, names = len(customers.customers), customers.customers.names
+        as_of = customers.customers_as_of
+    else:
+        count, names = 0, tuple(n for n in customers.schema.names if n != "customer_id")
+        schema = customers.schema
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in customers:
+                writer.write_batch(batch)
+                count += batch.num_rows
+    return {"customers": count, "features": list(names), "customers_as_of": as_of.isoformat()}
 
 
-def _keep(published: Path, path: Path) -> None:
+def _link_or_copy(published: Path, path: Path) -> None:
     """Put a file of one snapshot into another; neither is ever written to again."""
     try:
         os.link(published, path)

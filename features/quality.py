@@ -12,7 +12,8 @@ import ibis.expr.types as ir
 
 from features.contracts import TABLES, Table
 from features.contracts import table as contract_of
-from features.engine import Engine
+from features.engine import DuckDBEngine
+from features.engine_protocol import Engine
 from features.lake import LOADS, Lake
 from features.quality_report import ColumnQuality, DayQuality, Quality, TableQuality, Trend
 
@@ -34,7 +35,7 @@ def measure(lake: Lake, *, tables: Sequence[str] | None = None, days: int = 14) 
     for row in sorted(lake.read(LOADS).to_pylist(), key=lambda row: row["loaded_at"]):
         loads.setdefault(row["table"], []).append(json.loads(row["report"]))
     names = [contract_of(name).name for name in tables] if tables else list(TABLES)
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         customers = engine.scan(lake.files("customers"), TABLES["customers"])
         measured = tuple(
             _measure(engine, lake, TABLES[name], customers, loads.get(name, []), days)

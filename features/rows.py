@@ -1,7 +1,8 @@
-"""Rows of the lake's tables as the things that they state."""
+"""Rows of the lake's tables as the queues and events that they state."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from features.calendar import Event, Queue, parse_opening
@@ -19,37 +20,17 @@ def queue_of(row: dict[str, Any]) -> Queue:
         parse_opening(row[f"open_{day}"], field=f"open_{day} of queue {row['queue']}")
         for day in WEEKDAYS
     )
-    given = {
-        name: row[name]
-        for name in (
-            "name",
-            "country",
-            "open_on_holidays",
-            "interval_minutes",
-            "goal_seconds",
-            "goal_share",
-            "default_aht_seconds",
-            "patience_seconds",
-            "concurrency",
-        )
-        if row[name] is not None
-    }
-    if given.get("interval_minutes", 60) not in INTERVAL_MINUTES:
+    stated = {f.name: row[f.name] for f in fields(Queue) if row.get(f.name) is not None}
+    if stated.get("interval_minutes", 60) not in INTERVAL_MINUTES:
         raise InputError(
             f"`interval_minutes` of queue `{row['queue']}`",
-            got=given["interval_minutes"],
+            got=stated["interval_minutes"],
             expected=f"one of {INTERVAL_MINUTES}",
             remedy="correct the row of `queues` and load it again",
             field="interval_minutes",
         )
-    return Queue(
-        queue=row["queue"],
-        channel=row["channel"],
-        time_zone=row["time_zone"],
-        opening=opening,
-        opening_source="stated" if any(o is not None for o in opening) else "assumed",
-        **given,
-    )
+    source = "stated" if any(spans is not None for spans in opening) else "assumed"
+    return Queue(**{**stated, "opening": opening, "opening_source": source})
 
 
 def event_of(row: dict[str, Any]) -> Event:

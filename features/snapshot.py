@@ -7,6 +7,7 @@ look-up is a binary search that touches a few pages and copies one row.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -34,7 +35,7 @@ QUARTERS = (7 * 24, 4)
 
 
 def no_quarters() -> Float64:
-    """Return the contacts by quarter of a queue of which none were counted."""
+    """Return the contacts by quarter where none were counted."""
     return np.zeros(QUARTERS)
 
 
@@ -43,10 +44,9 @@ class QueueHistory:
     """What is known of one queue's volume, interval by interval, without a hole in the grid.
 
     Attributes:
-        queue: The queue.
         starts: Interval starts, epoch seconds, int64[n], ascending.
-        offered: Contacts offered, float64[n]; NaN where not observed, 0 where closed.
-        aht_seconds: Average handle time, float64[n]; NaN where nothing was handled.
+        offered: float64[n]; NaN where not observed, 0 where closed.
+        aht_seconds: float64[n]; NaN where nothing was handled.
         handled: Contacts that the AHT is the mean of, float64[n].
         quarters: Contacts seen lately by hour of the local week and quarter of it,
             float64[168, 4]; all 0 where none were counted by quarters.
@@ -66,15 +66,10 @@ class QueueHistory:
 
     def before(self, moment: datetime) -> QueueHistory:
         """Return the intervals that had ended by a moment; the quarters stay as they are."""
-        ends = epoch(moment) - self.queue.interval_minutes * 60
-        n = int(np.searchsorted(self.starts, ends, side="right"))
-        return replace(
-            self,
-            starts=self.starts[:n],
-            offered=self.offered[:n],
-            aht_seconds=self.aht_seconds[:n],
-            handled=self.handled[:n],
-        )
+        last = epoch(moment) - self.queue.interval_minutes * 60
+        n = int(np.searchsorted(self.starts, last, side="right"))
+        columns = ("starts", "offered", "aht_seconds", "handled")
+        return replace(self, **{name: getattr(self, name)[:n] for name in columns})
 
 
 @dataclass(frozen=True)
@@ -105,9 +100,9 @@ class FeatureTable:
     """Customer features in memory order of their ids.
 
     Attributes:
-        ids: Customer ids, sorted by their UTF-8 bytes.
-        names: Feature names, in column order.
-        columns: One Arrow column a feature, float64 with null where undefined.
+        ids: Sorted by their UTF-8 bytes.
+        names: Of the features, in column order.
+        columns: One a feature, float64 with null where undefined.
     """
 
     ids: pa.ChunkedArray
@@ -144,14 +139,11 @@ class Snapshot:
     """One published snapshot.
 
     Attributes:
-        artefact: The verified folder.
-        as_of: The moment up to which events are known to it.
-        histories: Volume by queue name.
-        events: Calendar events known at ``as_of``.
-        orders: Steps of orders, by hour.
-        customers: Customer features at ``customers_as_of``.
-        customers_as_of: The moment that customers' features look back from; before ``as_of``
-            where only the volume was built again.
+        artefact: Its verified folder.
+        as_of: All but the customers is as known then.
+        histories: By queue name.
+        customers_as_of: What customers' features look back from; before ``as_of`` where only the
+            volume was built again.
     """
 
     artefact: Artefact
@@ -203,8 +195,8 @@ def orders_to_table(orders: OrderFlow) -> pa.Table:
 
 def orders_from_table(table: pa.Table) -> OrderFlow:
     """Return the flow that ``orders_to_table`` wrote."""
-    starts = table.column("hour").to_numpy().astype("datetime64[s]").astype(np.int64)
-    return OrderFlow(starts, np.column_stack([table.column(s).to_numpy() for s in ORDER_STAGES]))
+    counts = np.column_stack([table.column(stage).to_numpy() for stage in ORDER_STAGES])
+    return OrderFlow(_epoch_seconds(table.column("hour")), counts)
 
 
 def quarters_to_table(quarters: Mapping[str, Float64]) -> pa.Table:
@@ -233,7 +225,7 @@ def open_snapshot(path: Path) -> Snapshot:
     Raises:
         ArtefactError: It is damaged or of another contract.
     """
-    return _read(open_artefact(path, kind=SNAPSHOT_KIND, schema=SNAPSHOT_SCHEMA))
+    return _read_snapshot(open_artefact(path, kind=SNAPSHOT_KIND, schema=SNAPSHOT_SCHEMA))
 
 
 def open_current_snapshot(root: Path) -> Snapshot:
@@ -243,16 +235,17 @@ def open_current_snapshot(root: Path) -> Snapshot:
         NotPublishedError: None was published.
         ArtefactError: It is damaged or of another contract.
     """
-    return _read(open_current(root, kind=SNAPSHOT_KIND, schema=SNAPSHOT_SCHEMA))
+    return _read_snapshot(open_current(root, kind=SNAPSHOT_KIND, schema=SNAPSHOT_SCHEMA))
 
 
-def _read(artefact: Artefact) -> Snapshot:
+def _read_snapshot(artefact: Artefact) -> Snapshot:
     queues = [queue_from_json(q) for q in artefact.json(QUEUES_FILE)]
     customers = read_arrow(artefact.file(CUSTOMERS_FILE))
     names = tuple(n for n in customers.column_names if n != "customer_id")
+    as_of = artefact.meta["as_of"]
     return Snapshot(
         artefact=artefact,
-        as_of=datetime.fromisoformat(artefact.meta["as_of"]),
+        as_of=datetime.fromisoformat(as_of),
         histories=_histories(
             read_arrow(artefact.file(VOLUME_FILE)),
             queues,
@@ -265,9 +258,7 @@ def _read(artefact: Artefact) -> Snapshot:
             names=names,
             columns=tuple(customers.column(n) for n in names),
         ),
-        customers_as_of=datetime.fromisoformat(
-            artefact.meta.get("customers_as_of", artefact.meta["as_of"])
-        ),
+        customers_as_of=datetime.fromisoformat(artefact.meta.get("customers_as_of", as_of)),
     )
 
 
@@ -275,28 +266,26 @@ def _histories(
     volume: pa.Table, queues: Sequence[Queue], *, quarters: Mapping[str, Float64]
 ) -> dict[str, QueueHistory]:
     """Cut the volume table (sorted by queue, then start) into one history a queue."""
-    counts = pc.value_counts(volume.column("queue"))
-    stops = dict(
-        zip(
-            counts.field("values").to_pylist(),
-            np.cumsum(counts.field("counts").to_numpy()).tolist(),
-            strict=True,
-        )
-    )
+    runs = pc.value_counts(volume.column("queue"))
     lengths = dict(
-        zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
+        zip(runs.field("values").to_pylist(), runs.field("counts").to_pylist(), strict=True)
     )
-    found = {}
+    stops = dict(zip(lengths, itertools.accumulate(lengths.values()), strict=True))
+    histories = {}
     for queue in queues:
-        stop = stops.get(queue.queue, 0)
-        rows = volume.slice(stop - lengths.get(queue.queue, 0), lengths.get(queue.queue, 0))
-        starts = rows.column("interval_start").to_numpy().astype("datetime64[s]").astype(np.int64)
-        found[queue.queue] = QueueHistory(
+        length = lengths.get(queue.queue, 0)
+        rows = volume.slice(stops.get(queue.queue, 0) - length, length)
+        histories[queue.queue] = QueueHistory(
             queue=queue,
-            starts=starts,
+            starts=_epoch_seconds(rows.column("interval_start")),
             offered=rows.column("offered").to_numpy(),
             aht_seconds=rows.column("aht_seconds").to_numpy(),
             handled=rows.column("handled").to_numpy(),
             quarters=quarters[queue.queue],
         )
-    return found
+    return histories
+
+
+def _epoch_seconds(times: pa.ChunkedArray) -> Int64:
+    seconds: Int64 = times.to_numpy().astype("datetime64[s]").astype(np.int64)
+    return seconds

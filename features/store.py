@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Self
 
 import ibis.expr.types as ir
@@ -16,10 +15,11 @@ import pyarrow as pa
 
 from features import outreach, volume
 from features.artefact import current_id
-from features.calendar import Event, Queue, epoch
+from features.calendar import DAY_SECONDS, Event, Queue
 from features.contracts import TABLES
 from features.customers import customer_features
-from features.engine import Engine
+from features.engine import DuckDBEngine
+from features.engine_protocol import Engine
 from features.errors import HorizonError, NotPublishedError, TooLittleDataError
 from features.facts import Histories, contact_rows, people_rows, purchase_rows
 from features.grid import Passes
@@ -35,6 +35,7 @@ from features.snapshot import OrderFlow, QueueHistory, Snapshot, open_current_sn
 from features.waits import Waits, waited_contacts, waits_of
 from features.windows import known, literal, second_of, written
 
+Progress = Callable[[str], None]
 EVENT_TABLES = ("interactions", "intervals", "purchases")
 MEMORY_LIMIT = "640MB"
 """Keeps a process that publishes a million customers near 1 GiB."""
@@ -49,8 +50,9 @@ class FeatureStore:
 
     Args:
         home: Where the lake stands.
-        threads: Threads of the engine; by default all cores.
-        memory_limit: What the engine may hold before it spills to disk; more is faster from some
+        engine: By default DuckDB, with the next two.
+        threads: By default all cores.
+        memory_limit: What it may hold before it spills to disk; more is faster from some
             ten million events or a million customers on.
 
     Attributes:
@@ -58,12 +60,17 @@ class FeatureStore:
     """
 
     def __init__(
-        self, home: Home, *, threads: int | None = None, memory_limit: str = MEMORY_LIMIT
+        self,
+        home: Home,
+        *,
+        engine: Engine | None = None,
+        threads: int | None = None,
+        memory_limit: str = MEMORY_LIMIT,
     ) -> None:
         self.home = home
         lake = Lake(home.lake)
         self.versions: dict[str, int] = lake.versions()
-        self._engine = Engine(threads=threads, memory_limit=memory_limit)
+        self._engine = engine or DuckDBEngine(threads=threads, memory_limit=memory_limit)
         self._tables: dict[str, ir.Table] = {
             name: self._engine.scan(lake.files(name, self.versions.get(name)), contract)
             for name, contract in TABLES.items()
@@ -82,12 +89,7 @@ class FeatureStore:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close the engine."""
         self.close()
 
@@ -101,10 +103,7 @@ class FeatureStore:
         return tuple(self._warnings)
 
     def latest(self, *, now: datetime) -> datetime:
-        """Return the default as-of: the last thing learnt, moved up to a full hour.
-
-        Args:
-            now: The moment, aware; never passed.
+        """Return the default as-of: the last thing learnt, up to a full hour, at most ``now``.
 
         Raises:
             TooLittleDataError: No event was loaded.
@@ -119,14 +118,10 @@ class FeatureStore:
         Raises:
             InputError: A queue's opening hours or interval are malformed.
         """
-        rows = self._tables["queues"]
-        stated = {
-            row["queue"]: queue_of(row)
-            for row in self._engine.arrow(rows.filter(known(rows, written(as_of)))).to_pylist()
-        }
+        rows = self._engine.arrow(self._known("queues", as_of)).to_pylist()
+        stated = {row["queue"]: queue_of(row) for row in rows}
         interactions, intervals = (
-            table.filter(known(table, written(as_of)))
-            for table in (self._tables["interactions"], self._tables["intervals"])
+            self._known(name, as_of) for name in ("interactions", "intervals")
         )
         seen = self._engine.arrow(volume.seen_queues(interactions, intervals))
         for name in sorted(set(seen.column("queue").to_pylist()) - set(stated)):
@@ -139,36 +134,21 @@ class FeatureStore:
 
     def events(self, as_of: datetime) -> tuple[Event, ...]:
         """Return the calendar events known at a moment, by start and id; they may lie ahead."""
-        rows = self._tables["calendar"]
-        rows = rows.filter(known(rows, written(as_of)) & (rows.known_at <= literal(as_of)))
-        found = rows.select(
-            "event_id",
-            "kind",
-            "queues",
-            "size",
-            starts_at=second_of(rows.starts_at),
-            ends_at=second_of(rows.ends_at),
-            known_at=second_of(rows.known_at),
-        ).order_by("starts_at", "event_id")
-        return tuple(event_of(row) for row in self._engine.arrow(found).to_pylist())
+        rows = self._known("calendar", as_of)
+        rows = rows.filter(rows.known_at <= literal(as_of))
+        times = {n: second_of(rows[n]) for n in ("starts_at", "ends_at", "known_at")}
+        events = rows.select("event_id", "kind", "queues", "size", **times)
+        events = events.order_by("starts_at", "event_id")
+        return tuple(event_of(row) for row in self._engine.arrow(events).to_pylist())
 
     def overrides(self, as_of: datetime) -> tuple[Override, ...]:
         """Return the planner's overrides known at a moment, as they were made; all layers."""
-        rows = self._tables["overrides"]
-        rows = rows.filter(known(rows, written(as_of)))
-        found = rows.select(
-            "override_id",
-            "queue",
-            "interval_minutes",
-            "offered",
-            "aht_seconds",
-            "made_by",
-            "reason",
-            start=second_of(rows.interval_start),
-            made_at=second_of(rows.made_at),
-            withdrawn_at=second_of(rows.withdrawn_at),
-        ).order_by("made_at", "override_id")
-        return tuple(Override(**row) for row in self._engine.arrow(found).to_pylist())
+        rows = self._known("overrides", as_of)
+        times = {"start": "interval_start", "made_at": "made_at", "withdrawn_at": "withdrawn_at"}
+        plain = [n for n in Override.__dataclass_fields__ if n not in times]
+        overrides = rows.select(*plain, **{n: second_of(rows[c]) for n, c in times.items()})
+        overrides = overrides.order_by("made_at", "override_id")
+        return tuple(Override(**row) for row in self._engine.arrow(overrides).to_pylist())
 
     def panel(self, as_of: datetime) -> Panel:
         """Return the volume panel as known at a moment, with its warnings."""
@@ -177,7 +157,7 @@ class FeatureStore:
             cells=self._engine.arrow(volume.contact_cells(self._tables["interactions"], as_of)),
             intervals=self._engine.arrow(volume.interval_counts(self._tables["intervals"], as_of)),
             events=self.events(as_of),
-            as_of=epoch(as_of),
+            as_of=as_of,
         )
         for warning in panel.warnings:
             self._warn(warning)
@@ -193,24 +173,16 @@ class FeatureStore:
         return order_flow(
             self._engine.arrow(order_cells(purchases, as_of)),
             self._engine.arrow(order_delays(purchases, as_of)),
-            as_of=epoch(as_of),
+            as_of=as_of,
         )
 
     def waits(self, as_of: datetime, *, days: int) -> Waits:
-        """Return the contacts of the last days whose wait was over, as known at a moment.
-
-        Args:
-            as_of: Aware, whole seconds.
-            days: How many days of 24 hours to look back.
-        """
+        """Return the contacts of the last days whose wait was over, as known at a moment."""
         rows = waited_contacts(self._tables["interactions"], as_of, days=days)
         return waits_of(self._engine.batches(rows))
 
     def customers(self, as_ofs: Sequence[datetime]) -> pa.Table:
-        """Return the features of everybody known at each as-of.
-
-        Args:
-            as_ofs: Aware, whole seconds.
+        """Return the features of everybody known at each as-of (aware, whole seconds).
 
         Returns:
             ``customer_id``, ``as_of`` (timestamp[s, UTC]), then ``customers.FEATURE_NAMES`` and
@@ -242,56 +214,37 @@ class FeatureStore:
     def contract_labels(
         self, as_ofs: Sequence[datetime], *, horizon_days: int = 90, grace_days: int = 30
     ) -> pa.Table:
-        """Return labels of the customers whose contract runs at each as-of.
+        """Return labels of the customers whose contract runs at each as-of, as ``labels`` does.
 
-        Args:
-            as_ofs: Aware, whole seconds; one whose label is not complete yet is left out.
-            horizon_days: Days that the label looks ahead.
-            grace_days: Days after the end of a term in which a renewal still keeps the customer.
-
-        Returns:
-            As of ``labels``; ``churned`` is 1 where a cancellation followed within the horizon,
-            or the term ended within it and was not renewed; see ``labels.ContractLabels``.
+        ``churned`` is 1 where a cancellation followed within the horizon, or the term ended
+        within it and was not renewed in the days of grace: see ``labels.ContractLabels``.
 
         Raises:
             TooLittleDataError: No event was loaded.
         """
-        return self._labels(
-            ContractLabels(horizon_days=horizon_days, grace_days=grace_days), as_ofs
-        )
+        definition = ContractLabels(horizon_days=horizon_days, grace_days=grace_days)
+        return self._labels(definition, as_ofs)
 
     def _labels(
         self, definition: ChurnLabels | ContractLabels, as_ofs: Sequence[datetime]
     ) -> pa.Table:
         ahead = timedelta(days=definition.known_days)
         end = self._horizon()
-        found = self._passes.run(definition, [at for at in as_ofs if at + ahead <= end])
-        seconds = found.column("as_of").cast(pa.int64()).to_numpy() + definition.known_days * 86_400
+        rows = self._passes.run(definition, [at for at in as_ofs if at + ahead <= end])
+        as_of_epoch = rows.column("as_of").cast(pa.int64()).to_numpy()
+        known_at = pa.array(as_of_epoch + definition.known_days * DAY_SECONDS, pa.int64())
         return pa.table(
             {
-                "customer_id": found.column("customer_id"),
-                "as_of": found.column("as_of"),
-                "churned": found.column("churned").cast(pa.int8()),
-                "value_minor": found.column("value_minor"),
-                "label_known_at": pa.array(seconds, pa.int64()).cast(pa.timestamp("s", "UTC")),
+                "customer_id": rows.column("customer_id"),
+                "as_of": rows.column("as_of"),
+                "churned": rows.column("churned").cast(pa.int8()),
+                "value_minor": rows.column("value_minor"),
+                "label_known_at": known_at.cast(pa.timestamp("s", "UTC")),
             }
         )
 
     def outcomes(self, as_of: datetime, *, horizon_days: int) -> pa.Table:
-        """Return what came of every decision to contact a customer, or not to.
-
-        Args:
-            as_of: What is known then counts; aware, whole seconds.
-            horizon_days: Days that are looked ahead from each decision.
-
-        Returns:
-            One row a customer of an experiment, of his first decision: ``experiment``,
-            ``customer_id``, ``arm``, ``action``, ``treat_share`` and ``probability`` (null where
-            not stated), ``other_arm`` (int8: 1 where a later decision put him into the other
-            arm), ``decided_at`` (epoch seconds), ``complete`` (1 where the horizon has ended),
-            ``retained`` (1 where a purchase or renewal followed), ``value_minor`` (money of those
-            less returns); sorted by experiment and customer.
-        """
+        """Return what came of each decision to contact a customer or not: ``outreach.outcomes``."""
         rows = outreach.outcomes(
             self._tables["outreach"],
             purchase_rows(self._tables["purchases"]),
@@ -301,11 +254,7 @@ class FeatureStore:
         return self._engine.arrow(rows)
 
     def publish(
-        self,
-        *,
-        as_of: datetime,
-        now: datetime,
-        progress: Callable[[str], None] | None = None,
+        self, *, as_of: datetime, now: datetime, progress: Progress | None = None
     ) -> Snapshot:
         """Write a snapshot as of a moment and make it the current one.
 
@@ -318,26 +267,14 @@ class FeatureStore:
             HorizonError: ``as_of`` lies after ``now``.
             TooLittleDataError: Nothing was known at ``as_of``.
         """
-        return self._publish(
-            lambda: self._passes.batches(customer_features, as_of),
-            as_of=as_of,
-            now=now,
-            progress=progress,
-        )
+        return self._publish(None, as_of=as_of, now=now, progress=progress)
 
     def publish_volume(
-        self,
-        *,
-        as_of: datetime,
-        now: datetime,
-        progress: Callable[[str], None] | None = None,
+        self, *, as_of: datetime, now: datetime, progress: Progress | None = None
     ) -> Snapshot:
         """Write a snapshot that keeps the current one's customers, and make it the current one.
 
-        Args:
-            as_of: Of all but the customers; aware, whole seconds.
-            now: The moment of writing, aware.
-            progress: Told what is being done.
+        As ``publish`` does; ``as_of`` is that of all but the customers.
 
         Raises:
             HorizonError: ``as_of`` lies after ``now``, or before what the customers look back from.
@@ -349,25 +286,26 @@ class FeatureStore:
                 "no snapshot is published whose customers could be kept",
                 remedy="run `python -m features build` once",
             )
-        kept = open_current_snapshot(self.home.snapshots)
-        if as_of < kept.customers_as_of:
+        current = open_current_snapshot(self.home.snapshots)
+        if as_of < current.customers_as_of:
             raise HorizonError(
                 f"as-of {as_of.isoformat()}",
                 got="a moment before what the kept customers look back from",
-                expected=f"at least {kept.customers_as_of.isoformat()}",
+                expected=f"at least {current.customers_as_of.isoformat()}",
                 remedy="build everything as of that moment: leave `--only` out",
                 field="as_of",
             )
-        return self._publish(lambda: kept, as_of=as_of, now=now, progress=progress)
+        return self._publish(current, as_of=as_of, now=now, progress=progress)
 
     def _publish(
         self,
-        customers: Callable[[], pa.RecordBatchReader | Snapshot],
+        current: Snapshot | None,
         *,
         as_of: datetime,
         now: datetime,
-        progress: Callable[[str], None] | None,
+        progress: Progress | None,
     ) -> Snapshot:
+        """Publish with the customers of ``current``; None: with those of ``as_of``."""
         if as_of > now:
             raise HorizonError(
                 f"as-of {as_of.isoformat()}",
@@ -384,7 +322,7 @@ class FeatureStore:
         return publish_snapshot(
             self.home.snapshots,
             panel=panel,
-            customers=customers(),
+            customers=current or self._passes.batches(customer_features, as_of),
             events=events,
             orders=orders,
             as_of=as_of,
@@ -393,8 +331,12 @@ class FeatureStore:
             warnings=self.warnings,
         )
 
+    def _known(self, table: str, as_of: datetime) -> ir.Table:
+        rows = self._tables[table]
+        return rows.filter(known(rows, written(as_of)))
+
     def _horizon(self) -> datetime:
-        found: list[datetime] = []
+        times: list[datetime] = []
         for name in EVENT_TABLES:
             rows = self._tables[name]
             # An as-of sees what happened before it, so the last event must lie before it.
@@ -404,13 +346,13 @@ class FeatureStore:
                 )
             ).to_pylist()[0]
             if last["known"] is not None:
-                found += [last["known"], last["happened"] + _SECOND]
-        if not found:
+                times += [last["known"], last["happened"] + _SECOND]
+        if not times:
             raise TooLittleDataError(
                 "the lake holds no interactions, intervals or purchases",
                 remedy="load some with `python -m features ingest`",
             )
-        last_known = max(found).replace(tzinfo=UTC)
+        last_known = max(times).replace(tzinfo=UTC)
         hour = last_known.replace(minute=0, second=0, microsecond=0)
         return hour if hour == last_known else hour + _HOUR
 

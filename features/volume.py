@@ -1,8 +1,4 @@
-"""Contacts by queue and quarter of an hour, and interval counts, as known at a moment.
-
-Pure Ibis over the lake's tables, integers only; ``panel.py`` lays them on each queue's wall
-clock.
-"""
+"""Contacts by queue and quarter of an hour, and interval counts, as known at a moment."""
 
 from __future__ import annotations
 
@@ -12,15 +8,11 @@ import ibis
 import ibis.expr.types as ir
 
 from features.calendar import GRID_SECONDS
-from features.windows import happened, second_of, thousandths, written
+from features.windows import happened, second_of, thousandths, whole_second, written
 
 
 def contact_cells(interactions: ir.Table, as_of: datetime) -> ir.Table:
     """Return contacts by queue and cell of 900 s, as known at ``as_of``, sorted.
-
-    Args:
-        interactions: The lake's table.
-        as_of: Aware, whole seconds.
 
     Returns:
         ``queue``, ``ts`` (start of the cell, epoch seconds), ``last_ts`` (of the last contact),
@@ -48,47 +40,31 @@ def contact_cells(interactions: ir.Table, as_of: datetime) -> ir.Table:
         handled=rows.handle_ms.count(),
         handle_ms=rows.handle_ms.sum().coalesce(0).cast("int64"),
     )
-    return cells.select(
-        "queue",
-        "last_ts",
-        "offered",
-        "abandoned",
-        "handled",
-        "handle_ms",
-        ts=cells.cell,
-        answered=cells.offered - cells.abandoned - cells.waiting,
-    ).order_by("queue", "ts")
+    cells = cells.mutate(ts=cells.cell, answered=cells.offered - cells.abandoned - cells.waiting)
+    return cells.drop("cell", "waiting").order_by("queue", "ts")
 
 
 def interval_counts(intervals: ir.Table, as_of: datetime) -> ir.Table:
     """Return the interval rows that had ended by ``as_of`` and were known at it, sorted.
-
-    Args:
-        intervals: The lake's table.
-        as_of: Aware, whole seconds.
 
     Returns:
         ``queue``, ``ts`` (epoch seconds), ``minutes``, ``offered``, ``answered``, ``abandoned``
         (int64, null where not stated) and ``aht_seconds`` (float64, null where not stated).
     """
     rows = intervals.select(
-        queue=intervals.queue,
+        "queue",
+        "offered",
+        "answered",
+        "abandoned",
+        "aht_seconds",
+        "available_at",
+        "superseded_at",
         ts=second_of(intervals.interval_start),
         minutes=intervals.interval_minutes,
-        offered=intervals.offered,
-        answered=intervals.answered,
-        abandoned=intervals.abandoned,
-        aht_seconds=intervals.aht_seconds,
-        available_at=intervals.available_at,
-        superseded_at=intervals.superseded_at,
     )
     rows = happened(rows, written(as_of))
-    ended = rows.ts + rows.minutes * 60 <= int(as_of.timestamp())
-    return (
-        rows.filter(ended)
-        .drop("available_at", "superseded_at")
-        .order_by(ibis.asc("queue"), ibis.asc("ts"))
-    )
+    ended = rows.ts + rows.minutes * 60 <= whole_second(as_of)
+    return rows.filter(ended).drop("available_at", "superseded_at").order_by("queue", "ts")
 
 
 def seen_queues(interactions: ir.Table, intervals: ir.Table) -> ir.Table:

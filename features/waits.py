@@ -1,7 +1,4 @@
-"""Single contacts with their waits, handle times and agents, as known at a moment.
-
-Pure Ibis over the lake's table, then plain columns: what patience and service are learnt from.
-"""
+"""Single contacts with their waits, handle times and agents, as known at a moment."""
 
 from __future__ import annotations
 
@@ -32,9 +29,9 @@ class Waits:
         agents: Ids of agents, sorted.
         queue: Place in ``queues``, int32[n].
         started_at: When it was offered to the queue, epoch seconds, int64[n], ascending.
-        wait_seconds: Until it was answered or hung up, float32[n]; NaN where not stated.
-        handle_seconds: float32[n]; NaN where not stated, and of contacts that hung up.
-        abandoned: Whether it hung up, bool[n]; all others were answered.
+        wait_seconds: Until it was answered or abandoned, float32[n]; NaN where not stated.
+        handle_seconds: float32[n]; NaN where not stated, and of abandoned contacts.
+        abandoned: bool[n]; all others were answered.
         agent: Place in ``agents``, -1 where not stated, int32[n].
     """
 
@@ -53,14 +50,14 @@ class Waits:
 
 
 NO_WAITS = Waits(
-    (),
-    (),
-    np.empty(0, np.int32),
-    np.empty(0, np.int64),
-    np.empty(0, np.float32),
-    np.empty(0, np.float32),
-    np.empty(0, np.bool_),
-    np.empty(0, np.int32),
+    queues=(),
+    agents=(),
+    queue=np.empty(0, np.int32),
+    started_at=np.empty(0, np.int64),
+    wait_seconds=np.empty(0, np.float32),
+    handle_seconds=np.empty(0, np.float32),
+    abandoned=np.empty(0, np.bool_),
+    agent=np.empty(0, np.int32),
 )
 """Of a centre that keeps no single contacts."""
 
@@ -68,17 +65,12 @@ NO_WAITS = Waits(
 def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir.Table:
     """Return contacts of the last days whose wait was over as known at ``as_of``, sorted.
 
-    Args:
-        interactions: The lake's table.
-        as_of: Aware, whole seconds.
-        days: How many days of 24 hours to look back.
-
     Returns:
         ``queue``, ``ts`` (epoch seconds), ``wait`` and ``handle`` (float32 seconds, null where
         not stated), ``abandoned`` (boolean) and ``agent`` (null where not stated).
     """
     at = written(as_of)
-    # An open matter may have been answered: without it, who hung up would be too large a share.
+    # An open matter may have been answered: without it, too large a share would be abandoned.
     waited = (interactions.outcome != "open") | interactions.wait_seconds.notnull()
     rows = interactions.filter(waited)
     rows = rows.select(
@@ -93,7 +85,7 @@ def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir
     )
     rows = happened(rows, at)
     rows = rows.filter(rows.ts >= at.second - days * DAY_SECONDS)
-    # Some exports write a handle time for what hung up: nobody's work.
+    # Some exports write a handle time for abandoned contacts: nobody's work.
     rows = rows.mutate(handle=rows.abandoned.ifelse(ibis.null("float32"), rows.handle))
     rows = rows.drop("available_at", "superseded_at")
     # By all columns, so that contacts of one second stand in the same order on every run.
@@ -102,62 +94,34 @@ def waited_contacts(interactions: ir.Table, as_of: datetime, *, days: int) -> ir
 
 def waits_of(batches: pa.RecordBatchReader) -> Waits:
     """Gather rows of ``waited_contacts`` batch by batch, queues and agents as numbers."""
-    queues, agents = _Codes({}), _Codes({})
-    parts: list[tuple[npt.NDArray[np.generic], ...]] = [
-        (
-            queues.of(batch.column("queue")),
-            batch.column("ts").to_numpy(),
-            batch.column("wait").to_numpy(zero_copy_only=False),
-            batch.column("handle").to_numpy(zero_copy_only=False),
-            batch.column("abandoned").to_numpy(zero_copy_only=False),
-            agents.of(batch.column("agent")),
-        )
-        for batch in batches
-        if len(batch)
-    ]
-    if not parts:
+    # Names become numbers at once: as text, the contacts of a large centre fill the memory.
+    coded = [_with_coded_names(batch) for batch in batches if len(batch)]
+    if not coded:
         return NO_WAITS
-    queue, started, wait, handle, abandoned, agent = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    rows = pa.Table.from_batches(coded).unify_dictionaries().combine_chunks()
+    queues, queue = _sorted_codes(rows.column("queue").chunk(0))
+    agents, agent = _sorted_codes(rows.column("agent").chunk(0))
     return Waits(
-        queues=queues.names,
-        agents=agents.names,
-        queue=queues.places[queue],
-        started_at=started,
-        wait_seconds=wait,
-        handle_seconds=handle,
-        abandoned=abandoned,
-        agent=agents.places[agent],
+        queues=queues,
+        agents=agents,
+        queue=queue,
+        started_at=rows.column("ts").to_numpy(),
+        wait_seconds=rows.column("wait").to_numpy(),
+        handle_seconds=rows.column("handle").to_numpy(),
+        abandoned=rows.column("abandoned").to_numpy(),
+        agent=agent,
     )
 
 
-@dataclass(frozen=True)
-class _Codes:
-    """Numbers of names in the order that they are met; no name has -1."""
+def _with_coded_names(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    coded = {name: columns[name].dictionary_encode() for name in ("queue", "agent")}
+    return pa.RecordBatch.from_pydict({**columns, **coded})
 
-    numbers: dict[str, int]
 
-    def of(self, column: pa.Array) -> Int32:
-        """Return each row's number."""
-        encoded = column.dictionary_encode()
-        own = [
-            self.numbers.setdefault(name, len(self.numbers))
-            for name in encoded.dictionary.to_pylist()
-        ]
-        # The last place is for rows without a name.
-        own_codes = np.array([*own, _NOBODY], dtype=np.int32)
-        found: Int32 = own_codes[encoded.indices.fill_null(len(own)).to_numpy()]
-        return found
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names, sorted."""
-        return tuple(sorted(self.numbers))
-
-    @property
-    def places(self) -> Int32:
-        """Where each number's name stands among ``names``; the last is for no name."""
-        found = np.full(len(self.numbers) + 1, _NOBODY, dtype=np.int32)
-        found[[self.numbers[name] for name in self.names]] = np.arange(len(self.numbers))
-        return found
+def _sorted_codes(column: pa.DictionaryArray) -> tuple[tuple[str, ...], Int32]:
+    """Return the names, sorted, and the place of each row's among them; -1 without one."""
+    names = column.dictionary.to_pylist()
+    places = np.append(np.argsort(np.argsort(np.array(names, dtype=object))), _NOBODY)
+    codes: Int32 = places.astype(np.int32)[column.indices.fill_null(len(names)).to_numpy()]
+    return tuple(sorted(names)), codes

@@ -17,17 +17,10 @@ import ibis.expr.types as ir
 from features.calendar import DAY_SECONDS, epoch
 from features.errors import InputError
 
-WINDOW_DAYS = (7, 30, 90, 180, 365)
-"""Days that windowed features look back."""
-YEAR_AGO_DAYS = 90
-"""Days of last year that lie where the next ones lie now."""
-PURCHASE_DAYS = (7, 30, 90, 180, 365 - YEAR_AGO_DAYS, 365)
-"""The same for purchases, cut where the last year's span ends."""
-
 
 @dataclass(frozen=True)
 class Moment:
-    """An as-of inside an expression: written into it, or bound anew at each run.
+    """An as-of inside an expression: written into it, or given at each run.
 
     Attributes:
         second: Its epoch second, int64.
@@ -39,11 +32,7 @@ class Moment:
 
 
 def written(as_of: datetime) -> Moment:
-    """Return an as-of as literals.
-
-    Raises:
-        InputError: It has no time zone, or a fraction of a second.
-    """
+    """Return an as-of as literals, its second as ``whole_second`` gives it."""
     second = ibis.literal(whole_second(as_of), type="int64")
     return Moment(second=second, time=literal(as_of))
 
@@ -72,22 +61,20 @@ def thousandths(value: ir.FloatingValue) -> ir.IntegerValue:
     return (value * 1000 + 0.5).floor().cast("int64")
 
 
-def day_of(ts: ir.IntegerValue) -> ir.IntegerValue:
-    """Return whole UTC days since 1970-01-01, int64."""
-    return (ts // DAY_SECONDS).cast("int64")
+def literal(time: datetime) -> ir.TimestampScalar:
+    """Return an aware time for a comparison with the lake's timestamps, which are naive UTC."""
+    return ibis.literal(naive(time), type="timestamp(6)")
 
 
-def literal(moment: datetime) -> ir.TimestampScalar:
-    """Return an aware moment for a comparison with the lake's timestamps, which are naive UTC."""
-    return ibis.literal(moment.astimezone(UTC).replace(tzinfo=None), type="timestamp(6)")
+def naive(time: datetime) -> datetime:
+    """Return an aware time in UTC without its zone, as the lake's timestamps are."""
+    return time.astimezone(UTC).replace(tzinfo=None)
 
 
 def known(rows: ir.Table, as_of: Moment) -> ir.BooleanValue:
     """Return whether each row is the version of its key that was known at ``as_of``.
 
-    Args:
-        rows: Has ``available_at`` and ``superseded_at``.
-        as_of: The moment.
+    ``rows`` has ``available_at`` and ``superseded_at``.
     """
     until = rows.superseded_at
     return (rows.available_at <= as_of.time) & (until.isnull() | (until > as_of.time))
@@ -96,9 +83,7 @@ def known(rows: ir.Table, as_of: Moment) -> ir.BooleanValue:
 def happened(rows: ir.Table, as_of: Moment) -> ir.Table:
     """Keep what had happened before ``as_of`` and was known at it.
 
-    Args:
-        rows: Has ``ts`` (epoch seconds), ``available_at`` and ``superseded_at``.
-        as_of: The moment.
+    ``rows`` is as for ``known``, and has ``ts`` (epoch seconds).
     """
     return rows.filter((rows.ts < as_of.second) & known(rows, as_of))
 
@@ -106,10 +91,7 @@ def happened(rows: ir.Table, as_of: Moment) -> ir.Table:
 def happened_within(rows: ir.Table, as_of: Moment, *, days: int) -> ir.Table:
     """Keep what had happened in the days before ``as_of`` and was known at it.
 
-    Args:
-        rows: As for ``happened``, and has ``happened_at``, zoned.
-        as_of: The moment.
-        days: How many to look back.
+    ``rows`` is as for ``happened``, and has ``happened_at``, zoned.
     """
     first = as_of.second - days * DAY_SECONDS
     # Not by `ts`: only what stands in a file as it is lets parts of the file be skipped.
@@ -117,37 +99,34 @@ def happened_within(rows: ir.Table, as_of: Moment, *, days: int) -> ir.Table:
 
 
 def segment(ts: ir.IntegerValue, as_of: Moment, windows: Sequence[int]) -> ir.IntegerValue:
-    """Return the shortest window that holds a moment: its place among the windows.
+    """Return the place, among ``windows`` (days, ascending), of the shortest that holds a time.
 
-    Args:
-        ts: Epoch seconds.
-        as_of: The end of all windows.
-        windows: Their days, ascending; what is older than all gets the place after the last.
+    ``as_of`` is the end of all windows; what is older than all gets the place after the last.
     """
     inside = [(ts >= as_of.second - days * DAY_SECONDS, i) for i, days in enumerate(windows)]
     return ibis.cases(*inside, else_=len(inside)).cast("int8")
 
 
 def within(
-    table: ir.Table, columns: Mapping[str, Sequence[int]], windows: Sequence[int]
+    cells: ir.Table, columns: Mapping[str, Sequence[int]], windows: Sequence[int]
 ) -> dict[str, ir.FloatingScalar]:
     """Return sums of segment totals over windows.
 
     Args:
-        table: Has a column ``segment``, and one row a customer and segment.
-        columns: For each column the windows wanted, in days.
-        windows: The windows that ``segment`` was made with.
+        cells: Has a column ``segment``, made with ``windows``; one row a customer and segment.
+        columns: For each column the windows needed, in days.
+        windows: All of them, in days.
 
     Returns:
         Aggregates named ``{column}_{days}``, whole numbers as float64; 0 where nothing fell
         inside.
     """
     sums = {}
-    for name, wanted in columns.items():
+    for name, needed in columns.items():
         # Exact, as every total is a whole number below 2**53; in integers the engine would
         # add 128 bits and take a quarter longer for the whole pass.
-        value = table[name].cast("float64")
-        for days in wanted:
-            inside = (table.segment <= windows.index(days)).ifelse(value, 0.0)
+        value = cells[name].cast("float64")
+        for days in needed:
+            inside = (cells.segment <= windows.index(days)).ifelse(value, 0.0)
             sums[f"{name}_{days}"] = inside.sum()
     return sums

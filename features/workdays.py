@@ -57,10 +57,7 @@ class Workdays:
 def public_holidays(country: str, first_year: int, last_year: int) -> Mapping[int, str]:
     """Return public holidays by local day (days since 1970-01-01), over whole years.
 
-    Args:
-        country: ISO 3166 code, with a subdivision as in ``DE-BY``.
-        first_year: First year.
-        last_year: Last year, included.
+    ``country``: ISO 3166 code, with a subdivision as in ``DE-BY``.
 
     Raises:
         InputError: The country or subdivision is unknown.
@@ -68,47 +65,41 @@ def public_holidays(country: str, first_year: int, last_year: int) -> Mapping[in
     >>> public_holidays("US", 2026, 2026)[20638]  # 2026-07-04
     'Independence Day'
     """
-    found = _country(country, first_year, last_year)
-    return {_day(day): name for day, name in found.items() if first_year <= day.year <= last_year}
+    known = _country_holidays(country, first_year, last_year)
+    return {_day(day): name for day, name in known.items() if first_year <= day.year <= last_year}
 
 
 @lru_cache(maxsize=256)
-def workdays(country: str, first_year: int, last_year: int) -> Workdays:
+def workdays_of_years(country: str, first_year: int, last_year: int) -> Workdays:
     """Return every day of whole years as a country keeps them.
-
-    Args:
-        country: ISO 3166 code, with a subdivision as in ``DE-BY``.
-        first_year: First year.
-        last_year: Last year, included.
 
     Raises:
         InputError: The country or subdivision is unknown.
 
-    >>> china = workdays("CN", 2026, 2026)
+    >>> china = workdays_of_years("CN", 2026, 2026)
     >>> at = _day(date(2026, 2, 28)) - china.first_day  # a Saturday, for Monday the 23rd
     >>> bool(china.made_up[at]), int(china.follows[at])
     (True, 0)
     """
     # A holiday may be kept, or made up for, in the year before or after its own.
-    found = _country(country, first_year - 1, last_year + 1)
+    known = _country_holidays(country, first_year - 1, last_year + 1)
     first = _day(date(first_year - 1, 12, 1))
     days = np.arange(first, _day(date(last_year + 1, 2, 1)), dtype=np.int64)
     weekday = (days + 3) % 7
-    made_up = np.isin(days, [_day(day) for day in found.weekend_workdays])
-    weekend = np.isin(weekday, sorted(found.weekend)) & ~made_up
-    substitutes = _substitutes(found)
-    names = _names(found, substitutes, {int(d) for d in days[weekend]})
-    named = np.array([int(d) in names for d in days])
-    follows = np.where(made_up, _nearest_workday(weekday, found.weekend), weekday)
+    made_up = np.isin(days, [_day(day) for day in known.weekend_workdays])
+    weekend = np.isin(weekday, sorted(known.weekend)) & ~made_up
+    substitutes = _substitutes(known)
+    names = _holiday_names(known, substitutes, {int(d) for d in days[weekend]})
+    follows = np.where(made_up, _nearest_workday(weekday, known.weekend), weekday)
     for off, worked in substitutes.items():
         if first <= worked <= days[-1]:
             follows[worked - first] = (off + 3) % 7
     return Workdays(
         first_day=first,
-        labels=_labels(days, names, named, weekend),
+        labels=_day_labels(days, names, weekend),
         follows=follows.astype(np.int64),
         made_up=made_up,
-        rest_weekday=max(found.weekend, default=6),
+        rest_weekday=max(known.weekend, default=6),
     )
 
 
@@ -116,7 +107,7 @@ def _day(day: date) -> int:
     return day.toordinal() - _ORIGIN
 
 
-def _country(country: str, first_year: int, last_year: int) -> holidays.HolidayBase:
+def _country_holidays(country: str, first_year: int, last_year: int) -> holidays.HolidayBase:
     code, _, subdivision = country.partition("-")
     years = range(first_year, last_year + 1)
     try:
@@ -132,15 +123,15 @@ def _country(country: str, first_year: int, last_year: int) -> holidays.HolidayB
         ) from None
 
 
-def _substitutes(found: holidays.HolidayBase) -> dict[int, int]:
+def _substitutes(known: holidays.HolidayBase) -> dict[int, int]:
     """Return the day that was worked for each day off that the library says was exchanged."""
-    if not found.has_substituted_holidays:
+    if not known.has_substituted_holidays:
         return {}
-    written = found.tr(found.substituted_label).replace(
-        "%s", found.tr(found.substituted_date_format)
+    written = known.tr(known.substituted_label).replace(
+        "%s", known.tr(known.substituted_date_format)
     )
     exchanged = {}
-    for day, name in found.items():
+    for day, name in known.items():
         for part in name.split("; "):
             try:
                 worked = datetime.strptime(part, written).date()  # noqa: DTZ007 - a day, no moment
@@ -150,11 +141,11 @@ def _substitutes(found: holidays.HolidayBase) -> dict[int, int]:
     return exchanged
 
 
-def _names(
-    found: holidays.HolidayBase, substitutes: Mapping[int, int], weekend: set[int]
+def _holiday_names(
+    known: holidays.HolidayBase, substitutes: Mapping[int, int], weekend: set[int]
 ) -> dict[int, str]:
     """Return the names of holidays by day, a day off in exchange named as what it lengthens."""
-    plain = {_day(d): _plain(name, found) for d, name in found.items()}
+    plain = {_day(d): _plain(name, known) for d, name in known.items()}
     names = {day: name for day, name in plain.items() if day not in substitutes}
     for day in sorted(substitutes):
         for step in (-1, 1):
@@ -169,9 +160,9 @@ def _names(
     return names
 
 
-def _plain(name: str, found: holidays.HolidayBase) -> str:
+def _plain(name: str, known: holidays.HolidayBase) -> str:
     """Return a holiday's name without the note that it is kept on another day."""
-    notes = [found.tr(getattr(found, note)) for note in _NOTES if getattr(found, note, None)]
+    notes = [known.tr(getattr(known, note)) for note in _NOTES if getattr(known, note, None)]
     parts = []
     for part in name.split("; "):
         for note in notes:
@@ -192,50 +183,44 @@ def _nearest_workday(weekday: npt.NDArray[np.int64], weekend: set[int]) -> npt.N
 
 @dataclass(frozen=True)
 class _DaysOff:
-    """A run of days off with a holiday among them.
-
-    Attributes:
-        first: Index of the first day.
-        stop: Index of the day after the last.
-        holidays: Indices of its holidays.
-        longer: Whether a holiday in it is not a weekend's day anyhow.
-    """
+    """A run of days off [first, stop), and the holidays in it, all indices of days."""
 
     first: int
     stop: int
     holidays: tuple[int, ...]
-    longer: bool
+    longer: bool  # whether a holiday in it is not a weekend's day anyhow
 
 
-def _labels(
-    days: npt.NDArray[np.int64],
-    names: Mapping[int, str],
-    named: npt.NDArray[np.bool_],
-    weekend: npt.NDArray[np.bool_],
+def _day_labels(
+    days: npt.NDArray[np.int64], names: Mapping[int, str], weekend: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.str_]:
-    kept = np.flatnonzero(named).tolist()
-    name = {at: names[int(days[at])] for at in kept}
-    found: dict[int, str] = {}
+    named = np.isin(days, list(names))
+    holidays_at = np.flatnonzero(named).tolist()
+    name = {at: names[int(days[at])] for at in holidays_at}
+    labels: dict[int, str] = {}
     # The weakest claim on a day is written first, and what is stronger is written over it.
-    for before, after in itertools.pairwise(kept):
+    for before, after in itertools.pairwise(holidays_at):
         if after - before - 1 <= _BETWEEN_DAYS:
-            found |= dict.fromkeys(range(before + 1, after), f"{BETWEEN}:{name[after]}")
-    runs = [_days_off(first, stop, named, weekend) for first, stop in _runs(weekend | named)]
-    for run in runs:
-        found |= {at: f"{LONG_WEEKEND}:{name[near]}" for at, near in _lengthened(run)}
-    for run in runs:
-        if run.holidays:
-            last = run.holidays[-1]
-            found[run.stop] = f"{AFTER if last == run.stop - 1 else AFTER_WEEKEND}:{name[last]}"
-    for run in runs:
-        if run.holidays:
-            first = run.holidays[0]
-            found[run.first - 1] = f"{EVE if first == run.first else BEFORE_WEEKEND}:{name[first]}"
+            labels |= dict.fromkeys(range(before + 1, after), f"{BETWEEN}:{name[after]}")
+    runs = []
+    for first, stop in true_runs(weekend | named):
+        inside = tuple(at for at in range(first, stop) if named[at])
+        longer = any(not weekend[at] for at in inside)
+        runs.append(_DaysOff(first, stop, inside, longer))
+    with_holidays = [run for run in runs if run.holidays]
+    for run in with_holidays:
+        labels |= {at: f"{LONG_WEEKEND}:{name[near]}" for at, near in _lengthened(run)}
+    for run in with_holidays:
+        last = run.holidays[-1]
+        labels[run.stop] = f"{AFTER if last == run.stop - 1 else AFTER_WEEKEND}:{name[last]}"
+    for run in with_holidays:
+        first = run.holidays[0]
+        labels[run.first - 1] = f"{EVE if first == run.first else BEFORE_WEEKEND}:{name[first]}"
     for left, right in itertools.pairwise(runs):
         if right.first - left.stop == 1:
-            found |= _bridge(left, right, name)
-    found |= {at: f"{HOLIDAY}:{name[at]}" for at in kept}
-    return np.array([found.get(at, "") for at in range(len(days))], dtype=np.str_)
+            labels |= _bridge(left, right, name)
+    labels |= {at: f"{HOLIDAY}:{name[at]}" for at in holidays_at}
+    return np.array([labels.get(at, "") for at in range(len(days))], dtype=np.str_)
 
 
 def _bridge(left: _DaysOff, right: _DaysOff, name: Mapping[int, str]) -> dict[int, str]:
@@ -245,13 +230,6 @@ def _bridge(left: _DaysOff, right: _DaysOff, name: Mapping[int, str]) -> dict[in
     if left.longer and left.stop - 1 in left.holidays:
         return {left.stop: f"{BRIDGE}:{name[left.stop - 1]}"}
     return {}
-
-
-def _days_off(
-    first: int, stop: int, named: npt.NDArray[np.bool_], weekend: npt.NDArray[np.bool_]
-) -> _DaysOff:
-    inside = tuple(at for at in range(first, stop) if named[at])
-    return _DaysOff(first, stop, inside, any(not weekend[at] for at in inside))
 
 
 def _lengthened(run: _DaysOff) -> Sequence[tuple[int, int]]:
@@ -264,6 +242,11 @@ def _lengthened(run: _DaysOff) -> Sequence[tuple[int, int]]:
     ]
 
 
-def _runs(flags: npt.NDArray[np.bool_]) -> Sequence[tuple[int, int]]:
+def true_runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return where flags are set, as ranges [start, stop).
+
+    >>> true_runs(np.array([True, False, True, True]))
+    [(0, 1), (2, 4)]
+    """
     edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

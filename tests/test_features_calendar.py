@@ -22,12 +22,12 @@ from features.calendar import (
     moment,
     opening_text,
     parse_opening,
-    public_holidays,
     workdays,
     zone,
 )
 from features.contracts import WEEKDAYS
 from features.errors import InputError
+from features.workdays import public_holidays
 
 ZONES = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]

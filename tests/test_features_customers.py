@@ -10,11 +10,13 @@ from features_rows import T0, at, contact, load, purchase
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features import customers
 from features.contracts import CUSTOMERS, INTERACTIONS, PURCHASES
 from features.customers import CARRIED_NAMES, FEATURE_NAMES, FEATURES, customer_features
-from features.engine import schema_of
-from features.errors import InputError
-from features.facts import Histories, contact_rows, people_rows, purchase_rows
+from features.engine_protocol import schema_of
+from features.errors import ConfigError, InputError
+from features.facts import Histories, contact_rows, customer_facts, people_rows, purchase_rows
+from features.formulas import Feature, count
 from features.home import Home
 from features.store import FeatureStore
 from features.windows import written
@@ -572,12 +574,39 @@ def test_there_are_at_least_forty_windowed_features_with_unique_names():
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
 
 
-def test_the_definition_compiles_for_spark():
+def named_histories():
     tables = [
         ibis.table(schema_of(contract), name=contract.name)
         for contract in (INTERACTIONS, PURCHASES, CUSTOMERS)
     ]
-    rows = Histories(contact_rows(tables[0]), purchase_rows(tables[1]), people_rows(tables[2]))
-    sql = ibis.to_sql(customer_features(rows, written(T0)), dialect="databricks")
+    return Histories(contact_rows(tables[0]), purchase_rows(tables[1]), people_rows(tables[2]))
+
+
+def test_one_row_adds_a_feature_with_a_window_of_its_own(tmp_path, monkeypatch):
+    row = Feature("purchases_3d", "frequency", "count", "Purchases in 3 days.",
+                  ("purchases_3", "any_purchases"), count)  # fmt: skip
+    monkeypatch.setattr(customers, "FEATURES", (*FEATURES, row))
+    rows = [purchase("p", "a", at(-3)), purchase("q", "a", at(-2)), purchase("r", "a", at(-4))]
+    load(Home(tmp_path), {"purchases": rows})
+    with FeatureStore(Home(tmp_path), threads=1) as store:
+        tables = store._tables
+        histories = Histories(
+            contact_rows(tables["interactions"]),
+            purchase_rows(tables["purchases"]),
+            people_rows(tables["customers"]),
+        )
+        found = store._engine.arrow(customer_features(histories, written(T0)))
+    assert found.column("purchases_3d").to_pylist() == [2.0]
+    assert found.column("purchases_7d").to_pylist() == [3.0]
+
+
+def test_a_window_beyond_what_is_read_is_refused():
+    row = "purchases_400"
+    with pytest.raises(ConfigError, match="400 days"):
+        customer_facts(named_histories(), written(T0), {row})
+
+
+def test_the_definition_compiles_for_spark():
+    sql = ibis.to_sql(customer_features(named_histories(), written(T0)), dialect="databricks")
     assert "ASOF" not in sql.upper()
     assert all(f"`{name}`" in sql for name in FEATURE_NAMES)

@@ -6,13 +6,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.contracts import CUSTOMERS, TABLES
-from features.engine import HAPPENED_AT, LAKE_COLUMNS, Engine, Query, parameter, schema_of
+from features.engine import DuckDBEngine
+from features.engine_protocol import HAPPENED_AT, LAKE_COLUMNS, Query, schema_of
 from features.lake import lake_schema
 
 
 @pytest.fixture(scope="module")
 def engine():
-    with Engine(threads=1) as opened:
+    with DuckDBEngine(threads=1) as opened:
         yield opened
 
 
@@ -53,12 +54,13 @@ def test_rows_in_memory_can_be_filtered_kept_and_streamed(engine):
 
 def test_a_query_compiled_once_runs_with_each_value_over_views_and_kept_rows():
     rows = ibis.table({"n": "int64", "t": "timestamp(6)"}, name="rows")
-    since, until = parameter("since", "int64"), parameter("until", "timestamp(6)")
-    query = Query.of(rows.filter((rows.n >= since) & (rows.t < until)).select("n").order_by("n"))
+    since, until = ibis.param("int64"), ibis.param("timestamp(6)")
+    chosen = rows.filter((rows.n >= since) & (rows.t < until)).select("n").order_by("n")
+    query = Query(chosen, {"since": since, "until": until})
     noon = datetime(2026, 1, 1, 12)  # noqa: DTZ001 # the lake's moments are naive UTC
     moments = [noon.replace(hour=hour) for hour in (11, 12, 13)]
     data = pa.table({"n": [1, 2, 3], "t": pa.array(moments, pa.timestamp("us"))})
-    with Engine(threads=1) as viewed, Engine(threads=1) as kept:
+    with DuckDBEngine(threads=1) as viewed, DuckDBEngine(threads=1) as kept:
         viewed.view(viewed.memory(data), name="rows")
         kept.keep(kept.memory(data), name="rows")
         for engine in (viewed, kept):
@@ -78,7 +80,7 @@ def test_zoned_moments_come_back_as_utc(engine):
 
 def test_nothing_is_written_into_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Engine(threads=1, memory_limit="64MB") as small:
+    with DuckDBEngine(threads=1, memory_limit="64MB") as small:
         rows = small.memory(pa.table({"n": list(range(1000))}))
         small.arrow(rows.order_by("n"))
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.contracts import MAX_ID_LENGTH, PURCHASES, TABLES, table
-from features.engine import Engine
+from features.engine import DuckDBEngine
 from features.errors import (
     ContractError,
     InputError,
@@ -129,14 +129,14 @@ def test_a_lake_from_before_a_column_was_added_goes_on_and_its_rows_stay_the_sam
         past.setitem(TABLES, "purchases", older)
         assert load(lake, path, to="purchases").new == 1
     assert load(lake, path, to="purchases").repeated == 1
-    with Engine(threads=1) as engine:
+    with DuckDBEngine(threads=1) as engine:
         (found,) = engine.arrow(engine.scan(lake.files("purchases"), PURCHASES)).to_pylist()
     assert (found["amount_minor"], found["discount_minor"]) == (500, None)
 
     more = lines(f"{row},20,2027-02-01T00:00Z", header=f"{header},discount_minor,term_ends_at")
     report = load(lake, write(tmp_path / "more.csv", more), to="purchases")
     assert (report.new, report.changed) == (0, 1)
-    with Engine(threads=1) as engine:
+    with DuckDBEngine(threads=1) as engine:
         both = engine.arrow(engine.scan(lake.files("purchases"), PURCHASES)).to_pylist()
     assert sorted(
         (r["discount_minor"], r["superseded_at"] is None) for r in both if r["discount_minor"]

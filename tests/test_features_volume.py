@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.calendar import epoch, local_times
 from features.contracts import INTERACTIONS, INTERVALS
-from features.engine import schema_of
+from features.engine_protocol import schema_of
 from features.gaps import feed_gaps
 from features.home import Home
 from features.store import FeatureStore
