@@ -14,9 +14,7 @@ from features.calendar import (
     Float64,
     Int64,
     Queue,
-    followed_weekday,
-    is_open,
-    local_times,
+    local_week,
 )
 from features.observed import Rows, place_on
 from features.snapshot import QUARTERS, no_quarters
@@ -76,11 +74,8 @@ def _counted(queue: Queue, rows: Rows, minutes: Float64, use: Bool) -> Float64:
     row = np.repeat(np.arange(len(cells)), cells)
     nth = np.arange(len(row)) - np.repeat(np.cumsum(cells) - cells, cells)
     starts = rows["ts"][use].astype(np.int64)[row] + nth * GRID_SECONDS
-    opened = is_open(replace(queue, interval_minutes=_CELL_MINUTES), starts)
-    row, starts = row[opened], starts[opened]
+    week = local_week(replace(queue, interval_minutes=_CELL_MINUTES), starts)
+    row, cell = row[week.is_open], week.minute[week.is_open] // _CELL_MINUTES
     share = rows["offered"][use] / np.maximum(np.bincount(row, minlength=len(cells)), 1)
-    local = local_times(starts, queue.time_zone)
-    hour = followed_weekday(local.day, queue.country) * 24 + local.minute_of_day // 60
-    at = hour * QUARTERS[1] + local.minute_of_day % 60 // _CELL_MINUTES
     size = QUARTERS[0] * QUARTERS[1]
-    return np.bincount(at, share[row], minlength=size).astype(np.float64).reshape(QUARTERS)
+    return np.bincount(cell, share[row], minlength=size).astype(np.float64).reshape(QUARTERS)

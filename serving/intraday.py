@@ -14,15 +14,11 @@ from features.calendar import Event, epoch
 from features.errors import HorizonError, NotPublishedError, TooLittleDataError
 from features.home import Home
 from features.snapshot import QueueHistory, Snapshot
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.span import rest
 from serving.models.volume.today import INTRADAY, correct, unseen_today
 from serving.report import PublishedReport, age_warnings, snapshot_in_force
-from serving.sets.forecast import (
-    ForecastSet,
-    PublishedForecast,
-    open_forecast_set,
-    write_forecast_set,
-)
+from serving.sets.forecast import ForecastSet, open_forecast_set, write_forecast_set
 
 OLD_TODAY = timedelta(hours=3)
 """Rows that end longer ago than this say little of today."""
@@ -110,12 +106,12 @@ def _check(base: ForecastSet, snapshot: Snapshot) -> None:
 
 
 def _corrected(
-    forecast: PublishedForecast,
+    forecast: QueueForecast,
     history: QueueHistory | None,
     *,
     base: ForecastSet,
     as_of: datetime,
-) -> PublishedForecast:
+) -> QueueForecast:
     """Return one queue's forecast from the snapshot's as-of on, corrected where that can be."""
     name = forecast.queue.queue
     if history is None:
@@ -131,7 +127,7 @@ def _corrected(
     return found
 
 
-def _noted(forecast: PublishedForecast, warning: str) -> PublishedForecast:
+def _noted(forecast: QueueForecast, warning: str) -> QueueForecast:
     return replace(forecast, warnings=(*forecast.warnings, warning))
 
 

@@ -33,7 +33,7 @@ from serving.http.formats import FORMATS
 from serving.http.staffing_asks import MOST_DRAWN
 from serving.http.staffing_schemas import FormatName
 from serving.models.volume.effects import DayEffects
-from serving.models.volume.model import QueueForecast, VolumeForecast
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.paths import sample_aht, sample_rates
 from serving.models.volume.service import Service

@@ -18,7 +18,6 @@ from features.calendar import Float64, Int64, epoch, moment
 from features.errors import DatabaseError
 from features.overrides import overridden
 from serving.layers import Layer
-from serving.models.volume.outlook import lead_bucket
 from serving.override_store import NOTHING, OverrideStore, Version
 from serving.sets.forecast import ForecastSet, PublishedForecast
 from serving.sets.scores import iso
@@ -145,12 +144,8 @@ def _lay(
     if not said.any():
         return None
     rows = np.flatnonzero(counts)
-    mean, aht, quantiles = (
-        values.copy() for values in (forecast.mean, forecast.aht_seconds, forecast.quantiles)
-    )
+    mean, aht = forecast.mean.copy(), forecast.aht_seconds.copy()
     mean[rows] = found.offered[rows]
-    bucket = lead_bucket((forecast.starts[rows] - made_at) / 3600)
-    quantiles[rows] = forecast.shape.quantiles(mean[rows], bucket)
     hers = rows[~np.isnan(found.aht_seconds[rows])]
     aht[hers] = found.aht_seconds[hers]
     which = np.full(len(mean), -1)
@@ -158,12 +153,8 @@ def _lay(
     shut = int((said & ~forecast.is_open).sum())
     notes = (f"overrides of {shut} intervals do not count: the queue is closed in them",)
     laid = replace(
-        forecast,
-        mean=mean,
-        quantiles=quantiles,
-        aht_seconds=aht,
-        warnings=(*forecast.warnings, *(notes if shut else ())),
-    )
+        forecast, aht_seconds=aht, warnings=(*forecast.warnings, *(notes if shut else ()))
+    ).with_mean(mean, made_at=made_at, rows=counts)
     return laid, Applied(version, forecast.starts, which, tuple(layers))
 
 

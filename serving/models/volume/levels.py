@@ -51,6 +51,10 @@ class DayLevels:
         seen = (self.exposure > 0.25 * usual) & (self.exposure > 0)
         return quotient(self.total, self.exposure, where=seen)
 
+    def cut(self, days: slice) -> DayLevels:
+        """Return some of the days."""
+        return DayLevels(self.total[days], self.exposure[days])
+
 
 def day_levels(days: Float64, profile: Float64) -> DayLevels:
     """Compare each day with the profile.

@@ -17,9 +17,7 @@ from features.calendar import (
     Float64,
     Int64,
     Queue,
-    followed_weekday,
-    is_open,
-    local_times,
+    local_week,
     made_up,
 )
 from features.snapshot import QueueHistory
@@ -84,9 +82,8 @@ def week_cells(queue: Queue, starts: Int64) -> tuple[Int64, Int64]:
 
     A make-up working day has the cells of the weekday whose hours it keeps.
     """
-    local = local_times(starts, queue.time_zone)
-    weekday = followed_weekday(local.day, queue.country)
-    return local.day, (weekday * DAY_MINUTES + local.minute_of_day) // queue.interval_minutes
+    week = local_week(queue, starts)
+    return week.day, week.minute // queue.interval_minutes
 
 
 def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
@@ -105,11 +102,12 @@ def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
     cells = 7 * DAY_MINUTES // queue.interval_minutes
     if len(starts) == 0:
         return WeekGrid(queue, 4, np.full((1, cells), np.nan))
-    day, cell = week_cells(queue, starts)
+    week = local_week(queue, starts)
+    day, cell = week.day, week.minute // queue.interval_minutes
     first_day = int(day.min()) - (int(day.min()) + 3) % 7
     weeks = (int(day.max()) - first_day) // 7 + 1
     # A make-up working day is no second Tuesday of its week.
-    use = is_open(queue, starts) & ~np.isnan(values) & ~made_up(day, queue.country)
+    use = week.is_open & ~np.isnan(values) & ~made_up(day, queue.country)
     where = ((day - first_day) // 7 * cells + cell)[use]
     total = np.bincount(where, weights=values[use], minlength=weeks * cells)
     count = np.bincount(where, minlength=weeks * cells)
