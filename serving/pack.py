@@ -18,6 +18,7 @@ from features.artefact import CURRENT, MANIFEST, current_id
 from features.console import DEFAULT_HOME
 from features.errors import ConfigError, DamagedArtefactError, NotPublishedError
 from features.home import Home
+from serving.sets.parts import PARTS_TABLE
 
 BENTOFILE = "bentofile.yaml"
 SOURCES = ("features", "serving", BENTOFILE, "LICENSE")
@@ -29,7 +30,6 @@ class Packed:
 
     Attributes:
         tag: Its name and version in BentoML's store.
-        path: Its folder.
         contents: Ids of the published folders inside, by place under the home.
     """
 
@@ -42,7 +42,6 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
     """Build a Bento from what is in force.
 
     Args:
-        home: Where the published folders stand.
         source: Folder of the source: it holds ``serving/`` and ``bentofile.yaml``.
         version: The Bento's version; by default BentoML makes one.
 
@@ -70,11 +69,7 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
 
 
 def stage_home(home: Home, *, to: Path) -> dict[str, str]:
-    """Copy what the ``CURRENT`` pointers name into another home.
-
-    Args:
-        home: The home in use.
-        to: The home to fill; hard links where the file system allows.
+    """Copy what the ``CURRENT`` pointers name into another home, as hard links where possible.
 
     Returns:
         Ids of the folders copied, by place under the home.
@@ -83,15 +78,10 @@ def stage_home(home: Home, *, to: Path) -> dict[str, str]:
         NotPublishedError: Neither a forecast nor scores are published.
         DamagedArtefactError: A ``CURRENT`` names a folder that is not there.
     """
-    roots = (
-        home.bundles("volume"),
-        home.bundles("churn"),
-        home.snapshots,
-        home.forecasts,
-        home.scores,
-    )
-    found = {}
-    for root in roots:
+    found: dict[str, str] = {}
+    sets = [part for part in PARTS_TABLE if part.made_by]
+    for part in [part for part in PARTS_TABLE if part.packed and part not in sets] + sets:
+        root = part.root(home)
         id = current_id(root)
         if id is None:
             continue
@@ -103,10 +93,10 @@ def stage_home(home: Home, *, to: Path) -> dict[str, str]:
         shutil.copytree(root / id, to / place / id, copy_function=_link)
         (to / place / CURRENT).write_text(f"{id}\n", encoding="utf-8")
         found[place.as_posix()] = id
-    if not {"forecasts", "scores"} & set(found):
+    if not any(part.root(home).relative_to(home.root).as_posix() in found for part in sets):
         raise NotPublishedError(
             f"nothing is published in `{home.root}`",
-            remedy="run `python -m serving forecast` or `python -m serving score`",
+            remedy="run " + " or ".join(f"`{command}`" for p in sets for command in p.commands),
         )
     return found
 

@@ -10,18 +10,13 @@ from typing import Any
 from serving.http import facts
 from serving.http.pages import picture, week
 from serving.http.pages.style import page, prose, table
-from serving.published import Part, Published
+from serving.published import Published
 from serving.sets.forecast import ForecastSet
+from serving.sets.parts import PARTS_BY_KIND, PARTS_TABLE
 from serving.sets.scores import ScoreSet, iso
 
 MOST_QUEUES = 24
-_NAMES: dict[Part, str] = {
-    "forecast": "Forecast of contacts",
-    "scores": "Churn scores",
-    "volume": "Model for contacts",
-    "churn": "Model for churn",
-    "snapshot": "Features",
-}
+_NAMES = {part.kind: part.title for part in PARTS_TABLE if part.title}
 _STYLE = (
     week.STYLE
     + """
@@ -171,27 +166,17 @@ def _ages(published: Published, *, now: datetime) -> str:
     return table(["what", "age", "data", "how good", "id"], rows)
 
 
-def _quality(part: Part, published: Published) -> str:
+def _quality(part: str, published: Published) -> str:
     """Say a model's figures of the past in plain words, where its card has them."""
-    metrics = _card(published, part).get("metrics", {})
     try:
-        if part == "volume":
-            return (
-                f"On past weeks it missed by {_percent(metrics['wape'])} of an hour's contacts; "
-                f"the same hour of the week before by {_percent(metrics['wape_seasonal_naive'])}."
-            )
-        if part == "churn":
-            return (
-                "On past dates it gave the one who left the higher score in "
-                f"{100 * metrics['auc']:.0f} of 100 pairs of a leaver and a stayer."
-            )
+        quality = PARTS_BY_KIND[part].quality
+        return quality(_card(published, part).get("metrics", {})) if quality else ""
     except (KeyError, TypeError, ValueError):
-        pass  # a card of other figures is served all the same
-    return ""
+        return ""  # a card of other figures is served all the same
 
 
 def _card(published: Published, model: str) -> Mapping[str, Any]:
-    note = {str(name): card for name, card in published.cards.items()}.get(model)
+    note = published.cards.get(model)
     card = {} if note is None else note.meta.get("card", {})
     return card if isinstance(card, Mapping) else {}
 
@@ -200,7 +185,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _as_of(part: Part, published: Published) -> datetime | None:
+def _as_of(part: str, published: Published) -> datetime | None:
     """Return the moment that a part looks back from; a model's stands in its card."""
     said = _card(published, part).get("as_of")
     if isinstance(said, str):
