@@ -47,7 +47,6 @@ def count_quarters(
     alike.
 
     Args:
-        queue: The queue.
         starts: The panel's grid, epoch seconds, int64[n].
         sources: What is known of the queue; where several tell, the first one counts.
         as_of: Epoch seconds.

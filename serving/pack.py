@@ -43,7 +43,6 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
 
     Args:
         source: Folder of the source: it holds ``serving/`` and ``bentofile.yaml``.
-        version: The Bento's version; by default BentoML makes one.
 
     Raises:
         NotPublishedError: Neither a forecast nor scores are published.
@@ -70,9 +69,6 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
 
 def stage_home(home: Home, *, to: Path) -> dict[str, str]:
     """Copy what the ``CURRENT`` pointers name into another home, as hard links where possible.
-
-    Returns:
-        Ids of the folders copied, by place under the home.
 
     Raises:
         NotPublishedError: Neither a forecast nor scores are published.

@@ -39,7 +39,6 @@ class Refusal:
     Attributes:
         part: Kind of what it would have replaced.
         id: The folder's name; None where ``CURRENT`` is gone or unreadable.
-        reason: What is wrong with it, in words.
         at: When it was tried, aware UTC.
     """
 

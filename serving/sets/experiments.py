@@ -26,7 +26,6 @@ class ExperimentResults:
     """Published results, verified.
 
     Attributes:
-        artefact: The verified folder; its ``id`` names the set.
         as_of: What was known then counts, of the last analysis.
         documents: What is told of each experiment, by name.
     """

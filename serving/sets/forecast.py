@@ -1,20 +1,11 @@
 """The forecast set: every queue's published forecast, interval by interval.
 
-Layout of the folder:
-
-- ``forecast.arrow``: one row a queue and interval, sorted by queue name, then start. Columns
-  ``queue``, ``interval_start`` (timestamp[s, UTC]), ``is_open``, ``mean`` (contacts),
-  ``quantiles`` (19 float64 at ``contracts.QUANTILE_LEVELS``, contacts), ``parts`` (float64 by
-  ``contracts.PARTS``, contacts, summing to the mean), ``baseline`` (the same hour of the last
-  observed week, contacts), ``aht_seconds``. Arrow IPC in one uncompressed batch, mapped into
-  memory.
-- ``queues.json``: one object a queue, in row order: the queue itself, ``rows``, ``method``,
-  ``warnings``, the ``shape`` of its distribution, the ``effects`` of special days on it, the
-  shares of an hour's contacts by ``quarters`` and how it was served (``service``).
+- ``forecast.arrow``: one row a queue and interval, sorted by queue name, then start, with the
+  columns of ``QueueForecast`` by interval; ``quantiles`` and ``parts`` are lists of fixed size.
+- ``queues.json``: one object a queue, in row order, with its count of ``rows`` and all else.
 - ``events.json``: the calendar events that were known.
 - ``manifest.json``: ``meta`` holds ``made_at``, ``as_of``, ``model_version``, ``warnings``, and
-  ``base``: the id of the full set that an intraday set corrects, else null; ``lineage`` holds
-  ``snapshot`` and ``bundle``.
+  ``base``: the id of the full set that an intraday set corrects, else null.
 """
 
 from __future__ import annotations
@@ -64,17 +55,10 @@ class ForecastSet:
     """One published forecast set, verified and mapped into memory.
 
     Attributes:
-        artefact: The verified folder; its ``id`` names the set.
         made_at: When the forecast was made: leads count from here.
         as_of: The moment up to which events were known to it.
-        model_version: Id of the volume bundle that made it.
-        snapshot: Id of the feature snapshot it was made from.
-        horizon_start: Start of the earliest interval.
-        horizon_end: End of the latest interval.
-        events: Calendar events that were known to it.
         base: Id of the full set that this one corrects with what came since; None for a full one.
         queues: The forecasts by queue name, sorted by name.
-        warnings: What a reader should know of the whole set.
     """
 
     artefact: Artefact
@@ -102,10 +86,6 @@ class ForecastSet:
     def queue(self, name: str, *, field: str | None = None) -> QueueForecast:
         """Return one queue's forecast.
 
-        Args:
-            name: The queue's name.
-            field: Path of the request's field, for the error.
-
         Raises:
             UnknownNameError: The set has no such queue; the message suggests near names.
         """
@@ -128,16 +108,8 @@ def write_forecast_set(
     """Write one forecast set; ``CURRENT`` is not touched.
 
     Args:
-        root: Folder of all forecast sets.
         forecast: What the model forecast, or a published set that was corrected.
-        snapshot: Id of the snapshot it was made from.
-        model_version: Id of the bundle that made it.
-        warnings: What a reader should know of the whole set.
         base: Id of the full set that it corrects, if it does.
-        now: The time, aware UTC.
-
-    Returns:
-        The new set's id.
 
     Raises:
         DamagedArtefactError: The forecast breaks its own rules; nothing was written.

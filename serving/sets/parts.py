@@ -28,8 +28,6 @@ class Note:
     """What the manifest of a folder says; its files are not read.
 
     Attributes:
-        id: The folder's name.
-        created_at: When it was written, aware UTC.
         meta: What its kind adds: a bundle's ``card``, a snapshot's ``as_of``.
     """
 

@@ -53,7 +53,6 @@ def aht_by_cell(queue: Queue, history: QueueHistory) -> Float64:
     """Return the average handle time of each cell of the week, float64[cells], seconds.
 
     Args:
-        queue: The queue, with its opening filled.
         history: What is known; AHT where something was handled, and how many contacts it is of.
 
     Returns:
@@ -127,11 +126,6 @@ def _drawn(seconds: Float64, expected: Float64, variation: float) -> Float64:
 
     The spread between groups is what is left of their distance from 1 beyond the noise of so
     many contacts (the moments of DerSimonian and Laird 1986).
-
-    Args:
-        seconds: Handle time relative to the level, by group, float64[n].
-        expected: What it would be with every factor 1, float64[n].
-        variation: Coefficient of variation of one contact's handle time.
     """
     seen = expected > 0
     ratio = quotient(seconds, expected, where=seen, otherwise=1.0)

@@ -48,9 +48,7 @@ class BadDay:
     """One day, or a part of it, that the forecast does not learn from.
 
     Attributes:
-        queue: The queue's name.
         day: Local day, days since 1970-01-01.
-        ratio: Contacts over those expected, in the stretch.
         kind: ``surge`` for too many; ``shut`` for next to none all day; ``outage`` for too few.
         from_minute: First minute of the stretch, on the wall clock.
         to_minute: Minute after the last; 1440 for the end of the day.
@@ -209,13 +207,7 @@ def _not_weekly(far: Int64, came: Float64, due: Float64) -> Int64:
 
 
 def _stretches(came: Float64, due: Float64, *, least: float) -> Int64:
-    """Return where stretches of 2, 4 or 8 hours are bad, as ``_far`` does, int64[days, slots].
-
-    Args:
-        came: Contacts, float64[days, slots].
-        due: Those expected, float64[days, slots].
-        least: Contacts that a stretch must have too many or too few.
-    """
+    """Return where stretches of 2, 4 or 8 hours are bad, as ``_far`` does, int64[days, slots]."""
     flat_came, flat_due = came.reshape(-1), due.reshape(-1)
     so_far = [np.concatenate(([0.0], np.cumsum(x))) for x in (flat_came, flat_due)]
     far = np.zeros(len(flat_came), dtype=np.int64)
@@ -286,9 +278,6 @@ def find_bad_days(
     """Find the bad days of a history.
 
     Args:
-        history: The queue's history.
-        effects: Learnt effects of known days and events, which the history is freed of first.
-        events: Calendar events.
         known_by: Epoch seconds; an event known later does not exist.
 
     Returns:

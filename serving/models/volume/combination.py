@@ -37,7 +37,6 @@ class Boosters:
     """The two LightGBM models of the ratio to the slow profile; None where too little was known.
 
     Attributes:
-        tweedie: Fitted to the mean.
         l1: Fitted to the median: less moved by bad days, no use for small counts.
     """
 
@@ -84,7 +83,6 @@ def combine(outlook: Outlook, weights: Float64) -> Float64:
     """Return what an ordinary day would bring: weighted components; 0 where closed.
 
     Args:
-        outlook: The queue's outlook.
         weights: Learnt weights, float64[lead buckets, components]; used with enough history.
 
     Returns:
@@ -111,7 +109,6 @@ def split(outlook: Outlook, ordinary: Float64) -> Float64:
     changes of the pattern); each factor then adds what it multiplies.
 
     Args:
-        outlook: The queue's outlook.
         ordinary: From ``combine``, float64[h].
 
     Returns:

@@ -63,8 +63,6 @@ def touching(queue: Queue, events: Sequence[Event], *, known_by: int) -> list[Ev
 
     Args:
         queue: The queue; events that name other queues alone are left out.
-        events: Calendar events.
-        known_by: Epoch seconds; an event known later does not exist.
     """
     return sorted(
         (
@@ -86,7 +84,6 @@ def reaches(queue: Queue, starts: Int64, events: Sequence[Event]) -> Iterator[Re
     day, and the second and third.
 
     Args:
-        queue: The queue: its zone and interval.
         starts: Interval starts, epoch seconds, int64[h], ascending.
         events: From ``touching``.
     """
@@ -116,11 +113,7 @@ def reaches(queue: Queue, starts: Int64, events: Sequence[Event]) -> Iterator[Re
 
 
 def _taken_over(events: Sequence[Event]) -> list[int]:
-    """Return when each event's last phases end: as soon as another of its kind is on.
-
-    Args:
-        events: In order of their starts.
-    """
+    """Return when each event's last phases end: as soon as another of its kind is on."""
     found = [sys.maxsize] * len(events)
     following: dict[str, list[int]] = {}
     for k, event in enumerate(events):
@@ -155,11 +148,8 @@ def event_factors(
     An event that covers a share of an interval moves that share of it.
 
     Args:
-        effects: What was learnt.
-        queue: The queue.
         starts: Interval starts, epoch seconds, int64[h], ascending.
         events: Calendar events; those of other queues and those not yet known are left out.
-        known_by: Epoch seconds.
 
     >>> effects = DayEffects({"event:promotion": 0.6931471805599453}, {})
     >>> sale = Event("e", "promotion", starts_at=1800, ends_at=7200, known_at=0)

@@ -34,13 +34,11 @@ class QueueForecast:
         baseline: The same hour of the last observed week, float64[h].
         aht_seconds: Expected average handle time, float64[h].
         shape: The distribution around the mean.
-        effects: Effects of special days on the queue.
         method: ``combined``; ``profile`` or ``baseline`` with little history; ``none`` without;
             ``intraday`` where corrected with what came since.
         warnings: What a planner should know, one sentence each.
         quarters: Share of an hour's contacts that comes in each of its quarters, by hour of the
             local week from Monday 00:00, float64[168, 4]; each row adds up to 1.
-        service: How the queue was served.
     """
 
     queue: Queue
@@ -95,8 +93,6 @@ class VolumeForecast:
     Attributes:
         made_at: When it was made, aware UTC.
         as_of: What was known then was used, aware UTC.
-        events: Calendar events that were known.
-        queues: By queue name.
     """
 
     made_at: datetime

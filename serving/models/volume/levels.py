@@ -61,7 +61,6 @@ def day_levels(days: Float64, profile: Float64) -> DayLevels:
 
     Args:
         days: Contacts, float64[days, slots], from a Monday on; NaN where not observed.
-        profile: Shares of the week, float64[7 * slots].
     """
     seen = ~np.isnan(days)
     weekly = np.tile(profile.reshape(7, -1), (len(days) // 7, 1))
@@ -79,7 +78,6 @@ def robust_level(levels: DayLevels, *, half_life_days: float, median_days: int) 
     one bad day moves little while a lasting shift is followed once it holds the median.
 
     Args:
-        levels: Totals and exposures by day, oldest first.
         half_life_days: Age in days at which a day counts half.
         median_days: Observed days that the median is over.
 
@@ -164,12 +162,6 @@ def smooth(
 
     Args:
         observed: Oldest first, float64[n].
-        parameters: Fitted parameters.
-        level: Level before the first observation.
-        trend: Trend before the first observation.
-
-    Returns:
-        Level and trend after the last.
 
     >>> smooth(np.array([10.0, 12.0]), Smoothing(alpha=0.5), level=10.0)
     (11.0, 0.0)

@@ -64,9 +64,6 @@ class VolumeModel:
             histories: What was known at ``made_at``, by queue; what had not ended by then, and
                 what is older than 60 weeks, is not looked at.
             events: Calendar events; those known later than ``made_at`` are left out.
-            orders: The flow of orders that was known at ``made_at``.
-            made_at: The moment it is made, aware.
-            until: End of the horizon, excluded, aware.
 
         Raises:
             HorizonError: ``until`` is not after ``made_at``, or further than ``horizon_days``.

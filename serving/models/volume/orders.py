@@ -129,9 +129,7 @@ def flow_days(flow: OrderFlow, time_zone: str, *, weeks: int = LOOKBACK_WEEKS) -
     """Compare each local day of a flow with its usual.
 
     Args:
-        flow: What was known.
         time_zone: IANA zone whose days are meant; an hour belongs to the day it starts in.
-        weeks: Weeks to look back, from the flow's end.
     """
     first = flow.starts[-1] - weeks * 7 * DAY_SECONDS if len(flow.starts) else 0
     since = int(np.searchsorted(flow.starts, first))
@@ -182,10 +180,7 @@ def order_factors(
 
     Args:
         orders: The flow known at ``known_by`` and the queue's weights; None: every factor is 1.
-        queue: The queue.
         days: Consecutive local days; they may lie before and after ``known_by``.
-        events: Calendar events.
-        known_by: Epoch seconds; an event known later does not exist.
     """
     if orders is None or len(days) == 0:
         return np.ones(len(days))
@@ -201,11 +196,8 @@ def lagged_flow(
     """Return what each day sees of the flow, by stage and lag.
 
     Args:
-        flow: By local day.
-        queue: The queue.
         days: Consecutive local days, int64[n].
         events: Calendar events; all of the centre's may move the flow.
-        known_by: Epoch seconds; an event known later does not exist.
 
     Returns:
         Mean log ratio over the days of each lag, float64[n, stages, lags]; on a special day of
@@ -249,10 +241,8 @@ def flow_labels(queue: Queue, days: Int64, events: Sequence[Event], *, known_by:
     """Return what is special for the orders on each day, str[n]: the calendar's, or an event.
 
     Args:
-        queue: Its country and zone are used.
         days: Consecutive local days, int64[n].
         events: Calendar events of all queues; those known later do not exist.
-        known_by: Epoch seconds.
     """
     names = day_labels(queue, days).astype(object)
     for event in sorted(events, key=lambda e: (e.starts_at, e.event_id)):

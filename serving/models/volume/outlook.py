@@ -65,7 +65,6 @@ class Outlook:
 
     Attributes:
         queue: The queue, with its opening filled.
-        made_at: Epoch seconds.
         starts: Forecast interval starts, epoch seconds, int64[h].
         is_open: Whether the queue is open in each, bool[h].
         day: Local day of each, int64[h].
@@ -80,7 +79,6 @@ class Outlook:
         lags: Last observed ordinary values of the same cell, newest first, float64[4, h].
         fast_share: Recent over long-run share of the cell, float64[h].
         levels: Levels, contacts a week: fast, slow.
-        days: What each day of the history says about the level.
         first_day: Local day of ``days``' first.
         usual_share: Mean share of a week's contacts in an open cell.
         weeks_seen: Weeks of observed history, in units of whole weeks' exposure.

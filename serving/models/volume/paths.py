@@ -72,8 +72,6 @@ def sample_paths(
     Args:
         forecasts: One a queue. To ask for a span, cut ``starts`` and ``mean`` alike.
         made_at: When the forecast was made, epoch seconds: leads and day factors begin there.
-        count: Paths, >= 1.
-        seed: The same seed gives the same paths, >= 0.
 
     Returns:
         Contacts by forecast, float64[count, h] each, >= 0; exactly 0 where the mean is 0, whole
@@ -91,12 +89,6 @@ def sample_rates(
     The queue models add Poisson's noise. With the same seed, a path that is high in contacts is
     high in its rate. The share of the variance that a day has in common is that of the rate
     alone, and the intervals of one hour of the wall clock have the rest in common.
-
-    Args:
-        forecasts: One a queue, as for ``sample_paths``.
-        made_at: When the forecast was made, epoch seconds.
-        count: Paths, >= 1.
-        seed: The same seed gives the same paths, >= 0.
 
     Returns:
         Contacts by forecast, float64[count, h] each, >= 0; exactly 0 where the mean is 0.
@@ -116,9 +108,6 @@ def sample_aht(
 
     Args:
         forecasts: One a queue; ``starts`` and ``aht_seconds`` are cut alike.
-        made_at: When the forecast was made, epoch seconds.
-        count: Paths, >= 1.
-        seed: The same seed gives the same paths, >= 0.
 
     Returns:
         Seconds by forecast, float64[count, h] each; exactly ``aht_seconds`` on every path where
@@ -175,12 +164,7 @@ def _aht(forecast: Handled, *, count: int, made_at: int, seed: int) -> Float64:
 
 
 def _ordered(values: Float64, order: Int64) -> Float64:
-    """Return each interval's rising values by path, float64[count, h].
-
-    Args:
-        values: float64[h, count].
-        order: The paths of each interval, the lowest first, int64[h, count].
-    """
+    """Return each interval's rising values by path, float64[count, h]."""
     ordered = np.empty_like(values)
     np.put_along_axis(ordered, order, values, axis=1)
     return ordered.T

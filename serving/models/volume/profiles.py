@@ -38,7 +38,6 @@ class WeekGrid:
     """One queue's history by week and cell of the week.
 
     Attributes:
-        queue: The queue, with every weekday's opening filled.
         first_day: The Monday of the first week, in local days since 1970-01-01.
         values: Contacts per interval, float64[weeks, cells]; NaN where closed or not observed.
     """
@@ -121,7 +120,6 @@ def last_seen(values: Float64, depth: int, window_weeks: int = 13) -> Float64:
 
     Args:
         values: float64[weeks, cells], NaN where not observed.
-        depth: How many to return.
         window_weeks: Weeks to look back; what is older is not "last" any more.
 
     Returns:
@@ -157,7 +155,6 @@ def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) ->
     Args:
         values: float64[weeks, cells], NaN where closed or not observed.
         half_life_weeks: Age at which a week counts half.
-        rounds: Alternations.
 
     Returns:
         float64[cells], positive, summing to 1 over the cells that were ever observed.
@@ -206,11 +203,6 @@ def _overdispersion(kept: Float64, fit: Float64, weights: Float64) -> float:
 
 def _smoothed(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
     """Return the rate of each cell, drawn to its weekday, its hour and the hours around.
-
-    Args:
-        contacts: Weighted contacts, float64[7, slots].
-        exposure: Contacts at a rate of 1, float64[7, slots]; 0 where never observed.
-        noise: Variance of the contacts at a rate of 1, float64[7, slots].
 
     Returns:
         float64[7 * slots], positive.

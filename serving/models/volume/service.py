@@ -18,8 +18,6 @@ class Service:
             where the predicted service level is the achieved one. Below 1 where work is not seen
             in handle times; above 1 where agents of other queues help. The effective handle time
             is the AHT divided by it.
-        contacts: Contacts that this was learnt from.
-        abandoned: How many of them hung up.
         intervals: Intervals in which predicted and achieved service were compared; 0 where the
             history does not say who was there.
         predicted: Service level that Erlang predicts without the efficiency, over these; None

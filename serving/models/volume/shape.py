@@ -90,9 +90,6 @@ class Shape:
             float64[lead buckets].
         curve: Where to read each of ``CURVE_LEVELS`` in the count's distribution, in (0, 1) and
             rising, float64[lead buckets, len(CURVE_LEVELS)].
-        dependence: How errors move together.
-        today: What part of a day says of its rest.
-        handle: How far the average handle time lies from its forecast.
     """
 
     spread: Float64
@@ -103,12 +100,7 @@ class Shape:
     handle: HandleSpread = DEFAULT_HANDLE
 
     def quantiles(self, mean: Float64, bucket: Int64) -> Float64:
-        """Return the published quantiles around a mean, float64[h, 19].
-
-        Args:
-            mean: Contacts, float64[h].
-            bucket: Lead bucket of each, int64[h].
-        """
+        """Return the published quantiles around a mean, float64[h, 19]."""
         return self.read(mean, bucket, np.array(QUANTILE_LEVELS))
 
     def read(self, mean: Float64, bucket: Int64, levels: Float64) -> Float64:
@@ -131,11 +123,6 @@ class Shape:
 
         The rate has the mean m and the variance clumps x m + spread x m²; its levels are moved as
         those of the counts are.
-
-        Args:
-            mean: Contacts, float64[h].
-            bucket: Lead bucket of each, int64[h].
-            levels: In (0, 1), rising, float64[q].
         """
         out = np.empty((len(mean), len(levels)))
         for b in np.unique(bucket):

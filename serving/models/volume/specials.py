@@ -25,7 +25,6 @@ def day_labels(queue: Queue, days: Int64) -> Labels:
     of ``features.workdays.Workdays``.
 
     Args:
-        queue: The queue.
         days: Local days since 1970-01-01, int64[n].
     """
     known = workdays(days, queue.country) if len(days) else None
@@ -44,8 +43,6 @@ def holiday_factors(
     factor is spread over them so that the day's total keeps it.
 
     Args:
-        effects: What was learnt.
-        queue: The queue.
         day: Local day of each interval, int64[h].
         cell: Cell of the week of each interval, int64[h].
         profile: Shares of the week, float64[cells].
@@ -73,7 +70,6 @@ def rest_ratio(profile: Float64, queue: Queue, rest_weekday: int) -> Float64:
 
     Args:
         profile: Shares of the week, float64[cells].
-        queue: The queue, for the length of its intervals.
         rest_weekday: 0 for Monday.
     """
     days = profile.reshape(7, DAY_MINUTES // queue.interval_minutes)
@@ -104,11 +100,8 @@ def ordinary(
     NaN, since their hours differ in shape too; what is left is divided by its factors.
 
     Args:
-        effects: What was learnt.
-        queue: The queue.
         starts: Interval starts, epoch seconds, int64[n], ascending.
         values: Contacts, float64[n]; NaN where not observed.
-        events: Calendar events.
         known_by: Epoch seconds; an event known later does not exist.
     """
     if len(starts) == 0:

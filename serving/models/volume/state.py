@@ -43,14 +43,10 @@ class VolumeState:
 
     Attributes:
         queues: Queues that were trained on, in the order of the arrays' rows.
-        effects: Effects of special days.
         smoothing: Exponential smoothing by queue; the key ``""`` is for any other.
         weights: float64[queues + 1, lead buckets, components]; the last row is for any other.
         shapes: Distributions, one a queue; the last one is for any other.
         young: Distribution of a queue that is too young for learnt weights.
-        boosters: The LightGBM models.
-        orders: What the flow of orders does to each queue.
-        service: How each queue was served, for those whose history tells.
     """
 
     queues: tuple[str, ...]

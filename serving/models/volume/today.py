@@ -163,7 +163,6 @@ def correct(
     Args:
         base: A full forecast, as it was made.
         made_at: When the base was made, aware.
-        now: The moment of the correction, aware.
 
     Returns:
         ``base`` from the first interval at or after ``now``; of method ``intraday`` where at least

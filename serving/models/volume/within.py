@@ -19,11 +19,6 @@ _LEAST_SHARE = 1e-9
 def check_minutes(minutes: int, *, own: int, queue: str) -> None:
     """Refuse a length of interval that a queue's forecast cannot be split into.
 
-    Args:
-        minutes: The length asked for.
-        own: The length of the queue's own intervals, minutes.
-        queue: The queue's name.
-
     Raises:
         InputError: It is longer than the queue's own, or no length of an interval at all.
     """
