@@ -34,7 +34,7 @@ from features.snapshot import (
 )
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.forecast import QueueForecast, VolumeForecast
-from serving.models.volume.service import service_from_json, service_to_json
+from serving.models.volume.service import Service
 from serving.models.volume.shape import shape_from_json, shape_to_json
 from serving.sets.mapped import one_chunk
 
@@ -153,7 +153,7 @@ def _queue_to_json(forecast: QueueForecast) -> dict[str, Any]:
         "shape": shape_to_json(forecast.shape),
         "effects": asdict(forecast.effects),
         "quarters": forecast.quarters.tolist(),
-        "service": service_to_json(forecast.service),
+        "service": asdict(forecast.service),
     }
 
 
@@ -272,7 +272,7 @@ def _read_queues(artefact: Artefact) -> dict[str, QueueForecast]:
             method=document["method"],
             warnings=tuple(document["warnings"]),
             quarters=np.array(document["quarters"], dtype=np.float64).reshape(QUARTERS),
-            service=service_from_json(document["service"]),
+            service=Service(**document["service"]),
         )
     if first != table.num_rows:
         raise DamagedArtefactError(

@@ -1,10 +1,7 @@
 """Bad days of the past: an outage, a storm, the shop shut, found from the history alone.
 
 A day, or a stretch of hours, is bad that lies far from the level of the days around it, beyond
-Poisson noise and the queue's usual day-to-day variation. A shift that lasts, and a weekly habit,
-are no bad days: more than three days in a row, or the same weekday a week before or after, are
-followed instead. Everything is a function of the grid that it is given, so what is said of a day
-rests on what was known then.
+Poisson noise and the queue's usual variation. A shift that lasts and a weekly habit are not.
 """
 
 from __future__ import annotations
@@ -91,8 +88,8 @@ class Badness:
     @property
     def bad(self) -> Bool:
         """Whether each interval lies in a bad stretch, bool[days, slots]."""
-        found: Bool = self.sign != 0
-        return found
+        bad: Bool = self.sign != 0
+        return bad
 
     @property
     def weights(self) -> Float64:
@@ -125,7 +122,7 @@ def bad_days(days: Float64, profile: Float64) -> Badness:
     judged = np.flatnonzero(exposure > 0.25 * usual)
     if len(judged) < _LEAST_DAYS:
         return Badness(np.zeros(days.shape, dtype=np.int64), np.where(seen, came, np.nan))
-    level = np.interp(np.arange(len(days)), judged, _running_median(total, exposure, judged))
+    level = np.interp(np.arange(len(days)), judged, _level_around(total, exposure, judged))
     due = share * level[:, None]
     least = _LEAST_DAY_SHARE * float(np.median(due[judged].sum(axis=1)))
     # A busy day is busy at every hour: its stretches are held against its own pace.
@@ -135,8 +132,7 @@ def bad_days(days: Float64, profile: Float64) -> Badness:
     whole = np.zeros(len(days), dtype=np.int64)
     whole[judged] = _not_lasting(_far(rest, rest_due, variation, *_WHOLE))
     whole = _not_weekly(whole, total, due.sum(axis=1))
-    sign = np.where(whole[:, None] != 0, whole[:, None] * seen, parts)
-    return Badness(sign, due)
+    return Badness(np.where(whole[:, None] != 0, whole[:, None] * seen, parts), due)
 
 
 def _pace(came: Float64, due: Float64) -> Float64:
@@ -153,7 +149,7 @@ def _pace(came: Float64, due: Float64) -> Float64:
     return np.clip(np.where(count > 0, pace, 1.0), 1 / _PACE, _PACE)
 
 
-def _running_median(total: Float64, exposure: Float64, judged: Int64) -> Float64:
+def _level_around(total: Float64, exposure: Float64, judged: Int64) -> Float64:
     """Return the median level of the 15 judged days around each, float64[judged]."""
     ratio = total[judged] / exposure[judged]
     half = _AROUND_DAYS // 2

@@ -34,10 +34,9 @@ _MOST_RATIO = 8.0
 
 @dataclass(frozen=True)
 class Boosters:
-    """The two LightGBM models of the ratio to the slow profile; None where too little was known.
+    """The LightGBM models of the ratio to the slow profile: of its mean (Tweedie), its median (L1).
 
-    Attributes:
-        l1: Fitted to the median: less moved by bad days, no use for small counts.
+    None where too little was known.
     """
 
     tweedie: lgb.Booster | None
@@ -126,8 +125,6 @@ def split(outlook: Outlook, ordinary: Float64) -> Float64:
 
 def _fixed(method: Method) -> Float64:
     row = np.zeros(len(COMPONENTS))
-    if method == "baseline":
-        row[MEAN4] = 1.0
-    else:
-        row[[FAST, SLOW, SMOOTHING]] = 1 / 3
+    used = [MEAN4] if method == "baseline" else [FAST, SLOW, SMOOTHING]
+    row[used] = 1 / len(used)
     return np.tile(row, (4, 1))

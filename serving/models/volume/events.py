@@ -158,20 +158,20 @@ def event_factors(
     [1.5, 2.0, 1.0]
     """
     factors = np.ones(len(starts))
-    found: dict[tuple[str, str, float | None], float] = {}
+    known: dict[tuple[str, str, float | None], float] = {}
     for reach in reaches(queue, starts, touching(queue, events, known_by=known_by)):
         key = reach.event.kind, reach.phase, reach.event.size
-        if key not in found:
-            found[key] = effects.of_event(queue.queue, reach.event, reach.phase)
-        reach.multiply(factors, found[key])
+        if key not in known:
+            known[key] = effects.of_event(queue.queue, reach.event, reach.phase)
+        reach.multiply(factors, known[key])
     return factors
 
 
 def outages(queue: Queue, starts: Int64, events: Sequence[Event], *, known_by: int) -> Bool:
     """Return whether an outage of the calendar lay in each interval, bool[n]."""
-    found = np.zeros(len(starts), dtype=bool)
+    down = np.zeros(len(starts), dtype=bool)
     stops = starts + queue.interval_minutes * 60
     for event in touching(queue, events, known_by=known_by):
         if event.kind == OUTAGE:
-            found |= (starts < event.ends_at) & (stops > event.starts_at)
-    return found
+            down |= (starts < event.ends_at) & (stops > event.starts_at)
+    return down

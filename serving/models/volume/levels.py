@@ -94,9 +94,9 @@ def robust_level(levels: DayLevels, *, half_life_days: float, median_days: int) 
     exposure, total = levels.exposure[seen], levels.total[seen]
     expected = middle * exposure
     slack = 3 * np.sqrt(expected) + 1
-    kept = np.clip(total, expected / 1.6 - slack, expected * 1.6 + slack)
+    clipped = np.clip(total, expected / 1.6 - slack, expected * 1.6 + slack)
     weights = 0.5 ** ((len(levels.total) - 1 - seen) / half_life_days)
-    return float(weights @ kept) / max(float(weights @ exposure), 1e-12)
+    return float(weights @ clipped) / max(float(weights @ exposure), 1e-12)
 
 
 def level_shift(levels: DayLevels) -> tuple[int, float]:

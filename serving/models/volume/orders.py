@@ -1,13 +1,8 @@
 """Orders as a leading indicator: contacts follow what was ordered, shipped, completed, returned.
 
-The flow of orders is compared, day by day and stage by stage, with its own usual: its week
-profile times its level of the last weeks. The logarithm of a day's factor on a queue is a sum
-over stages and lags of a learnt weight times that comparison. Days ahead that the lags reach
-into are filled with what is expected of the flow: effects of known special days, and a surplus
-that fades as past ones did.
-
-A special day of the queue has an effect of its own, which already holds what its usual orders
-bring: on it only the surplus beyond that effect counts, so that nothing is counted twice.
+The flow of orders is compared, day by day and stage by stage, with its own usual; a day's factor
+on a queue has a logarithm that sums a learnt weight times that comparison over stages and lags.
+On a special day of the queue only the surplus beyond the day's usual effect counts.
 """
 
 from __future__ import annotations
@@ -30,6 +25,7 @@ from features.calendar import (
 )
 from features.contracts import ORDER_STAGES
 from features.snapshot import OrderFlow
+from serving.models.shrinkage import shrink
 from serving.models.volume.effects import FIRST, HOLIDAY, Labels, event_label
 from serving.models.volume.events import AFTER_DAYS, touching
 from serving.models.volume.levels import DayLevels, day_levels
@@ -85,9 +81,9 @@ def order_weights_from_json(document: Mapping[str, Any]) -> OrderWeights:
         for queue, rows in document["weights"].items()
     }
     for queue, rows in weights.items():
-        found = np.array(rows)
-        if found.shape != (len(ORDER_STAGES), len(LAGS)) or not np.isfinite(found).all():
-            raise ValueError(f"weights of orders of shape {found.shape} for `{queue}`")
+        matrix = np.array(rows)
+        if matrix.shape != (len(ORDER_STAGES), len(LAGS)) or not np.isfinite(matrix).all():
+            raise ValueError(f"weights of orders of shape {matrix.shape} for `{queue}`")
     return OrderWeights(weights, tuple(document["used"]))
 
 
@@ -105,11 +101,11 @@ class FlowDays:
 
     def over(self, days: Int64) -> Float64:
         """Return the rows of consecutive days, float64[n, stages], NaN outside."""
-        found = np.full((len(days), self.logs.shape[1]), np.nan)
+        rows = np.full((len(days), self.logs.shape[1]), np.nan)
         at = days - self.first_day
         inside = (at >= 0) & (at < len(self.logs))
-        found[inside] = self.logs[at[inside]]
-        return found
+        rows[inside] = self.logs[at[inside]]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -200,8 +196,7 @@ def lagged_flow(
         events: Calendar events; all of the centre's may move the flow.
 
     Returns:
-        Mean log ratio over the days of each lag, float64[n, stages, lags]; on a special day of
-        the queue, of the surplus beyond what special days usually bring to the flow.
+        Mean log ratio over the days of each lag, float64[n, stages, lags].
     """
     if len(days) == 0:
         return np.empty((0, flow.logs.shape[1], len(LAGS)))
@@ -230,10 +225,11 @@ def _label_effects(logs: Float64, names: Labels) -> Float64:
     """Return what each day's label usually does to the flow, drawn to nothing, float64[n, s]."""
     effect = np.zeros(logs.shape)
     for name in np.unique(names[names != ""]):
-        mine = names == name
-        seen = ~np.isnan(logs[mine])
+        rows = names == name
+        seen = ~np.isnan(logs[rows])
         # As if three more days of it had been seen, without any effect.
-        effect[mine] = np.where(seen, logs[mine], 0.0).sum(axis=0) / (seen.sum(axis=0) + 3)
+        total = np.where(seen, logs[rows], 0.0).sum(axis=0)
+        effect[rows] = shrink(total, weight=seen.sum(axis=0), prior=0.0, prior_weight=3.0)
     return effect
 
 

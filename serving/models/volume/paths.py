@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from features.calendar import DAY_SECONDS, Float64, Int64, Queue, interval_of, local_times
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.shape import Shape
 
@@ -32,36 +33,23 @@ _SEED_BITS = 2**64 - 1
 
 
 class Marginal(Protocol):
-    """What paths are made of: a queue's forecast, whole or cut, published or changed."""
+    """What paths of contacts are made of: a forecast, or one of the past without its AHT."""
 
     @property
     def queue(self) -> Queue:
         """The queue: its name, clock and length of interval."""
-        ...
 
     @property
     def starts(self) -> Int64:
         """Interval starts, epoch seconds, ascending, int64[h]."""
-        ...
 
     @property
     def mean(self) -> Float64:
         """Contacts expected, float64[h]; 0 where closed."""
-        ...
 
     @property
     def shape(self) -> Shape:
         """The distribution around the mean."""
-        ...
-
-
-class Handled(Marginal, Protocol):
-    """A queue's forecast with its average handle time."""
-
-    @property
-    def aht_seconds(self) -> Float64:
-        """Expected average handle time, float64[h]."""
-        ...
 
 
 def sample_paths(
@@ -98,7 +86,7 @@ def sample_rates(
 
 
 def sample_aht(
-    forecasts: Sequence[Handled], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
+    forecasts: Sequence[QueueForecast], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
 ) -> list[Float64]:
     """Draw paths of the average handle time, whose mean is the forecast's.
 
@@ -146,7 +134,7 @@ def _rates(forecast: Marginal, *, levels: Float64, made_at: int, seed: int) -> F
     return paths
 
 
-def _aht(forecast: Handled, *, count: int, made_at: int, seed: int) -> Float64:
+def _aht(forecast: QueueForecast, *, count: int, made_at: int, seed: int) -> Float64:
     starts, spread = forecast.starts, forecast.shape.handle
     if not len(starts):
         return np.zeros((count, 0))
@@ -159,8 +147,8 @@ def _aht(forecast: Handled, *, count: int, made_at: int, seed: int) -> Float64:
     daily, hourly = np.log1p(spread.day), np.log1p(spread.hour)
     # Less half the variance, so that the mean of each factor is 1.
     logs = (np.sqrt(daily) * factors - daily / 2)[ahead] + (np.sqrt(hourly) * noise - hourly / 2)
-    found: Float64 = (forecast.aht_seconds[:, None] * np.exp(logs, out=logs)[hour]).T
-    return found
+    paths: Float64 = (forecast.aht_seconds[:, None] * np.exp(logs, out=logs)[hour]).T
+    return paths
 
 
 def _ordered(values: Float64, order: Int64) -> Float64:
@@ -215,13 +203,7 @@ def _remembered(normals: Float64, memory: float) -> Float64:
 
 @dataclass(frozen=True)
 class _Draw:
-    """Standard normals of one queue; each belongs to a seed, a use, a day and the queue.
-
-    Attributes:
-        seed: >= 0.
-        name: The queue's name as a number.
-        count: Paths.
-    """
+    """Standard normals of one queue; each belongs to a seed, a use, a day and the queue."""
 
     seed: int
     name: int

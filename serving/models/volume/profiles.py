@@ -21,6 +21,7 @@ from features.calendar import (
     made_up,
 )
 from features.snapshot import QueueHistory
+from serving.models.shrinkage import shrink
 from serving.models.volume.levels import quotient
 
 LOOKBACK_WEEKS = 60
@@ -177,7 +178,7 @@ def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) ->
             noise = _overdispersion(kept, fit * seen, weights)
             levels = _week_levels(kept, seen, profile)
         sums = weights @ kept, (weights * levels) @ seen, noise * ((weights**2 * levels) @ seen)
-        profile = _smoothed(*(x.reshape(7, -1) for x in sums))
+        profile = _smoothed_rates(*(x.reshape(7, -1) for x in sums))
         profile /= profile[ever].sum()
     return profile
 
@@ -201,7 +202,7 @@ def _overdispersion(kept: Float64, fit: Float64, weights: Float64) -> float:
     return max(squares / max(float((weights @ fit).sum()), 1e-9), 1.0)
 
 
-def _smoothed(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
+def _smoothed_rates(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
     """Return the rate of each cell, drawn to its weekday, its hour and the hours around.
 
     Returns:
@@ -212,8 +213,8 @@ def _smoothed(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
     reach = int(np.ceil(3 * width))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     contacts_around, expected_around = _around(contacts, kernel), _around(exposure * rate, kernel)
-    rate *= _drawn(contacts_around, expected_around, _around(noise * rate, kernel**2))
-    rate *= _drawn(contacts, exposure * rate, noise * rate)
+    rate *= _ratios(contacts_around, expected_around, _around(noise * rate, kernel**2))
+    rate *= _ratios(contacts, exposure * rate, noise * rate)
     cells: Float64 = np.maximum(rate.reshape(-1), 1e-12)
     return cells
 
@@ -227,7 +228,7 @@ def _around(cells: Float64, kernel: Float64) -> Float64:
     return sums
 
 
-def _drawn(contacts: Float64, expected: Float64, variance: Float64) -> Float64:
+def _ratios(contacts: Float64, expected: Float64, variance: Float64) -> Float64:
     """Return contacts over expected, drawn to 1 as far as noise explains it, float64[7, slots].
 
     How much cells differ beyond noise is estimated by weekday, by the method of moments: a
@@ -235,18 +236,17 @@ def _drawn(contacts: Float64, expected: Float64, variance: Float64) -> Float64:
     """
     beyond = ((contacts - expected) ** 2 - variance).sum(axis=1, keepdims=True)
     scale = np.maximum((expected**2).sum(axis=1, keepdims=True), 1e-12)
-    differ = np.maximum(beyond / scale, 1e-4) * expected**2
-    excess = quotient(contacts - expected, expected, where=expected > 0, otherwise=0.0)
-    ratio: Float64 = 1 + differ / np.maximum(differ + variance, 1e-12) * excess
-    return ratio
+    weight = np.maximum(beyond / scale, 1e-4) * expected
+    noise = np.maximum(variance, 1e-12)
+    return shrink(weight * contacts, weight=weight * expected, prior=1.0, prior_weight=noise)
 
 
 def _weekday_by_hour(contacts: Float64, exposure: Float64) -> Float64:
     """Return the rate of each cell as weekday factor x hour of the day, float64[7, slots]."""
-    mean_rate = (contacts.sum() + 1.0) / (exposure.sum() + 1.0)
-    daily = np.ones(7)
+    rate = shrink(contacts.sum(), weight=exposure.sum(), prior=1.0, prior_weight=1.0)
+    by_hour, by_day, daily = contacts.sum(axis=0), contacts.sum(axis=1), np.ones(7)
     for _ in range(_ALTERNATIONS):
-        hourly = (contacts.sum(axis=0) + 2.0) / (daily @ exposure + 2.0 / mean_rate)
-        daily = (contacts.sum(axis=1) + 5.0) / (exposure @ hourly + 5.0)
-    rate: Float64 = np.maximum(daily[:, None] * hourly[None, :], 1e-12)
-    return rate
+        hourly = shrink(by_hour, weight=daily @ exposure, prior=rate, prior_weight=2.0 / rate)
+        daily = shrink(by_day, weight=exposure @ hourly, prior=1.0, prior_weight=5.0)
+    rates: Float64 = np.maximum(daily[:, None] * hourly[None, :], 1e-12)
+    return rates

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -41,17 +39,3 @@ class Service:
 
 UNKNOWN = Service()
 """Of a queue whose history says nothing of waits."""
-
-
-def service_to_json(service: Service) -> dict[str, Any]:
-    """Return it as JSON-ready values."""
-    return asdict(service)
-
-
-def service_from_json(document: Mapping[str, Any]) -> Service:
-    """Return what ``service_to_json`` wrote.
-
-    Raises:
-        TypeError: A field is missing or unknown.
-    """
-    return Service(**document)

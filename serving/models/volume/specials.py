@@ -30,8 +30,8 @@ def day_labels(queue: Queue, days: Int64) -> Labels:
     known = workdays(days, queue.country) if len(days) else None
     if known is None:
         return np.full(len(days), "", dtype=np.str_)
-    found: Labels = known.labels[days - known.first_day]
-    return found
+    labels: Labels = known.labels[days - known.first_day]
+    return labels
 
 
 def holiday_factors(
@@ -54,11 +54,11 @@ def holiday_factors(
     factors: Float64 = effects.by_day(queue.queue, labels)[where]
     share = effects.rest_shape.get(queue.queue, effects.rest_shape.get("", 0.0))
     known = workdays(ahead, queue.country)
-    kept = np.char.startswith(labels, f"{HOLIDAY}:")[where]
-    if share == 0 or known is None or not kept.any():
+    holiday = np.char.startswith(labels, f"{HOLIDAY}:")[where]
+    if share == 0 or known is None or not holiday.any():
         return factors
     ratio = rest_ratio(profile, queue, known.rest_weekday)[cell]
-    factors[kept] *= 1 + share * (ratio[kept] - 1)
+    factors[holiday] *= 1 + share * (ratio[holiday] - 1)
     return factors
 
 
@@ -81,8 +81,8 @@ def rest_ratio(profile: Float64, queue: Queue, rest_weekday: int) -> Float64:
     # The day's total keeps its factor only where the ratios average to 1 over its own shares.
     ratio = np.clip(ratio, 0.2, 5.0)
     ratio /= np.maximum((ratio * own).sum(axis=1, keepdims=True), 1e-12)
-    found: Float64 = ratio.reshape(-1)
-    return found
+    ratios: Float64 = ratio.reshape(-1)
+    return ratios
 
 
 def ordinary(

@@ -32,22 +32,18 @@ def carried_on(surplus: Float64) -> Float64:
     filled = np.nan_to_num(surplus)
     if len(seen) < _LEAST_DAYS:
         return filled
-    share, fading = _memory(filled[seen[0] : seen[-1] + 1])
     last = int(seen[-1])
+    share, fading = _memory(filled[seen[0] : last + 1])
     ahead = np.arange(1, len(surplus) - last)
     if share > 0 and len(ahead):
         gaps = np.arange(_MEMORY_DAYS)
         matrix = share * fading ** np.abs(gaps[:, None] - gaps)
         np.fill_diagonal(matrix, 1.0)
-        state = np.linalg.solve(matrix, share * fading**gaps) @ _newest(filled[: last + 1])
+        newest = filled[last::-1][:_MEMORY_DAYS]
+        weights = np.linalg.solve(matrix, share * fading**gaps)
+        state = weights[: len(newest)] @ newest
         filled[last + 1 :] = state * fading**ahead
     return filled
-
-
-def _newest(values: Float64) -> Float64:
-    """Return the last days, newest first, with 0 where the series is shorter."""
-    newest = values[::-1][:_MEMORY_DAYS]
-    return np.pad(newest, (0, _MEMORY_DAYS - len(newest)))
 
 
 def _memory(values: Float64) -> tuple[float, float]:
