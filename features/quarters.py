@@ -40,19 +40,11 @@ class Source:
 def count_quarters(
     queue: Queue, starts: Int64, sources: Sequence[Source], *, as_of: int
 ) -> Float64:
-    """Count contacts by hour of the local week and quarter, over the last 52 weeks.
+    """Count the last 52 weeks' contacts by hour of the local week and quarter, float64[168, 4].
 
     Counted is what the panel counts: open quarters of intervals that were observed and had ended.
     Rows as long as the queue's interval tell nothing; one of 30 minutes tells of both its quarters
-    alike.
-
-    Args:
-        starts: The panel's grid, epoch seconds, int64[n].
-        sources: What is known of the queue; where several tell, the first one counts.
-        as_of: Epoch seconds.
-
-    Returns:
-        float64[168, 4]; all 0 for a queue whose own intervals are quarters.
+    alike. Where several sources tell, the first one counts.
     """
     found = no_quarters()
     length = queue.interval_minutes

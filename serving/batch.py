@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.artefact import current_id
+from features.artefact import current_id, point_to
 from features.calendar import Float64
 from features.errors import (
     HorizonError,
@@ -33,7 +33,6 @@ from serving.report import (
     PublishedReport,
     age_warnings,
     put_forecast_in_force,
-    put_in_force,
     snapshot_in_force,
 )
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
@@ -160,18 +159,18 @@ def publish_scores(
         now=now,
     )
     scored = sum(int((~np.isnan(part.probability)).sum()) for part in scores)
-    report = put_in_force(
-        home.scores,
-        id,
+    point_to(home.scores, id)
+    say("published", 1.0)
+    return PublishedReport(
         kind="score-set",
+        id=id,
+        path=home.scores / id,
         as_of=snapshot.customers_as_of,
-        snapshot=snapshot,
+        snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
         counts={"customers": len(customers), "scored": scored},
         warnings=warnings,
     )
-    say("published", 1.0)
-    return report
 
 
 class _Renderer:

@@ -1,10 +1,8 @@
 """What a worker serves: the published folders in force, opened, verified and swapped whole.
 
-A worker holds one ``Watcher``. Requests read its ``published``, an immutable value, once each
-and without a lock; ``refresh`` runs in a thread, compares the ``CURRENT`` pointers with what is
-open, opens what is new and swaps one attribute. A new folder that is unfit is refused with its
-reason, and what served before goes on serving. What is open stays readable when its folder is
-deleted, since maps and open files outlive their names.
+Requests read an immutable value without a lock; a thread swaps it when ``CURRENT`` names another
+folder that is fit, and refuses an unfit one with its reason. What is open stays readable when its
+folder is deleted.
 """
 
 from __future__ import annotations
@@ -97,29 +95,17 @@ class Published:
         return replace(self, served=MappingProxyType({**self.served, "forecast": forecast}))
 
     def require_forecast(self) -> ForecastSet:
-        """Return the forecast set.
-
-        Raises:
-            NotPublishedError: There is none; the message says what to run.
-        """
+        """Return the forecast set; raises ``NotPublishedError``, which says what to run."""
         forecast: ForecastSet = self._require("forecast")
         return forecast
 
     def require_scores(self) -> ScoreSet:
-        """Return the score set.
-
-        Raises:
-            NotPublishedError: There is none; the message says what to run.
-        """
+        """Return the score set; raises ``NotPublishedError``, which says what to run."""
         scores: ScoreSet = self._require("scores")
         return scores
 
     def require_experiments(self) -> ExperimentResults:
-        """Return the results of experiments.
-
-        Raises:
-            NotPublishedError: There are none; the message says what to run.
-        """
+        """Return experiments' results; raises ``NotPublishedError``, which says what to run."""
         results: ExperimentResults = self._require("experiments")
         return results
 

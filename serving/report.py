@@ -20,13 +20,7 @@ OLD_SNAPSHOT = timedelta(days=2)
 
 @dataclass(frozen=True)
 class PublishedReport:
-    """What a batch published.
-
-    Attributes:
-        kind: ``forecast-set`` or ``score-set``.
-        as_of: The moment up to which events were known to it, aware UTC.
-        counts: How many queues and intervals, or customers and scored ones.
-    """
+    """What a batch published; ``counts`` are queues and intervals, or customers and scored ones."""
 
     kind: str
     id: str
@@ -52,24 +46,6 @@ def snapshot_in_force(home: Home) -> Snapshot:
     return open_current_snapshot(home.snapshots)
 
 
-def put_in_force(
-    root: Path,
-    id: str,
-    *,
-    kind: str,
-    as_of: datetime,
-    snapshot: Snapshot,
-    model_version: str,
-    counts: dict[str, int],
-    warnings: tuple[str, ...],
-) -> PublishedReport:
-    """Point ``CURRENT`` at a set that was written, and return what was published."""
-    point_to(root, id)
-    return PublishedReport(
-        kind, id, root / id, as_of, snapshot.artefact.id, model_version, counts, warnings
-    )
-
-
 def put_forecast_in_force(
     home: Home,
     forecast: VolumeForecast | ForecastSet,
@@ -92,12 +68,13 @@ def put_forecast_in_force(
         base=base,
         now=now,
     )
-    return put_in_force(
-        home.forecasts,
-        id,
+    point_to(home.forecasts, id)
+    return PublishedReport(
         kind=FORECAST_SET_KIND,
+        id=id,
+        path=home.forecasts / id,
         as_of=snapshot.as_of,
-        snapshot=snapshot,
+        snapshot=snapshot.artefact.id,
         model_version=model_version,
         counts={
             "queues": len(queues),

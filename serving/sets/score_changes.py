@@ -47,9 +47,6 @@ def changed_rows(new: ScoreSet, old: pa.Table) -> Bool:
 
     Other means: tier, stage, segment, action or first reason differ, the probability is there
     where it was not or the reverse, or it moved by ``LEAST_MOVE`` or more.
-
-    Args:
-        old: The columns of the earlier one, see ``open_columns``.
     """
     rows = _places(one_chunk(new.table.column("customer_id")), one_chunk(old.column("customer_id")))
     changed: Bool = rows < 0

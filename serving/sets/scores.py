@@ -168,12 +168,7 @@ class ScoreSet:
         return [self._line(row) for row in rows]
 
     def page(self, *, after: str | None = None, limit: int, only: ScoreFilter = EVERYBODY) -> Page:
-        """Return the next customers in the order of their ids.
-
-        Args:
-            after: Id to start behind, known or not; None to start at the first.
-            limit: Greatest number of customers, at least 1.
-        """
+        """Return the next customers in the order of their ids, behind ``after``, known or not."""
         first = 0 if after is None else self._ids.after(after)
         if only.passes_all:
             last = min(first + limit, len(self))

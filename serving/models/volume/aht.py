@@ -35,13 +35,10 @@ _LEAST_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class _Handled:
-    """What was handled, by day and slot.
+    """What was handled, float64[days, slots], wild means clipped.
 
-    Attributes:
-        contacts: float64[days, slots]; 0 where nothing was.
-        seconds: Their handle seconds, wild means clipped, float64[days, slots].
-        variation: Coefficient of variation of one contact's handle time.
-        middle: Usual AHT around each day, float64[days], seconds.
+    ``variation`` is the coefficient of variation of one contact's handle time, ``middle`` the usual
+    AHT around each day, float64[days], seconds.
     """
 
     contacts: Float64
@@ -53,12 +50,8 @@ class _Handled:
 def aht_by_cell(queue: Queue, history: QueueHistory) -> Float64:
     """Return the average handle time of each cell of the week, float64[cells], seconds.
 
-    Args:
-        history: What is known; AHT where something was handled, and how many contacts it is of.
-
-    Returns:
-        At least 1 second, and within a factor of 5 of what was usual lately; the queue's default
-        in all cells where nothing was ever handled.
+    At least 1 second, and within a factor of 5 of what was usual lately; the queue's default in all
+    cells where nothing was ever handled.
     """
     means = week_grid(queue, history.starts, history.aht_seconds).values
     contacts = week_grid(queue, history.starts, history.handled).values

@@ -77,8 +77,7 @@ class Badness:
     """What is bad in a history laid out by week.
 
     Attributes:
-        sign: 1 where far too many came, -1 where far too few, 0 where nothing is bad,
-            int64[days, slots].
+        sign: 1 where far too many came, -1 where far too few, else 0, int64[days, slots].
         expected: What the days around would have brought, float64[days, slots].
     """
 
@@ -101,12 +100,11 @@ class Badness:
 def bad_days(days: Float64, profile: Float64) -> Badness:
     """Find the bad days and stretches of a history that is already freed of known effects.
 
+    Nothing is bad where fewer than four weeks of days were observed.
+
     Args:
         days: Contacts, float64[days, slots], from a Monday on; NaN where not observed.
         profile: Shares of the week, float64[7 * slots], fitted robustly.
-
-    Returns:
-        Nothing bad where fewer than four weeks of days were observed.
 
     >>> steady = np.full((56, 24), 20.0)
     >>> steady[30] = 0.0
@@ -271,13 +269,9 @@ def describe(grid: WeekGrid, badness: Badness) -> list[BadDay]:
 def find_bad_days(
     history: QueueHistory, effects: DayEffects, events: Sequence[Event], *, known_by: int
 ) -> tuple[Bool, list[BadDay]]:
-    """Find the bad days of a history.
+    """Return whether each interval is bad, bool[n], and the bad days, oldest first.
 
-    Args:
-        known_by: Epoch seconds; an event known later does not exist.
-
-    Returns:
-        Whether each interval is bad, bool[n], and the bad days, oldest first.
+    An event known later than ``known_by``, epoch seconds, does not exist.
     """
     if len(history.starts) == 0:
         return np.zeros(0, dtype=bool), []

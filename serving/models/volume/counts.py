@@ -22,7 +22,7 @@ above it, quantiles come from a gamma's approximation."""
 
 
 def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
-    """Return quantiles of negative binomial counts.
+    """Return quantiles of negative binomial counts, float64[n, q], rising; 0 where the mean is.
 
     Up to a mean of 1 they are whole counts; from 2 on they are those of the count plus a uniform
     jitter of one contact, so that a band covers what it says although counts are discrete; in
@@ -32,9 +32,6 @@ def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
         mean: float64[n], >= 0.
         spread: Squared coefficient of variation of the rate, float64[n], >= 0.
         levels: Quantile levels in (0, 1), float64[q], not decreasing.
-
-    Returns:
-        float64[n, q], >= 0, not decreasing along q; 0 where the mean is 0.
 
     >>> count_quantiles(np.array([0.05]), np.array([0.0]), np.array([0.5, 0.96])).tolist()
     [[0.0, 1.0]]

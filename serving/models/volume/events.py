@@ -25,8 +25,6 @@ class Reach:
     """The intervals that one phase of one event covers.
 
     Attributes:
-        event: The event.
-        phase: One of ``PHASES``.
         rows: Indices into the intervals, consecutive.
         first_share: Share of the first of them that is covered, in (0, 1].
         last_share: Share of the last, where it is not the first too; all others are whole.
@@ -59,11 +57,7 @@ class Reach:
 
 
 def touching(queue: Queue, events: Sequence[Event], *, known_by: int) -> list[Event]:
-    """Return the events that a queue could have known of by a moment, in order of their starts.
-
-    Args:
-        queue: The queue; events that name other queues alone are left out.
-    """
+    """Return the events that a queue could have known of by a moment, in order of their starts."""
     return sorted(
         (
             event
@@ -77,15 +71,11 @@ def touching(queue: Queue, events: Sequence[Event], *, known_by: int) -> list[Ev
 
 
 def reaches(queue: Queue, starts: Int64, events: Sequence[Event]) -> Iterator[Reach]:
-    """Lay the phases of events on a queue's intervals.
+    """Lay the phases of events, from ``touching``, on intervals in ascending order.
 
     An event covers [starts_at, ends_at), and of an interval the share that lies in it. After it,
     until the next event of its kind begins, come the rest of its last local day, the next local
     day, and the second and third.
-
-    Args:
-        starts: Interval starts, epoch seconds, int64[h], ascending.
-        events: From ``touching``.
     """
     if len(starts) == 0 or not events:
         return
@@ -143,13 +133,9 @@ def _during(event: Event, phase: str, starts: Int64, rows: slice, step: int) -> 
 def event_factors(
     effects: DayEffects, queue: Queue, starts: Int64, events: Sequence[Event], *, known_by: int
 ) -> Float64:
-    """Return the product of the factors of all events on each interval, float64[h].
+    """Return the product of the factors of all known events on each interval, float64[h].
 
-    An event that covers a share of an interval moves that share of it.
-
-    Args:
-        starts: Interval starts, epoch seconds, int64[h], ascending.
-        events: Calendar events; those of other queues and those not yet known are left out.
+    An event that covers a share of an interval moves that share of it. Starts are ascending.
 
     >>> effects = DayEffects({"event:promotion": 0.6931471805599453}, {})
     >>> sale = Event("e", "promotion", starts_at=1800, ends_at=7200, known_at=0)

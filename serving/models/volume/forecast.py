@@ -88,12 +88,7 @@ class QueueForecast:
 
 @dataclass(frozen=True)
 class VolumeForecast:
-    """The forecasts of several queues made at one moment.
-
-    Attributes:
-        made_at: When it was made, aware UTC.
-        as_of: What was known then was used, aware UTC.
-    """
+    """The forecasts of several queues made at one moment, from what was known ``as_of``."""
 
     made_at: datetime
     as_of: datetime

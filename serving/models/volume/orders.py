@@ -89,11 +89,9 @@ def order_weights_from_json(document: Mapping[str, Any]) -> OrderWeights:
 
 @dataclass(frozen=True)
 class FlowDays:
-    """The flow by local day, compared with its usual.
+    """The flow by local day: logarithms of what came over the usual, float64[days, stages].
 
-    Attributes:
-        first_day: Local day of the first row.
-        logs: Logarithm of what came over the usual, float64[days, stages]; NaN where not known.
+    NaN where not known.
     """
 
     first_day: int
@@ -110,23 +108,14 @@ class FlowDays:
 
 @dataclass(frozen=True)
 class QueueOrders:
-    """The flow, and what it does to one queue.
-
-    Attributes:
-        flow: By local day of the queue's zone.
-        weights: float64[stages, lags].
-    """
+    """The flow, and its weights on one queue, float64[stages, lags]."""
 
     flow: FlowDays
     weights: Float64
 
 
 def flow_days(flow: OrderFlow, time_zone: str, *, weeks: int = LOOKBACK_WEEKS) -> FlowDays:
-    """Compare each local day of a flow with its usual.
-
-    Args:
-        time_zone: IANA zone whose days are meant; an hour belongs to the day it starts in.
-    """
+    """Compare each local day of a flow with its usual; an hour belongs to the day it starts in."""
     first = flow.starts[-1] - weeks * 7 * DAY_SECONDS if len(flow.starts) else 0
     since = int(np.searchsorted(flow.starts, first))
     clock = Queue("orders", time_zone=time_zone, opening=ALWAYS)
@@ -139,18 +128,12 @@ def flow_days(flow: OrderFlow, time_zone: str, *, weeks: int = LOOKBACK_WEEKS) -
 
 
 def log_ratios(levels: DayLevels, profile: Float64) -> Float64:
-    """Return the logarithm of each day over its usual, float64[days].
+    """Return the logarithm of each day over its usual, float64[days], from a Monday on.
 
     The usual is the day's share of the profile times the level of the days before it, which
     halve in weight every four weeks. It is the same filter for orders and contacts, and a filter
-    on both sides of a sum over lags leaves the weights of the lags as they are.
-
-    Args:
-        levels: Totals and exposures by day, from a Monday on.
-        profile: Shares of the week, float64[cells].
-
-    Returns:
-        NaN where less than half of a day was observed, or fewer than 28 days before it.
+    on both sides of a sum over lags leaves the weights of the lags as they are. NaN where less
+    than half of a day was observed, or fewer than 28 days before it.
 
     >>> days = DayLevels(np.r_[np.full(34, 9.0), 19.0], np.full(35, 1 / 7))
     >>> log_ratios(days, np.full(7, 1 / 7))[-1].round(6) == np.log(2).round(6)
@@ -172,11 +155,9 @@ def log_ratios(levels: DayLevels, profile: Float64) -> Float64:
 def order_factors(
     orders: QueueOrders | None, queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int
 ) -> Float64:
-    """Return the factor of the flow on each of some days, float64[n], in [1/3, 3].
+    """Return the factor of the flow on consecutive local days, float64[n], in [1/3, 3].
 
-    Args:
-        orders: The flow known at ``known_by`` and the queue's weights; None: every factor is 1.
-        days: Consecutive local days; they may lie before and after ``known_by``.
+    The flow is what was known at ``known_by``, epoch seconds; without one every factor is 1.
     """
     if orders is None or len(days) == 0:
         return np.ones(len(days))
@@ -189,14 +170,10 @@ def order_factors(
 def lagged_flow(
     flow: FlowDays, queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int
 ) -> Float64:
-    """Return what each day sees of the flow, by stage and lag.
+    """Return what each of consecutive days sees of the flow, float64[n, stages, lags].
 
-    Args:
-        days: Consecutive local days, int64[n].
-        events: Calendar events; all of the centre's may move the flow.
-
-    Returns:
-        Mean log ratio over the days of each lag, float64[n, stages, lags].
+    The mean log ratio over the days of each lag; on a special day of the queue, only of the surplus
+    beyond what special days, of all queues, usually bring to the flow.
     """
     if len(days) == 0:
         return np.empty((0, flow.logs.shape[1], len(LAGS)))
@@ -234,11 +211,9 @@ def _label_effects(logs: Float64, names: Labels) -> Float64:
 
 
 def flow_labels(queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int) -> Labels:
-    """Return what is special for the orders on each day, str[n]: the calendar's, or an event.
+    """Return what is special for the orders on consecutive days, str[n]: calendar or event.
 
-    Args:
-        days: Consecutive local days, int64[n].
-        events: Calendar events of all queues; those known later do not exist.
+    Events of all queues count; those known later than ``known_by`` do not exist.
     """
     names = day_labels(queue, days).astype(object)
     for event in sorted(events, key=lambda e: (e.starts_at, e.event_id)):

@@ -130,12 +130,9 @@ def lead_bucket(lead_hours: Float64) -> Int64:
 
 @dataclass(frozen=True)
 class _Ordinary:
-    """A history of ordinary days: anomalies left out, lasting jumps of the level evened out.
+    """A history of ordinary days, float64[weeks, cells], and its long-run profile.
 
-    Attributes:
-        values: float64[weeks, cells].
-        slow: Long-run profile, float64[cells].
-        anomalies: What was left out.
+    Anomalies are left out, and lasting jumps of the level evened out.
     """
 
     values: Float64
@@ -228,10 +225,7 @@ def _ordinary_days(days: Float64) -> _Ordinary:
 
 
 def _seasonal_baseline(history: QueueHistory, queue: Queue, cell: Int64) -> Float64:
-    """Return what a planner has without a model: the same hour of the last observed week.
-
-    float64[h]; 0 where never observed.
-    """
+    """Return the same hour of the last observed week, float64[h]; 0 where never observed."""
     always = replace(queue, opening=(None,) * 7, open_on_holidays=True)
     lags = last_seen(week_grid(always, history.starts, history.offered).values, 1)
     baseline: Float64 = np.nan_to_num(lags[0])[cell]

@@ -72,14 +72,11 @@ def sample_paths(
 def sample_rates(
     forecasts: Sequence[Marginal], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
 ) -> list[Float64]:
-    """Draw joint paths of rates: the contacts to expect of each interval, before chance.
+    """Draw joint paths of rates, float64[count, h]: the contacts to expect, before chance.
 
     The queue models add Poisson's noise. With the same seed, a path that is high in contacts is
     high in its rate. The share of the variance that a day has in common is that of the rate
     alone, and the intervals of one hour of the wall clock have the rest in common.
-
-    Returns:
-        Contacts by forecast, float64[count, h] each, >= 0; exactly 0 where the mean is 0.
     """
     levels = (np.arange(count) + 0.5) / count
     return [_rates(f, levels=levels, made_at=made_at, seed=seed) for f in forecasts]
@@ -88,18 +85,11 @@ def sample_rates(
 def sample_aht(
     forecasts: Sequence[QueueForecast], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
 ) -> list[Float64]:
-    """Draw paths of the average handle time, whose mean is the forecast's.
+    """Draw paths of the average handle time, float64[count, h], with the forecast's mean.
 
     Lognormal factors: one a local day, which remembers the day before (AR(1)), times one an hour.
     They are drawn by queue and independently of the contacts: a path that is high in contacts
-    says nothing of its handle times.
-
-    Args:
-        forecasts: One a queue; ``starts`` and ``aht_seconds`` are cut alike.
-
-    Returns:
-        Seconds by forecast, float64[count, h] each; exactly ``aht_seconds`` on every path where
-        the queue's spread is 0.
+    says nothing of its handle times. Exactly ``aht_seconds`` where the queue's spread is 0.
     """
     return [_aht(f, count=count, made_at=made_at, seed=seed) for f in forecasts]
 

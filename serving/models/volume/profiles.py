@@ -36,11 +36,9 @@ _ALTERNATIONS = 4
 
 @dataclass(frozen=True)
 class WeekGrid:
-    """One queue's history by week and cell of the week.
+    """One queue's history, float64[weeks, cells]; NaN where closed or not observed.
 
-    Attributes:
-        first_day: The Monday of the first week, in local days since 1970-01-01.
-        values: Contacts per interval, float64[weeks, cells]; NaN where closed or not observed.
+    ``first_day`` is the Monday of the first week, in local days since 1970-01-01.
     """
 
     queue: Queue
@@ -87,17 +85,10 @@ def week_cells(queue: Queue, starts: Int64) -> tuple[Int64, Int64]:
 
 
 def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
-    """Lay values out by week.
+    """Lay one value an interval, float64[n], NaN where not observed, out by week.
 
-    Args:
-        queue: The queue; closed intervals are left out by its opening hours, and so are make-up
-            working days.
-        starts: Interval starts, epoch seconds, int64[n], ascending.
-        values: One value an interval, float64[n]; NaN where not observed.
-
-    Returns:
-        The grid, from the Monday before the first interval to the Sunday after the last; one
-        empty week where there is no interval.
+    From the Monday before the first interval to the Sunday after the last; one empty week where
+    there is no interval. Closed intervals and make-up working days are left out.
     """
     cells = 7 * DAY_MINUTES // queue.interval_minutes
     if len(starts) == 0:
@@ -117,14 +108,9 @@ def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
 
 
 def last_seen(values: Float64, depth: int, window_weeks: int = 13) -> Float64:
-    """Return the last observed values of each cell of the week, newest first.
+    """Return the last observed values of each cell of the week, float64[depth, cells].
 
-    Args:
-        values: float64[weeks, cells], NaN where not observed.
-        window_weeks: Weeks to look back; what is older is not "last" any more.
-
-    Returns:
-        float64[depth, cells]; NaN where fewer were observed.
+    Newest first; NaN where fewer were observed in the last ``window_weeks``.
 
     >>> last_seen(np.array([[1.0, 2.0], [3.0, np.nan]]), 2).tolist()
     [[3.0, 2.0], [1.0, nan]]
@@ -152,10 +138,6 @@ def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) ->
     the fit are clipped to it. The profile is smoothed by empirical Bayes: a flat week is moved
     to the weekday and the hour, that to the hours around on the same weekday, and that to the
     cell, each time only as far as what was seen is more than noise.
-
-    Args:
-        values: float64[weeks, cells], NaN where closed or not observed.
-        half_life_weeks: Age at which a week counts half.
 
     Returns:
         float64[cells], positive, summing to 1 over the cells that were ever observed.
@@ -205,8 +187,7 @@ def _overdispersion(kept: Float64, fit: Float64, weights: Float64) -> float:
 def _smoothed_rates(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
     """Return the rate of each cell, drawn to its weekday, its hour and the hours around.
 
-    Returns:
-        float64[7 * slots], positive.
+    Contacts, exposure (contacts at a rate of 1) and noise (their variance) are float64[7, slots].
     """
     rate = _weekday_by_hour(contacts, exposure)
     width = _HOURS_AROUND * contacts.shape[1] / 24

@@ -19,13 +19,10 @@ _LEAST_STRENGTH, _MOST_STRENGTH = 20.0, 100_000.0
 
 
 def quarter_shares(contacts: Float64) -> Float64:
-    """Return the share of an hour's contacts that comes in each of its quarters.
+    """Return the share of an hour's contacts that comes in each of its quarters, float64[168, 4].
 
     Args:
         contacts: Contacts seen by hour of the week from Monday 00:00 and quarter, float64[168, 4].
-
-    Returns:
-        float64[168, 4], above 0, each row adding up to 1; equal quarters where nothing was seen.
 
     >>> seen = np.zeros((168, 4))
     >>> seen[:, 0] = 1000.0

@@ -17,15 +17,12 @@ MOST_GAMMA = 1.0
 
 
 def rate_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
-    """Return quantiles of a rate.
+    """Return quantiles of a rate, float64[n, q], rising; the mean itself where the spread is 0.
 
     Args:
         mean: float64[n], >= 0.
         spread: Squared coefficient of variation, float64[n], >= 0.
         levels: Quantile levels in (0, 1), float64[q], not decreasing.
-
-    Returns:
-        float64[n, q], >= 0, not decreasing along q; the mean itself where the spread is 0.
 
     >>> rate_quantiles(np.array([8.0]), np.array([0.0]), np.array([0.1, 0.9])).tolist()
     [[8.0, 8.0]]

@@ -17,13 +17,11 @@ class Service:
             in handle times; above 1 where agents of other queues help. The effective handle time
             is the AHT divided by it.
         intervals: Intervals in which predicted and achieved service were compared; 0 where the
-            history does not say who was there.
-        predicted: Service level that Erlang predicts without the efficiency, over these; None
-            where nothing was compared.
-        achieved: Service level that was achieved in them; None where nothing was compared.
-        corrected: Predicted with the efficiency, on intervals later than those it was learnt
-            from; None where nothing was compared.
-        corrected_achieved: What was achieved in those; None where nothing was compared.
+            history does not say who was there: then the service levels that follow are None.
+        predicted: Service level that Erlang predicts without the efficiency, over these.
+        achieved: Service level that was achieved in them.
+        corrected: Predicted with the efficiency, on intervals later than those it was learnt from.
+        corrected_achieved: What was achieved in those.
     """
 
     patience_seconds: float | None = None

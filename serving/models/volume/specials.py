@@ -23,9 +23,6 @@ def day_labels(queue: Queue, days: Int64) -> Labels:
 
     Empty on an ordinary day, and on every day of a queue without a country; the groups are those
     of ``features.workdays.Workdays``.
-
-    Args:
-        days: Local days since 1970-01-01, int64[n].
     """
     known = workdays(days, queue.country) if len(days) else None
     if known is None:
@@ -40,12 +37,7 @@ def holiday_factors(
     """Return the factor of the work calendar on each interval, float64[h].
 
     The hours of a public holiday follow, in part, those of the weekly day of rest: the day's
-    factor is spread over them so that the day's total keeps it.
-
-    Args:
-        day: Local day of each interval, int64[h].
-        cell: Cell of the week of each interval, int64[h].
-        profile: Shares of the week, float64[cells].
+    factor is spread over them, by the profile of float64[cells], so that the day's total keeps it.
     """
     if len(day) == 0 or queue.country is None:
         return np.ones(len(day))
@@ -67,10 +59,6 @@ def rest_ratio(profile: Float64, queue: Queue, rest_weekday: int) -> Float64:
 
     Each day's shares are of its own total. 1 where either day has less than a hundredth of its
     contacts in the hour, or the day of rest is all but closed.
-
-    Args:
-        profile: Shares of the week, float64[cells].
-        rest_weekday: 0 for Monday.
     """
     days = profile.reshape(7, DAY_MINUTES // queue.interval_minutes)
     own = days / np.maximum(days.sum(axis=1, keepdims=True), 1e-12)
@@ -94,15 +82,10 @@ def ordinary(
     *,
     known_by: int,
 ) -> Float64:
-    """Return a history freed of what was known to be special, float64[n].
+    """Return a history, float64[n], freed of what was known to be special by a moment.
 
     Public holidays, outages, and intervals left with less than a third of their contacts become
     NaN, since their hours differ in shape too; what is left is divided by its factors.
-
-    Args:
-        starts: Interval starts, epoch seconds, int64[n], ascending.
-        values: Contacts, float64[n]; NaN where not observed.
-        known_by: Epoch seconds; an event known later does not exist.
     """
     if len(starts) == 0:
         return values.copy()

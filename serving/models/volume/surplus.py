@@ -15,15 +15,9 @@ _NOISE = 1.75
 def carried_on(surplus: Float64) -> Float64:
     """Fill a daily surplus: gaps with 0, and the days after the last known one by its memory.
 
-    The surplus is taken as a fading part (its correlation falls by the same share every day)
-    plus noise; what is expected ahead is the best linear guess from the last 14 days.
-
-    Args:
-        surplus: Logarithms over the usual, float64[days]; NaN where not known.
-
-    Returns:
-        float64[days]; 0 after the last known day where fewer than 28 days are known, or where
-        their correlations are within the noise of so many days.
+    The surplus, logarithms over the usual of float64[days], is taken as a fading part (its
+    correlation falls by the same share every day) plus noise; ahead stands the best linear guess
+    from the last 14 days, and 0 where fewer than 28 days or nothing beyond noise is known.
 
     >>> carried_on(np.array([0.5, np.nan, np.nan])).tolist()
     [0.5, 0.0, 0.0]

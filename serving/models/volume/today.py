@@ -39,12 +39,7 @@ _LEAST_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Hours:
-    """Hours of a queue, in the order of time.
-
-    Attributes:
-        day: Local day of each, int64[n].
-        hour: Hours since the epoch, float64[n].
-    """
+    """Hours of a queue, in the order of time: local day, int64[n], and hours since the epoch."""
 
     day: Int64
     hour: Float64
@@ -66,11 +61,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Factors:
-    """The posterior of the factor of some hours.
+    """The posterior of the factor of some hours, float64[k], >= 0.
 
-    Attributes:
-        factor: What the forecast is to be multiplied by, float64[k], >= 0.
-        left: Variance that is left of the factor's own, float64[k], in [0, 1].
+    ``left`` is the variance that is left of the factor's own, float64[k], in [0, 1].
     """
 
     factor: Float64
