@@ -46,7 +46,7 @@ def count_quarters(
     Rows as long as the queue's interval tell nothing; one of 30 minutes tells of both its quarters
     alike. Where several sources tell, the first one counts.
     """
-    found = no_quarters()
+    counts = no_quarters()
     length = queue.interval_minutes
     open_to_tell = (starts + length * 60 <= as_of) & (starts >= as_of - LATELY_DAYS * DAY_SECONDS)
     for source in sources:
@@ -54,9 +54,9 @@ def count_quarters(
         place, inside = place_on(queue, starts, rows["ts"])
         minutes = rows.get("minutes", np.full(len(rows["ts"]), float(_CELL_MINUTES)))
         use = inside & (minutes < length) & open_to_tell[place] & ~np.isnan(source.offered[place])
-        found += _counted(queue, rows, minutes, use)
+        counts += _counted(queue, rows, minutes, use)
         open_to_tell[place[use]] = False
-    return found
+    return counts
 
 
 def _counted(queue: Queue, rows: Rows, minutes: Float64, use: Bool) -> Float64:

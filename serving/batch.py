@@ -127,7 +127,7 @@ def publish_scores(
     Raises:
         NotPublishedError: No churn model is promoted or no snapshot is published.
         ArtefactError: One of them is damaged, of another contract, or their features differ.
-        ConfigError: The user's table of actions is not as it must be.
+        ConfigError: The user's table of actions is malformed.
         TooLittleDataError: The snapshot knows no customer.
     """
     say = progress or _silent
@@ -143,9 +143,8 @@ def publish_scores(
     scores = []
     for start in range(0, len(customers), chunk_rows):
         say("scoring", 0.6 * start / len(customers))
-        stop = min(start + chunk_rows, len(customers))
-        features = customers.matrix(model.feature_names, start, stop)
-        scores.append(model.score(features, threads=threads))
+        rows = start, min(start + chunk_rows, len(customers))
+        scores.append(model.score(customers.matrix(model.feature_names, *rows), threads=threads))
     warnings = age_warnings(snapshot.customers_as_of, now=now)
     id = write_score_set(
         home.scores,
@@ -158,7 +157,6 @@ def publish_scores(
         warnings=warnings,
         now=now,
     )
-    scored = sum(int((~np.isnan(part.probability)).sum()) for part in scores)
     point_to(home.scores, id)
     say("published", 1.0)
     return PublishedReport(
@@ -168,7 +166,7 @@ def publish_scores(
         as_of=snapshot.customers_as_of,
         snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
-        counts={"customers": len(customers), "scored": scored},
+        counts={"customers": len(customers), "scored": renderer.scored},
         warnings=warnings,
     )
 
@@ -181,11 +179,13 @@ class _Renderer:
         self._model, self._customers = model, customers
         self._known: dict[SaidKey, int] = {}
         self._said: list[Reason] = []
+        self.scored = 0
 
     def chunks(self, scores: Sequence[ChurnScores], say: Progress) -> Iterator[ScoredCustomers]:
         """Yield the customers of consecutive scores."""
         ranks = percentile(np.concatenate([part.probability for part in scores]))
         start = 0
+        self.scored = int((~np.isnan(ranks)).sum())
         for part in scores:
             say("writing", 0.6 + 0.4 * start / len(ranks))
             stop = start + len(part.probability)

@@ -60,7 +60,7 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
         stage = Path(folder)
         contents = stage_home(home, to=stage / DEFAULT_HOME)
         for name in SOURCES:
-            _copy(source / name, stage / name)
+            _copy_source(source / name, stage / name)
         bento = bentoml.bentos.build_bentofile(
             str(stage / BENTOFILE), build_ctx=str(stage), version=version
         )
@@ -74,7 +74,7 @@ def stage_home(home: Home, *, to: Path) -> dict[str, str]:
         NotPublishedError: Neither a forecast nor scores are published.
         DamagedArtefactError: A ``CURRENT`` names a folder that is not there.
     """
-    found: dict[str, str] = {}
+    contents: dict[str, str] = {}
     sets = [part for part in PARTS_TABLE if part.made_by]
     for part in [part for part in PARTS_TABLE if part.packed and part not in sets] + sets:
         root = part.root(home)
@@ -88,13 +88,13 @@ def stage_home(home: Home, *, to: Path) -> dict[str, str]:
         place = root.relative_to(home.root)
         shutil.copytree(root / id, to / place / id, copy_function=_link)
         (to / place / CURRENT).write_text(f"{id}\n", encoding="utf-8")
-        found[place.as_posix()] = id
-    if not any(part.root(home).relative_to(home.root).as_posix() in found for part in sets):
+        contents[place.as_posix()] = id
+    if not any(part.root(home).relative_to(home.root).as_posix() in contents for part in sets):
         raise NotPublishedError(
             f"nothing is published in `{home.root}`",
             remedy="run " + " or ".join(f"`{command}`" for p in sets for command in p.commands),
         )
-    return found
+    return contents
 
 
 def _link(source: str, target: str) -> str:
@@ -105,7 +105,7 @@ def _link(source: str, target: str) -> str:
     return target
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy_source(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     elif source.is_file():

@@ -89,10 +89,9 @@ class ForecastSet:
         Raises:
             UnknownNameError: The set has no such queue; the message suggests near names.
         """
-        found = self.queues.get(name)
-        if found is None:
+        if name not in self.queues:
             raise UnknownNameError("queue", name, self.queues, field=field)
-        return found
+        return self.queues[name]
 
 
 def write_forecast_set(

@@ -206,16 +206,16 @@ class ScoreSet:
             for column, words in only.words.items()
             if words
         }
-        found: list[Int64] = []
+        rows: list[Int64] = []
         count = 0
         for start in range(first, len(self), _SCAN_ROWS):
             part = slice(start, start + _SCAN_ROWS)
             keep = self._passes(part, only, wanted)
-            found.append(start + np.flatnonzero(keep))
-            count += len(found[-1])
+            rows.append(start + np.flatnonzero(keep))
+            count += len(rows[-1])
             if count >= most:
                 break
-        return np.concatenate(found)[:most] if found else np.empty(0, dtype=np.int64)
+        return np.concatenate(rows)[:most] if rows else np.empty(0, dtype=np.int64)
 
     def _passes(self, part: slice, only: ScoreFilter, wanted: Mapping[str, Bool]) -> Bool:
         probability, value = self._probability[part], self._value[part]

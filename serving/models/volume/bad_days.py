@@ -182,22 +182,22 @@ def _far(came: Float64, due: Float64, variation: float, deviations: float, facto
 
 def _not_lasting(far: Int64) -> Int64:
     """Drop what is far on four or more of seven days in a row: the level has moved."""
-    kept = far.copy()
+    left = far.copy()
     for sign in (-1, 1):
         at = np.flatnonzero(far == sign)
         for k in range(len(at) - _LASTING_DAYS + 1):
             if at[k + _LASTING_DAYS - 1] - at[k] < _RUN_DAYS:
-                kept[at[k : k + _LASTING_DAYS]] = 0
-    return kept
+                left[at[k : k + _LASTING_DAYS]] = 0
+    return left
 
 
 def _not_weekly(far: Int64, came: Float64, due: Float64) -> Int64:
     """Drop the days whose like a week before or after is a third as far out: a weekly habit."""
     apart = np.log((came + 1) / (due + 1))
-    kept = far.copy()
-    kept[7:][far[7:] * (apart[:-7] - apart[7:] / 3) > 0] = 0
-    kept[:-7][far[:-7] * (apart[7:] - apart[:-7] / 3) > 0] = 0
-    return kept
+    left = far.copy()
+    left[7:][far[7:] * (apart[:-7] - apart[7:] / 3) > 0] = 0
+    left[:-7][far[:-7] * (apart[7:] - apart[:-7] / 3) > 0] = 0
+    return left
 
 
 def _stretches(came: Float64, due: Float64, *, least: float) -> Int64:
@@ -209,11 +209,11 @@ def _stretches(came: Float64, due: Float64, *, least: float) -> Int64:
         length = max(hours * came.shape[1] // 24, 1)
         sums, expected = (x[length:] - x[:-length] for x in so_far)
         variation = _variation(sums[::length], expected[::length])
-        found = _far(sums, expected, variation, *_PART)
-        found[np.abs(sums - expected) < least] = 0
-        for at in np.flatnonzero(found):
+        sign = _far(sums, expected, variation, *_PART)
+        sign[np.abs(sums - expected) < least] = 0
+        for at in np.flatnonzero(sign):
             if _unlike_other_weeks(sums, expected, int(at), 7 * came.shape[1]):
-                far[at : at + length] = found[at]
+                far[at : at + length] = sign[at]
     if not far.any():
         return far.reshape(came.shape)
     # Only hours that are out themselves, not their quiet neighbours in the stretch.
@@ -235,16 +235,16 @@ def _unlike_other_weeks(sums: Float64, expected: Float64, at: int, week: int) ->
 
 def _not_daily(far: Int64) -> Int64:
     """Drop what is as far at the same hour on four of seven days: the pattern has moved."""
-    kept = far.copy()
+    left = far.copy()
     for slot in np.flatnonzero((far != 0).sum(axis=0) >= _LASTING_DAYS):
-        kept[:, slot] = _not_lasting(far[:, slot])
-    return kept
+        left[:, slot] = _not_lasting(far[:, slot])
+    return left
 
 
 def describe(grid: WeekGrid, badness: Badness) -> list[BadDay]:
     """Return the bad days of a grid, oldest first, each with its hours and what it looks like."""
     minutes = DAY_MINUTES // grid.slots
-    found = []
+    days = []
     for at in np.flatnonzero(badness.bad.any(axis=1)):
         apart = grid.days[at] - badness.expected[at]
         many, few = (float(np.abs(apart[badness.sign[at] == sign]).sum()) for sign in (1, -1))
@@ -253,7 +253,7 @@ def describe(grid: WeekGrid, badness: Badness) -> list[BadDay]:
         open_slots = np.flatnonzero(~np.isnan(grid.days[at]))
         whole = len(slots) == len(open_slots)
         kind: Kind = "surge" if many > few else "outage"
-        found.append(
+        days.append(
             BadDay(
                 queue=grid.queue.queue,
                 day=int(grid.first_day + at),
@@ -263,7 +263,7 @@ def describe(grid: WeekGrid, badness: Badness) -> list[BadDay]:
                 to_minute=DAY_MINUTES if whole else (int(slots[-1]) + 1) * minutes,
             )
         )
-    return found
+    return days
 
 
 def find_bad_days(

@@ -81,20 +81,22 @@ def reaches(queue: Queue, starts: Int64, events: Sequence[Event]) -> Iterator[Re
         return
     step = queue.interval_minutes * 60
     near = starts[0] - (AFTER_DAYS + 2) * DAY_SECONDS, starts[-1] + step
-    found = [e for e in events if e.ends_at > near[0] and e.starts_at < near[1]]
-    if not found:
+    events = [e for e in events if e.ends_at > near[0] and e.starts_at < near[1]]
+    if not events:
         return
     day = local_times(starts, queue.time_zone).day
-    bounds = np.array([(e.starts_at, e.ends_at, e.ends_at - 1) for e in found], dtype=np.int64)
+    bounds = np.array([(e.starts_at, e.ends_at, e.ends_at - 1) for e in events], dtype=np.int64)
     local = local_times(bounds.reshape(-1), queue.time_zone).day.reshape(-1, 3)
     end = int(starts[-1]) + step
     first = np.searchsorted(starts, bounds[:, 0] - step, side="right")
     stop = np.searchsorted(starts, bounds[:, 1])
     split = np.clip(np.searchsorted(day, local[:, 0], side="right"), first, stop)
-    latest = np.searchsorted(starts, [min(at, end) for at in _taken_over(found)])
+    latest = np.searchsorted(starts, [min(at, end) for at in _taken_over(events)])
     after = [np.searchsorted(day, local[:, 2] + k, side="right") for k in (0, 1, AFTER_DAYS)]
     marks = [np.minimum(np.maximum(at, stop), latest) for at in after]
-    for event, edges in zip(found, np.stack((first, split, stop, *marks), 1).tolist(), strict=True):
+    for event, edges in zip(
+        events, np.stack((first, split, stop, *marks), 1).tolist(), strict=True
+    ):
         for phase, (low, high) in zip(PHASES, pairwise(edges), strict=True):
             if high > low and phase in (FIRST, LATER):
                 yield _during(event, phase, starts, slice(low, high), step)
@@ -104,20 +106,20 @@ def reaches(queue: Queue, starts: Int64, events: Sequence[Event]) -> Iterator[Re
 
 def _taken_over(events: Sequence[Event]) -> list[int]:
     """Return when each event's last phases end: as soon as another of its kind is on."""
-    found = [sys.maxsize] * len(events)
+    ends = [sys.maxsize] * len(events)
     following: dict[str, list[int]] = {}
     for k, event in enumerate(events):
         waiting = following.setdefault(event.kind, [])
         still = []
         for j in waiting:
             if event.ends_at > events[j].ends_at:
-                found[j] = min(found[j], max(event.starts_at, events[j].ends_at))
+                ends[j] = min(ends[j], max(event.starts_at, events[j].ends_at))
             else:
                 # It lies within the other, which goes on after it.
-                found[k] = event.ends_at
+                ends[k] = event.ends_at
                 still.append(j)
         following[event.kind] = [*still, k]
-    return found
+    return ends
 
 
 def _during(event: Event, phase: str, starts: Int64, rows: slice, step: int) -> Reach:

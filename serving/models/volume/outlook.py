@@ -176,16 +176,10 @@ def look_out(
     days, fast_days = (day_levels(by_day, profile).cut(known) for profile in (slow, fast))
     level = robust_level(fast_days, half_life_days=5, median_days=7)
     slow_level = robust_level(days, half_life_days=20, median_days=21)
+    smoothed = _smoothed(days, smoothing, day, grid.first_day, long_run=slow_level)
     lags = last_seen(values, _LAGS)
-    parts = np.full((len(starts), len(COMPONENTS)), np.nan)
-    fallback = slow * slow_level
-    parts[:, SEASONAL] = np.where(np.isnan(lags[0]), fallback, lags[0])[cell]
-    parts[:, MEAN4] = np.where(np.isnan(lags[0]), fallback, mean_seen(lags))[cell]
-    parts[:, FAST] = (fast * level)[cell]
-    parts[:, SLOW] = fallback[cell]
-    parts[:, SMOOTHING] = slow[cell] * _smoothed(
-        days, smoothing, day, grid.first_day, long_run=slow_level
-    )
+    parts = _parts(lags, slow * slow_level, fast * level)[cell]
+    parts[:, SMOOTHING] = slow[cell] * smoothed
     return Outlook(
         queue=queue,
         made_at=made_at,
@@ -222,6 +216,15 @@ def _ordinary_days(days: Float64) -> _Ordinary:
     if jumped > 0 or anomalies.bad.any():
         profile = week_profile(weeks, half_life_weeks=20)
     return _Ordinary(weeks, profile, anomalies)
+
+
+def _parts(lags: Float64, slow: Float64, fast: Float64) -> Float64:
+    """Return what the profiles and last weeks say, float64[cells, components], else NaN."""
+    parts = np.full((len(slow), len(COMPONENTS)), np.nan)
+    parts[:, SEASONAL] = np.where(np.isnan(lags[0]), slow, lags[0])
+    parts[:, MEAN4] = np.where(np.isnan(lags[0]), slow, mean_seen(lags))
+    parts[:, FAST], parts[:, SLOW] = fast, slow
+    return parts
 
 
 def _seasonal_baseline(history: QueueHistory, queue: Queue, cell: Int64) -> Float64:

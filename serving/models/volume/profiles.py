@@ -118,16 +118,16 @@ def last_seen(values: Float64, depth: int, window_weeks: int = 13) -> Float64:
     newest_first = values[::-1][:window_weeks]
     unseen = np.isnan(newest_first)
     order = np.argsort(unseen, axis=0, kind="stable")[:depth]
-    found = np.full((depth, values.shape[1]), np.nan)
-    found[: len(order)] = np.take_along_axis(newest_first, order, axis=0)
-    return found
+    seen_values = np.full((depth, values.shape[1]), np.nan)
+    seen_values[: len(order)] = np.take_along_axis(newest_first, order, axis=0)
+    return seen_values
 
 
-def mean_seen(found: Float64) -> Float64:
+def mean_seen(values: Float64) -> Float64:
     """Return the mean over axis 0 of what is not NaN; NaN where nothing is."""
-    seen = ~np.isnan(found)
+    seen = ~np.isnan(values)
     count = seen.sum(axis=0).astype(np.float64)
-    return quotient(np.where(seen, found, 0).sum(axis=0), count, where=count > 0)
+    return quotient(np.where(seen, values, 0).sum(axis=0), count, where=count > 0)
 
 
 def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) -> Float64:
@@ -149,17 +149,17 @@ def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) ->
     profile = np.full(values.shape[1], 1 / values.shape[1])
     # A storm must not shape the first fit, against which later ones are clipped.
     usual = _median_seen(values)
-    kept = np.minimum(filled, 3 * usual + 4 * np.sqrt(usual) + 5)
+    clipped = np.minimum(filled, 3 * usual + 4 * np.sqrt(usual) + 5)
     noise = 1.0
     for turn in range(rounds):
-        levels = _week_levels(kept, seen, profile)
+        levels = _week_levels(clipped, seen, profile)
         if turn:
             fit = levels[:, None] * profile
             spread = _CLIP_DEVIATIONS * np.sqrt(fit + (_CLIP_RELATIVE * fit) ** 2) + 1
-            kept = np.clip(filled, fit - spread, fit + spread) * seen
-            noise = _overdispersion(kept, fit * seen, weights)
-            levels = _week_levels(kept, seen, profile)
-        sums = weights @ kept, (weights * levels) @ seen, noise * ((weights**2 * levels) @ seen)
+            clipped = np.clip(filled, fit - spread, fit + spread) * seen
+            noise = _overdispersion(clipped, fit * seen, weights)
+            levels = _week_levels(clipped, seen, profile)
+        sums = weights @ clipped, (weights * levels) @ seen, noise * ((weights**2 * levels) @ seen)
         profile = _smoothed_rates(*(x.reshape(7, -1) for x in sums))
         profile /= profile[ever].sum()
     return profile
@@ -178,9 +178,9 @@ def _week_levels(filled: Float64, seen: Bool, profile: Float64) -> Float64:
     return quotient(filled.sum(axis=1), exposure, where=exposure > 0, otherwise=0.0)
 
 
-def _overdispersion(kept: Float64, fit: Float64, weights: Float64) -> float:
+def _overdispersion(clipped: Float64, fit: Float64, weights: Float64) -> float:
     """Return the variance of a value over its mean, at least Poisson's 1."""
-    squares = float((weights @ (kept - fit) ** 2).sum())
+    squares = float((weights @ (clipped - fit) ** 2).sum())
     return max(squares / max(float((weights @ fit).sum()), 1e-9), 1.0)
 
 

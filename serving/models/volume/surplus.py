@@ -6,7 +6,7 @@ import numpy as np
 
 from features.calendar import Float64
 
-_LEAST_DAYS = 28
+_LEAST_KNOWN_DAYS = 28
 _MEMORY_DAYS = 14
 _NOISE = 1.75
 """Three standard errors of the mean of three correlations, in units of 1 / sqrt(days)."""
@@ -24,7 +24,7 @@ def carried_on(surplus: Float64) -> Float64:
     """
     seen = np.flatnonzero(~np.isnan(surplus))
     filled = np.nan_to_num(surplus)
-    if len(seen) < _LEAST_DAYS:
+    if len(seen) < _LEAST_KNOWN_DAYS:
         return filled
     last = int(seen[-1])
     share, fading = _memory(filled[seen[0] : last + 1])
