@@ -39,7 +39,7 @@ from features.contracts import PARTS
 from features.home import Home
 from serving.models.churn.stages import SEGMENTS, STAGES
 from serving.models.volume.effects import DayEffects
-from serving.models.volume.model import QueueForecast, VolumeForecast
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.shape import plain_shape
 from serving.sets.forecast import write_forecast_set
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set

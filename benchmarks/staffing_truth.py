@@ -21,7 +21,8 @@ from benchmarks.volume_sets import NOW, UNTIL, end_of, spread_origins
 from features.calendar import Float64, Int64, epoch, local_times
 from features.simulate import SimulatedPanel, simulate_panel
 from features.snapshot import QueueHistory
-from serving.models.volume.model import QueueForecast, open_volume_model
+from serving.models.volume.forecast import QueueForecast
+from serving.models.volume.model import open_volume_model
 from serving.models.volume.paths import sample_aht, sample_rates
 from serving.staffing.asked import DEFERRED, Ask, Costs, Policy, PolicyKind, Work
 from serving.staffing.erlang import levels

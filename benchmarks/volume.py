@@ -42,12 +42,8 @@ from benchmarks.volume_scores import LEADS, OURS, Windows, measured, text_table
 from benchmarks.volume_sets import NOW, REAL, SIMULATED, Case, available, end_of, opened
 from features.calendar import Float64, Int64, epoch, local_midnight, local_times
 from features.snapshot import QueueHistory
-from serving.models.volume.model import (
-    QueueForecast,
-    VolumeForecast,
-    VolumeModel,
-    open_volume_model,
-)
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
+from serving.models.volume.model import VolumeModel, open_volume_model
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.paths import sample_paths
 from training.volume.config import VolumeConfig

@@ -16,7 +16,8 @@ from benchmarks.volume_sets import HORIZON_DAYS
 from features.calendar import Event, epoch, local_midnight, local_times, moment
 from features.simulate import QueueTruth, SimulatedPanel
 from features.snapshot import QueueHistory
-from serving.models.volume.model import QueueForecast, VolumeModel
+from serving.models.volume.forecast import QueueForecast
+from serving.models.volume.model import VolumeModel
 from serving.models.volume.today import correct
 from training.volume.fit import actuals
 

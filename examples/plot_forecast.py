@@ -24,7 +24,8 @@ from features.contracts import QUANTILE_LEVELS  # noqa: E402
 from features.errors import EbbflowError  # noqa: E402
 from features.home import Home  # noqa: E402
 from features.snapshot import QueueHistory, open_current_snapshot  # noqa: E402
-from serving.sets.forecast import PublishedForecast, open_current_forecast_set  # noqa: E402
+from serving.models.volume.forecast import QueueForecast  # noqa: E402
+from serving.sets.forecast import open_current_forecast_set  # noqa: E402
 
 INK, TIDE = "#1b2a41", "#0b7a8f"
 MOST_LABELS = 20
@@ -51,7 +52,7 @@ def main() -> int:
     return 0
 
 
-def draw(past: QueueHistory, forecast: PublishedForecast, *, days: int) -> Figure:
+def draw(past: QueueHistory, forecast: QueueForecast, *, days: int) -> Figure:
     """Draw the week before the forecast, and the days after, on the queue's own clock.
 
     Args:

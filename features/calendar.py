@@ -322,11 +322,37 @@ def made_up(days: Int64, country: str | None) -> Bool:
     return flags
 
 
-def is_open(queue: Queue, starts: Int64) -> Bool:
-    """Return whether the queue is open in any part of each interval, bool[n].
+@dataclass(frozen=True)
+class LocalWeek:
+    """Where each of n intervals lies in a queue's week.
+
+    Attributes:
+        day: Local days since 1970-01-01, int64[n].
+        minute: Minute of the week from Monday 00:00, int64[n]; a make-up working day has those of
+            the weekday whose hours it keeps.
+        is_open: Whether the queue is open in any part of each, bool[n].
+    """
+
+    day: Int64
+    minute: Int64
+    is_open: Bool
+
+    @property
+    def hour(self) -> Int64:
+        """Hour of the week, 0 to 167, int64[n]."""
+        return self.minute // 60
+
+
+def local_week(queue: Queue, starts: Int64) -> LocalWeek:
+    """Return the local day, the minute of the week and the openness of intervals.
 
     A weekday whose opening is neither stated nor learnt counts as open; a make-up working day
     has the hours of the day off that it makes up for. ``starts``: epoch seconds, int64[n].
+
+    >>> night = Queue("night", opening=(((0, 360),),) * 7)  # 1970-01-01 is a Thursday
+    >>> week = local_week(night, np.array([5 * 3600, 6 * 3600]))
+    >>> week.hour.tolist(), week.is_open.tolist()
+    ([77, 78], [True, False])
     """
     local = local_times(starts, queue.time_zone)
     step = queue.interval_minutes
@@ -336,12 +362,17 @@ def is_open(queue: Queue, starts: Int64) -> Bool:
             week[weekday] = False
             for start, end in spans:
                 week[weekday, start:end] = True
-    cells = np.any(week.reshape(7, DAY_MINUTES // step, step), axis=2)
-    followed = followed_weekday(local.day, queue.country)
-    opened: Bool = cells[followed, local.minute_of_day // step]
+    cells = np.any(week.reshape(-1, step), axis=1)
+    minute = followed_weekday(local.day, queue.country) * DAY_MINUTES + local.minute_of_day
+    opened: Bool = cells[minute // step]
     if not queue.open_on_holidays:
         opened = opened & ~holidays_on(local.day, queue.country)
-    return opened
+    return LocalWeek(local.day, minute, opened)
+
+
+def is_open(queue: Queue, starts: Int64) -> Bool:
+    """Return whether the queue is open in any part of each interval, bool[n]."""
+    return local_week(queue, starts).is_open
 
 
 def learn_opening(queue: Queue, starts: Int64, offered: Float64) -> Queue:

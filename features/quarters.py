@@ -14,9 +14,7 @@ from features.calendar import (
     Float64,
     Int64,
     Queue,
-    followed_weekday,
-    is_open,
-    local_times,
+    local_week,
 )
 from features.observed import Rows, place_on
 from features.snapshot import QUARTERS, no_quarters
@@ -42,22 +40,13 @@ class Source:
 def count_quarters(
     queue: Queue, starts: Int64, sources: Sequence[Source], *, as_of: int
 ) -> Float64:
-    """Count contacts by hour of the local week and quarter, over the last 52 weeks.
+    """Count the last 52 weeks' contacts by hour of the local week and quarter, float64[168, 4].
 
     Counted is what the panel counts: open quarters of intervals that were observed and had ended.
     Rows as long as the queue's interval tell nothing; one of 30 minutes tells of both its quarters
-    alike.
-
-    Args:
-        queue: The queue.
-        starts: The panel's grid, epoch seconds, int64[n].
-        sources: What is known of the queue; where several tell, the first one counts.
-        as_of: Epoch seconds.
-
-    Returns:
-        float64[168, 4]; all 0 for a queue whose own intervals are quarters.
+    alike. Where several sources tell, the first one counts.
     """
-    found = no_quarters()
+    counts = no_quarters()
     length = queue.interval_minutes
     open_to_tell = (starts + length * 60 <= as_of) & (starts >= as_of - LATELY_DAYS * DAY_SECONDS)
     for source in sources:
@@ -65,9 +54,9 @@ def count_quarters(
         place, inside = place_on(queue, starts, rows["ts"])
         minutes = rows.get("minutes", np.full(len(rows["ts"]), float(_CELL_MINUTES)))
         use = inside & (minutes < length) & open_to_tell[place] & ~np.isnan(source.offered[place])
-        found += _counted(queue, rows, minutes, use)
+        counts += _counted(queue, rows, minutes, use)
         open_to_tell[place[use]] = False
-    return found
+    return counts
 
 
 def _counted(queue: Queue, rows: Rows, minutes: Float64, use: Bool) -> Float64:
@@ -76,11 +65,8 @@ def _counted(queue: Queue, rows: Rows, minutes: Float64, use: Bool) -> Float64:
     row = np.repeat(np.arange(len(cells)), cells)
     nth = np.arange(len(row)) - np.repeat(np.cumsum(cells) - cells, cells)
     starts = rows["ts"][use].astype(np.int64)[row] + nth * GRID_SECONDS
-    opened = is_open(replace(queue, interval_minutes=_CELL_MINUTES), starts)
-    row, starts = row[opened], starts[opened]
+    week = local_week(replace(queue, interval_minutes=_CELL_MINUTES), starts)
+    row, cell = row[week.is_open], week.minute[week.is_open] // _CELL_MINUTES
     share = rows["offered"][use] / np.maximum(np.bincount(row, minlength=len(cells)), 1)
-    local = local_times(starts, queue.time_zone)
-    hour = followed_weekday(local.day, queue.country) * 24 + local.minute_of_day // 60
-    at = hour * QUARTERS[1] + local.minute_of_day % 60 // _CELL_MINUTES
     size = QUARTERS[0] * QUARTERS[1]
-    return np.bincount(at, share[row], minlength=size).astype(np.float64).reshape(QUARTERS)
+    return np.bincount(cell, share[row], minlength=size).astype(np.float64).reshape(QUARTERS)

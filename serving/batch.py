@@ -7,7 +7,7 @@ was published before stays on disk, and in force until the last step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -28,8 +28,13 @@ from serving.models.bundle import open_model
 from serving.models.churn.actions import ActionTable, read_actions
 from serving.models.churn.model import ChurnModel, ChurnScores, percentile
 from serving.models.churn.reasons import SaidKey
-from serving.report import PublishedReport, age_warnings, snapshot_in_force
-from serving.sets.forecast import write_forecast_set
+from serving.models.volume.model import VolumeModel
+from serving.report import (
+    PublishedReport,
+    age_warnings,
+    put_forecast_in_force,
+    snapshot_in_force,
+)
 from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
 
 Progress = Callable[[str, float], None]
@@ -50,10 +55,7 @@ def publish_forecast(
     """Forecast every queue of the current snapshot and put the forecast in force.
 
     Args:
-        home: Where the bundle and the snapshot stand, and the set will.
-        now: The time, aware UTC.
         horizon_days: Days ahead of the snapshot's as-of; by default all the model was trained for.
-        progress: Is told how far it is.
 
     Raises:
         NotPublishedError: No volume model is promoted or no snapshot is published.
@@ -67,15 +69,7 @@ def publish_forecast(
     snapshot = snapshot_in_force(home)
     if not snapshot.histories:
         raise _empty(snapshot, "queue", "`python -m features ingest interactions` or `intervals`")
-    days = model.horizon_days if horizon_days is None else horizon_days
-    if not 1 <= days <= model.horizon_days:
-        raise HorizonError(
-            "`horizon_days`",
-            got=days,
-            expected=f"1 to {model.horizon_days}, as trained",
-            remedy="ask for less, or train with a longer `horizon_days`",
-            field="horizon_days",
-        )
+    days = _horizon(model, horizon_days)
     model.check_golden()
     say("forecasting", 0.2)
     forecast = model.forecast(
@@ -86,30 +80,31 @@ def publish_forecast(
         until=snapshot.as_of + timedelta(days=days),
     )
     say("writing", 0.9)
-    warnings = age_warnings(snapshot.as_of, now=now)
-    id = write_forecast_set(
-        home.forecasts,
-        forecast=forecast,
-        snapshot=snapshot.artefact.id,
+    report = put_forecast_in_force(
+        home,
+        forecast,
+        snapshot=snapshot,
         model_version=model.artefact.id,
-        warnings=warnings,
+        counts={},
+        warnings=age_warnings(snapshot.as_of, now=now),
         now=now,
     )
-    point_to(home.forecasts, id)
     say("published", 1.0)
-    return PublishedReport(
-        kind="forecast-set",
-        id=id,
-        path=home.forecasts / id,
-        as_of=snapshot.as_of,
-        snapshot=snapshot.artefact.id,
-        model_version=model.artefact.id,
-        counts={
-            "queues": len(forecast.queues),
-            "intervals": sum(len(q.starts) for q in forecast.queues.values()),
-        },
-        warnings=warnings,
-    )
+    return report
+
+
+def _horizon(model: VolumeModel, days: int | None) -> int:
+    if days is None:
+        return model.horizon_days
+    if not 1 <= days <= model.horizon_days:
+        raise HorizonError(
+            "`horizon_days`",
+            got=days,
+            expected=f"1 to {model.horizon_days}, as trained",
+            remedy="ask for less, or train with a longer `horizon_days`",
+            field="horizon_days",
+        )
+    return days
 
 
 def publish_scores(
@@ -126,16 +121,13 @@ def publish_scores(
     because a percentile needs everybody's probability; features and records are not.
 
     Args:
-        home: Where the bundle and the snapshot stand, and the set will.
-        now: The time, aware UTC.
         threads: Threads that score; the set does not depend on it.
         chunk_rows: Customers in a chunk; the set does not depend on it.
-        progress: Is told how far it is.
 
     Raises:
         NotPublishedError: No churn model is promoted or no snapshot is published.
         ArtefactError: One of them is damaged, of another contract, or their features differ.
-        ConfigError: The user's table of actions is not as it must be.
+        ConfigError: The user's table of actions is malformed.
         TooLittleDataError: The snapshot knows no customer.
     """
     say = progress or _silent
@@ -146,33 +138,22 @@ def publish_scores(
     if len(customers) == 0:
         raise _empty(snapshot, "customer", "`python -m features ingest customers` or `purchases`")
     _check_features(model, snapshot)
-    actions = read_actions(home.actions)
+    renderer = _Renderer(model, read_actions(home.actions), customers)
     model.check_golden()
-    starts = range(0, len(customers), chunk_rows)
     scores = []
-    for start in starts:
+    for start in range(0, len(customers), chunk_rows):
         say("scoring", 0.6 * start / len(customers))
-        stop = min(start + chunk_rows, len(customers))
-        features = customers.matrix(model.feature_names, start, stop)
-        scores.append(model.score(features, threads=threads))
-    ranks = percentile(np.concatenate([s.probability for s in scores]))
-
-    renderer = _Renderer(model, actions, customers)
-
-    def chunks() -> Iterator[ScoredCustomers]:
-        for start, part in zip(starts, scores, strict=True):
-            say("writing", 0.6 + 0.4 * start / len(customers))
-            yield renderer.chunk(part, ranks[start : start + chunk_rows], start)
-
+        rows = start, min(start + chunk_rows, len(customers))
+        scores.append(model.score(customers.matrix(model.feature_names, *rows), threads=threads))
     warnings = age_warnings(snapshot.customers_as_of, now=now)
     id = write_score_set(
         home.scores,
-        chunks=chunks(),
+        chunks=renderer.chunks(scores, say),
         as_of=snapshot.customers_as_of,
         snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
         tiers=model.tiers,
-        actions=actions.actions,
+        actions=renderer.actions.actions,
         warnings=warnings,
         now=now,
     )
@@ -185,27 +166,33 @@ def publish_scores(
         as_of=snapshot.customers_as_of,
         snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
-        counts={"customers": len(customers), "scored": int((~np.isnan(ranks)).sum())},
+        counts={"customers": len(customers), "scored": renderer.scored},
         warnings=warnings,
     )
 
 
 class _Renderer:
-    """Turns scores into what is published; sentences that customers share are written once.
-
-    Args:
-        model: The model that made the scores.
-        actions: What to suggest.
-        customers: Ids, and consent where it is known.
-    """
+    """Turns scores into what is published; sentences that customers share are written once."""
 
     def __init__(self, model: ChurnModel, actions: ActionTable, customers: FeatureTable) -> None:
-        self._model, self._actions, self._customers = model, actions, customers
+        self.actions = actions
+        self._model, self._customers = model, customers
         self._known: dict[SaidKey, int] = {}
         self._said: list[Reason] = []
+        self.scored = 0
 
-    def chunk(self, scores: ChurnScores, ranks: Float64, start: int) -> ScoredCustomers:
-        """Return the customers from row ``start`` on, as many as there are scores."""
+    def chunks(self, scores: Sequence[ChurnScores], say: Progress) -> Iterator[ScoredCustomers]:
+        """Yield the customers of consecutive scores."""
+        ranks = percentile(np.concatenate([part.probability for part in scores]))
+        start = 0
+        self.scored = int((~np.isnan(ranks)).sum())
+        for part in scores:
+            say("writing", 0.6 + 0.4 * start / len(ranks))
+            stop = start + len(part.probability)
+            yield self._chunk(part, ranks[start:stop], start)
+            start = stop
+
+    def _chunk(self, scores: ChurnScores, ranks: Float64, start: int) -> ScoredCustomers:
         book, known = self._model.book, self._known
         places = book.places(scores.reasons, known)
         self._said += [
@@ -222,7 +209,7 @@ class _Renderer:
             value_at_risk_minor=scores.value_at_risk_minor,
             stage=scores.stage,
             segment=scores.segment,
-            action=self._actions.choose(scores, book=book, consent=consent),
+            action=self.actions.choose(scores, book=book, consent=consent),
             consent=consent,
             reasons=places,
             said=self._said,

@@ -9,20 +9,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from features.artefact import current_id, point_to
+from features.artefact import current_id
 from features.calendar import Event, epoch
 from features.errors import HorizonError, NotPublishedError, TooLittleDataError
 from features.home import Home
 from features.snapshot import QueueHistory, Snapshot
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.span import rest
 from serving.models.volume.today import INTRADAY, correct, unseen_today
-from serving.report import PublishedReport, age_warnings, snapshot_in_force
-from serving.sets.forecast import (
-    ForecastSet,
-    PublishedForecast,
-    open_forecast_set,
-    write_forecast_set,
+from serving.report import (
+    PublishedReport,
+    age_warnings,
+    put_forecast_in_force,
+    snapshot_in_force,
 )
+from serving.sets.forecast import ForecastSet, open_forecast_set
 
 OLD_TODAY = timedelta(hours=3)
 """Rows that end longer ago than this say little of today."""
@@ -33,10 +34,6 @@ OLD_BASE = timedelta(days=2)
 def publish_intraday(home: Home, *, now: datetime) -> PublishedReport:
     """Correct the last full forecast with the current snapshot and put the result in force.
 
-    Args:
-        home: Where the forecast sets and the snapshot stand.
-        now: The time, aware UTC.
-
     Raises:
         NotPublishedError: No full forecast or no snapshot is published.
         ArtefactError: One of them is damaged or of another contract.
@@ -45,39 +42,24 @@ def publish_intraday(home: Home, *, now: datetime) -> PublishedReport:
     """
     base = _full_forecast(home)
     snapshot = snapshot_in_force(home)
-    _check(base, snapshot)
+    _check_correctable(base, snapshot)
     queues = {
         name: _corrected(forecast, snapshot.histories.get(name), base=base, as_of=snapshot.as_of)
         for name, forecast in base.queues.items()
     }
-    corrected = replace(base, made_at=snapshot.as_of, as_of=snapshot.as_of, queues=queues)
     moved = sum(q.method == INTRADAY for q in queues.values())
-    warnings = _warnings(base, snapshot, now=now)
+    warnings = _intraday_warnings(base, snapshot, now=now)
     if not moved:
         warnings += ("nothing was observed since the full forecast; nothing is corrected",)
-    id = write_forecast_set(
-        home.forecasts,
-        forecast=corrected,
-        snapshot=snapshot.artefact.id,
+    return put_forecast_in_force(
+        home,
+        replace(base, made_at=snapshot.as_of, as_of=snapshot.as_of, queues=queues),
+        snapshot=snapshot,
         model_version=base.model_version,
+        counts={"corrected": moved},
         warnings=warnings,
         base=base.id,
         now=now,
-    )
-    point_to(home.forecasts, id)
-    return PublishedReport(
-        kind="forecast-set",
-        id=id,
-        path=home.forecasts / id,
-        as_of=snapshot.as_of,
-        snapshot=snapshot.artefact.id,
-        model_version=base.model_version,
-        counts={
-            "queues": len(queues),
-            "corrected": moved,
-            "intervals": sum(len(q.starts) for q in queues.values()),
-        },
-        warnings=warnings,
     )
 
 
@@ -87,11 +69,11 @@ def _full_forecast(home: Home) -> ForecastSet:
         raise NotPublishedError(
             "no full forecast is published", remedy="run `python -m serving forecast`"
         )
-    found = open_forecast_set(home.forecasts / id)
-    return found if found.base is None else open_forecast_set(home.forecasts / found.base)
+    current = open_forecast_set(home.forecasts / id)
+    return current if current.base is None else open_forecast_set(home.forecasts / current.base)
 
 
-def _check(base: ForecastSet, snapshot: Snapshot) -> None:
+def _check_correctable(base: ForecastSet, snapshot: Snapshot) -> None:
     """Refuse to correct where there is nothing to correct with, or nothing left to correct."""
     if snapshot.as_of <= base.as_of:
         raise TooLittleDataError(
@@ -110,48 +92,44 @@ def _check(base: ForecastSet, snapshot: Snapshot) -> None:
 
 
 def _corrected(
-    forecast: PublishedForecast,
+    forecast: QueueForecast,
     history: QueueHistory | None,
     *,
     base: ForecastSet,
     as_of: datetime,
-) -> PublishedForecast:
+) -> QueueForecast:
     """Return one queue's forecast from the snapshot's as-of on, corrected where that can be."""
     name = forecast.queue.queue
     if history is None:
-        kept = rest(forecast, now=as_of)
-        return _noted(kept, f"`{name}` is not in the snapshot; it is not corrected")
+        warning = f"`{name}` is not in the snapshot; it is not corrected"
+        return rest(forecast, now=as_of).with_warnings(warning)
     minutes = history.queue.interval_minutes
     if minutes != forecast.queue.interval_minutes:
-        kept = rest(forecast, now=as_of)
-        return _noted(kept, f"`{name}` is now counted by {minutes} minutes; it is not corrected")
-    found = correct(forecast, history, made_at=base.made_at, now=as_of)
+        warning = f"`{name}` is now counted by {minutes} minutes; it is not corrected"
+        return rest(forecast, now=as_of).with_warnings(warning)
+    corrected = correct(forecast, history, made_at=base.made_at, now=as_of)
     if unseen_today(forecast, history, now=as_of):
-        return _noted(found, f"nothing of today was observed in `{name}`")
-    return found
+        return corrected.with_warnings(f"nothing of today was observed in `{name}`")
+    return corrected
 
 
-def _noted(forecast: PublishedForecast, warning: str) -> PublishedForecast:
-    return replace(forecast, warnings=(*forecast.warnings, warning))
-
-
-def _warnings(base: ForecastSet, snapshot: Snapshot, *, now: datetime) -> tuple[str, ...]:
-    found = list(age_warnings(snapshot.as_of, now=now, old=OLD_TODAY))
+def _intraday_warnings(base: ForecastSet, snapshot: Snapshot, *, now: datetime) -> tuple[str, ...]:
+    warnings = list(age_warnings(snapshot.as_of, now=now, old=OLD_TODAY))
     if snapshot.as_of - base.made_at > OLD_BASE:
-        found.append(
+        warnings.append(
             f"the full forecast was made at {base.made_at:%Y-%m-%d %H:%M} UTC; "
             "run `python -m serving forecast`"
         )
     new = sorted(set(snapshot.histories) - set(base.queues))
     if new:
-        found.append(f"not in the full forecast, and so not in this one: {', '.join(new)}")
+        warnings.append(f"not in the full forecast, and so not in this one: {', '.join(new)}")
     fresh = _fresh_events(base, snapshot.events)
     if fresh:
-        found.append(
+        warnings.append(
             f"calendar events that became known since the full forecast are not in this one: "
             f"{', '.join(fresh)}; run `python -m serving forecast`"
         )
-    return tuple(found)
+    return tuple(warnings)
 
 
 def _fresh_events(base: ForecastSet, events: Sequence[Event]) -> list[str]:

@@ -18,6 +18,7 @@ from features.artefact import CURRENT, MANIFEST, current_id
 from features.console import DEFAULT_HOME
 from features.errors import ConfigError, DamagedArtefactError, NotPublishedError
 from features.home import Home
+from serving.sets.parts import PARTS_TABLE
 
 BENTOFILE = "bentofile.yaml"
 SOURCES = ("features", "serving", BENTOFILE, "LICENSE")
@@ -29,7 +30,6 @@ class Packed:
 
     Attributes:
         tag: Its name and version in BentoML's store.
-        path: Its folder.
         contents: Ids of the published folders inside, by place under the home.
     """
 
@@ -42,9 +42,7 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
     """Build a Bento from what is in force.
 
     Args:
-        home: Where the published folders stand.
         source: Folder of the source: it holds ``serving/`` and ``bentofile.yaml``.
-        version: The Bento's version; by default BentoML makes one.
 
     Raises:
         NotPublishedError: Neither a forecast nor scores are published.
@@ -62,7 +60,7 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
         stage = Path(folder)
         contents = stage_home(home, to=stage / DEFAULT_HOME)
         for name in SOURCES:
-            _copy(source / name, stage / name)
+            _copy_source(source / name, stage / name)
         bento = bentoml.bentos.build_bentofile(
             str(stage / BENTOFILE), build_ctx=str(stage), version=version
         )
@@ -70,28 +68,16 @@ def pack(home: Home, *, source: Path, version: str | None = None) -> Packed:
 
 
 def stage_home(home: Home, *, to: Path) -> dict[str, str]:
-    """Copy what the ``CURRENT`` pointers name into another home.
-
-    Args:
-        home: The home in use.
-        to: The home to fill; hard links where the file system allows.
-
-    Returns:
-        Ids of the folders copied, by place under the home.
+    """Copy what the ``CURRENT`` pointers name into another home, as hard links where possible.
 
     Raises:
         NotPublishedError: Neither a forecast nor scores are published.
         DamagedArtefactError: A ``CURRENT`` names a folder that is not there.
     """
-    roots = (
-        home.bundles("volume"),
-        home.bundles("churn"),
-        home.snapshots,
-        home.forecasts,
-        home.scores,
-    )
-    found = {}
-    for root in roots:
+    contents: dict[str, str] = {}
+    sets = [part for part in PARTS_TABLE if part.made_by]
+    for part in [part for part in PARTS_TABLE if part.packed and part not in sets] + sets:
+        root = part.root(home)
         id = current_id(root)
         if id is None:
             continue
@@ -102,13 +88,13 @@ def stage_home(home: Home, *, to: Path) -> dict[str, str]:
         place = root.relative_to(home.root)
         shutil.copytree(root / id, to / place / id, copy_function=_link)
         (to / place / CURRENT).write_text(f"{id}\n", encoding="utf-8")
-        found[place.as_posix()] = id
-    if not {"forecasts", "scores"} & set(found):
+        contents[place.as_posix()] = id
+    if not any(part.root(home).relative_to(home.root).as_posix() in contents for part in sets):
         raise NotPublishedError(
             f"nothing is published in `{home.root}`",
-            remedy="run `python -m serving forecast` or `python -m serving score`",
+            remedy="run " + " or ".join(f"`{command}`" for p in sets for command in p.commands),
         )
-    return found
+    return contents
 
 
 def _link(source: str, target: str) -> str:
@@ -119,7 +105,7 @@ def _link(source: str, target: str) -> str:
     return target
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy_source(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     elif source.is_file():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from features.artefact import current_id
+from features.artefact import current_id, point_to
 from features.errors import NotPublishedError
 from features.home import Home
 from features.snapshot import Snapshot, open_current_snapshot
+from serving.models.volume.forecast import VolumeForecast
+from serving.sets.forecast import FORECAST_SET_KIND, ForecastSet, write_forecast_set
 
 OLD_SNAPSHOT = timedelta(days=2)
 """A snapshot that looks back from further than this puts a warning into what is made from it."""
@@ -17,18 +20,7 @@ OLD_SNAPSHOT = timedelta(days=2)
 
 @dataclass(frozen=True)
 class PublishedReport:
-    """What a batch published.
-
-    Attributes:
-        kind: ``forecast-set`` or ``score-set``.
-        id: The set's id.
-        path: Its folder.
-        as_of: The moment up to which events were known to it, aware UTC.
-        snapshot: The snapshot's id.
-        model_version: The bundle's id.
-        counts: How many queues and intervals, or customers and scored ones.
-        warnings: What a reader should know; also in the set.
-    """
+    """What a batch published; ``counts`` are queues and intervals, or customers and scored ones."""
 
     kind: str
     id: str
@@ -54,15 +46,49 @@ def snapshot_in_force(home: Home) -> Snapshot:
     return open_current_snapshot(home.snapshots)
 
 
+def put_forecast_in_force(
+    home: Home,
+    forecast: VolumeForecast | ForecastSet,
+    *,
+    snapshot: Snapshot,
+    model_version: str,
+    counts: Mapping[str, int],
+    warnings: tuple[str, ...],
+    base: str | None = None,
+    now: datetime,
+) -> PublishedReport:
+    """Write a forecast set and put it in force; ``counts`` are told beside queues and intervals."""
+    queues = forecast.queues
+    id = write_forecast_set(
+        home.forecasts,
+        forecast=forecast,
+        snapshot=snapshot.artefact.id,
+        model_version=model_version,
+        warnings=warnings,
+        base=base,
+        now=now,
+    )
+    point_to(home.forecasts, id)
+    return PublishedReport(
+        kind=FORECAST_SET_KIND,
+        id=id,
+        path=home.forecasts / id,
+        as_of=snapshot.as_of,
+        snapshot=snapshot.artefact.id,
+        model_version=model_version,
+        counts={
+            "queues": len(queues),
+            **counts,
+            "intervals": sum(len(queue.starts) for queue in queues.values()),
+        },
+        warnings=warnings,
+    )
+
+
 def age_warnings(
     as_of: datetime, *, now: datetime, old: timedelta = OLD_SNAPSHOT
 ) -> tuple[str, ...]:
     """Return a warning where what is known is old.
-
-    Args:
-        as_of: The moment up to which events are known.
-        now: The time.
-        old: Age from which it is worth a warning.
 
     >>> from datetime import UTC
     >>> then = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -21,7 +21,7 @@ from features.artefact import point_to
 from features.calendar import Event, Float64, epoch, local_times
 from features.home import Home
 from serving.models.volume.effects import DayEffects
-from serving.models.volume.model import QueueForecast, VolumeForecast
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.shape import plain_shape
 from serving.sets.forecast import write_forecast_set

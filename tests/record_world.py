@@ -15,7 +15,7 @@ from features.calendar import Queue, epoch
 from features.contracts import PARTS
 from features.home import Home
 from features.snapshot import QueueHistory
-from serving.models.volume.model import QueueForecast
+from serving.models.volume.forecast import QueueForecast
 from serving.sets.forecast import ForecastSet, open_forecast_set, write_forecast_set
 
 

@@ -66,15 +66,10 @@ from serving.models.churn.trees import TreeTables
 from serving.models.churn.value import Pace, ValueModel
 from serving.models.volume.combination import Boosters
 from serving.models.volume.effects import DayEffects
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.golden import write_golden
 from serving.models.volume.levels import Smoothing
-from serving.models.volume.model import (
-    VOLUME_BUNDLE_KIND,
-    VOLUME_BUNDLE_SCHEMA,
-    QueueForecast,
-    VolumeForecast,
-    VolumeModel,
-)
+from serving.models.volume.model import VOLUME_BUNDLE_KIND, VOLUME_BUNDLE_SCHEMA, VolumeModel
 from serving.models.volume.outlook import COMPONENTS, MEAN4
 from serving.models.volume.shape import plain_shape
 from serving.models.volume.state import VolumeState, write_volume_state

@@ -22,7 +22,7 @@ from serving.http.formats import FORMATS
 from serving.http.staffing_shapes import StaffingAnswer
 from serving.models.volume.counts import count_quantiles
 from serving.models.volume.effects import DayEffects
-from serving.models.volume.model import QueueForecast, VolumeForecast
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.shape import plain_shape
 from serving.sets.forecast import write_forecast_set
 from serving.staffing.erlang import fare

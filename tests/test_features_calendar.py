@@ -18,6 +18,7 @@ from features.calendar import (
     learn_opening,
     local_midnight,
     local_times,
+    local_week,
     made_up,
     moment,
     opening_text,
@@ -324,3 +325,15 @@ def test_names_of_holidays_do_not_depend_on_the_locale_of_the_process(monkeypatc
     public_holidays.cache_clear()
     first = days(date(2026, 1, 1))[0]
     assert public_holidays("DE", 2026, 2026)[first] == "New Year's Day"
+
+
+def test_the_local_week_follows_the_wall_clock_and_the_hours_of_a_make_up_day():
+    opening = (*(((480, 1080),),) * 5, (), ())
+    queue = Queue("cn", time_zone="Asia/Shanghai", country="CN", opening=opening)
+    saturday = 20_512  # 2026-02-28, on which Monday's hours are worked
+    starts = np.array([saturday, saturday + 1]) * 86_400 + np.array([[0], [4]]) * 3600
+    week = local_week(queue, starts.reshape(-1))
+    assert (week.day - saturday).tolist() == [0, 1, 0, 1]
+    assert week.hour.tolist() == [8, 6 * 24 + 8, 12, 6 * 24 + 12]
+    assert (week.minute % 60).tolist() == [0, 0, 0, 0]
+    assert week.is_open.tolist() == [True, False, True, False]

@@ -35,8 +35,9 @@ from serving.http.openapi import example_of
 from serving.http.pages.moves import MOST_MOVES, moves
 from serving.http.pages.week import queue_week
 from serving.models.volume.effects import DayEffects
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.shape import plain_shape
-from serving.sets.forecast import PublishedForecast, open_current_forecast_set
+from serving.sets.forecast import open_current_forecast_set
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +332,7 @@ def test_todays_correction_is_said_with_the_set_it_corrects(tmp_path: Path) -> N
     assert re.search(r"<li>Today: what came since the full forecast, \d+ contacts more", section)
 
 
-def flat_week(**parts: float) -> PublishedForecast:
+def flat_week(**parts: float) -> QueueForecast:
     """Return a forecast of 10 contacts an hour over one Berlin day, moved by some parts."""
     first = local_midnight(20546, "Europe/Berlin")  # Good Friday, 2026-04-03
     starts = first + np.arange(24) * 3600
@@ -341,7 +342,7 @@ def flat_week(**parts: float) -> PublishedForecast:
         split[:, PARTS.index(name)] = value
     mean = split.sum(axis=1)
     shape = plain_shape(0.05)
-    return PublishedForecast(
+    return QueueForecast(
         queue=Queue("q", time_zone="Europe/Berlin", country="DE"),
         starts=starts,
         is_open=np.ones(24, dtype=bool),

@@ -35,7 +35,7 @@ from serving.http.staffing_asks import MOST_DRAWN, StaffingOptions
 from serving.http.staffing_routes import staffing_router
 from serving.http.staffing_schemas import FormatName, StaffingRequest
 from serving.models.volume.effects import DayEffects
-from serving.models.volume.model import QueueForecast, VolumeForecast
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.paths import sample_aht, sample_rates
 from serving.models.volume.service import Service

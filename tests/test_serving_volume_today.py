@@ -15,7 +15,7 @@ from features.calendar import Queue, epoch, interval_starts, is_open, local_midn
 from features.contracts import PARTS
 from features.snapshot import QueueHistory
 from serving.models.volume.effects import DayEffects
-from serving.models.volume.model import QueueForecast
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.shape import Today, plain_shape
 from serving.models.volume.span import rest

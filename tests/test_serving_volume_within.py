@@ -23,11 +23,11 @@ from features.calendar import (
 from features.contracts import PARTS
 from features.errors import InputError
 from serving.models.volume.effects import DayEffects
+from serving.models.volume.forecast import QueueForecast, flat_quarters
 from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.quarters import flat_quarters, quarter_shares
+from serving.models.volume.quarters import quarter_shares
 from serving.models.volume.shape import plain_shape
 from serving.models.volume.within import split
-from serving.sets.forecast import PublishedForecast
 
 MONDAY = 20_605
 """2026-06-01."""
@@ -41,7 +41,7 @@ def forecast(
     days: int = 7,
     quarters: Float64 | None = None,
     seed: int = 0,
-) -> PublishedForecast:
+) -> QueueForecast:
     rng = np.random.default_rng(seed)
     first, end = (local_midnight(d, queue.time_zone) for d in (day, day + days))
     starts = interval_starts(first, end, queue.interval_minutes, queue.time_zone)
@@ -50,7 +50,7 @@ def forecast(
     parts[:, 0] += np.maximum(-parts.sum(axis=1), 0)
     mean = np.maximum(parts.sum(axis=1), 0)
     shape = plain_shape(0.05)
-    return PublishedForecast(
+    return QueueForecast(
         queue=queue,
         starts=starts,
         is_open=opened,
@@ -67,7 +67,7 @@ def forecast(
     )
 
 
-def parted(made: PublishedForecast, minutes: int) -> PublishedForecast:
+def parted(made: QueueForecast, minutes: int) -> QueueForecast:
     return split(made, minutes=minutes, made_at=moment(int(made.starts[0])))
 
 

@@ -9,28 +9,17 @@ import numpy as np
 import pyarrow.compute as pc
 
 from features.calendar import Event, epoch, moment, opening_text
-from features.home import ModelName
 from serving.http.metrics import Figure
-from serving.published import Note, Part, Published
+from serving.published import Published
 from serving.sets.experiments import ExperimentResults
 from serving.sets.forecast import ForecastSet, PublishedForecast
+from serving.sets.parts import PARTS_BY_KIND, PARTS_TABLE, Served
 from serving.sets.scores import ScoreSet
 
 VERSION = "0.1.0"
 """The same as in pyproject.toml: a Bento holds the source, not a wheel."""
 
-Served = ForecastSet | ScoreSet | ExperimentResults | Note
-PARTS: tuple[Part, ...] = ("forecast", "scores", "volume", "churn", "snapshot")
-"""What every worker reports; results of experiments only where there are some."""
-MODELS: tuple[ModelName, ...] = ("volume", "churn")
-REMEDIES: dict[Part, str] = {
-    "forecast": "run `python -m serving forecast`",
-    "scores": "run `python -m serving score`",
-    "volume": "run `python -m training fit volume` and `python -m training promote volume`",
-    "churn": "run `python -m training fit churn` and `python -m training promote churn`",
-    "snapshot": "run `python -m features build`",
-    "experiments": "run `python -m training experiments`",
-}
+REMEDIES: dict[str, str] = {part.kind: part.remedy for part in PARTS_TABLE}
 
 
 def queues(forecast: ForecastSet) -> dict[str, Any]:
@@ -81,26 +70,24 @@ def _event_json(event: Event) -> dict[str, Any]:
 
 def models(published: Published) -> dict[str, Any]:
     """Return the promoted models, as ``GET /v1/models`` answers."""
-    sets = {"volume": published.forecast, "churn": published.scores}
+    cards = published.cards
+    sets = {
+        str(part.made_by): published.served.get(part.kind) for part in PARTS_TABLE if part.made_by
+    }
     entries = []
-    for name in MODELS:
-        note, made = published.cards.get(name), sets[name]
-        if note is not None:
+    for part in PARTS_TABLE:
+        if part.kind in cards:
+            card, made = cards[part.kind], sets.get(part.kind)
             entries.append(
                 {
-                    "model": name,
-                    "version": note.id,
-                    "created_at": note.created_at,
-                    "card": note.meta.get("card", {}),
-                    "serves": made.id if made and made.model_version == note.id else None,
+                    "model": part.kind,
+                    "version": card.id,
+                    "created_at": card.created_at,
+                    "card": card.meta.get("card", {}),
+                    "serves": made.id if made and made.model_version == card.id else None,
                 }
             )
     return {"models": entries}
-
-
-def is_ready(published: Published) -> bool:
-    """Return whether at least one set, a forecast or scores, can be answered from."""
-    return published.forecast is not None or published.scores is not None
 
 
 def readiness(
@@ -112,7 +99,7 @@ def readiness(
     """
     seen = published.refreshed_at
     return {
-        "ready": is_ready(published),
+        "ready": published.is_ready,
         "version": VERSION,
         "refreshed_seconds_ago": None if seen is None else _age_seconds(seen, now),
         "parts": [_part_json(part, published, now=now) for part in parts_of(published)],
@@ -120,26 +107,18 @@ def readiness(
     }
 
 
-def parts_of(published: Published) -> tuple[Part, ...]:
-    """Return the parts to report."""
-    some = published.experiments is not None or "experiments" in published.refusals
-    return (*PARTS, "experiments") if some else PARTS
+def parts_of(published: Published) -> tuple[str, ...]:
+    """Return the kinds of the parts to tell of."""
+    known = {*published.served, *published.refusals}
+    return tuple(p.kind for p in PARTS_TABLE if p.kind in known or not p.optional)
 
 
-def served(part: Part, published: Published) -> Served | None:
+def served(part: str, published: Published) -> Served | None:
     """Return what is in force of a part; None where nothing is."""
-    if part == "forecast":
-        return published.forecast
-    if part == "scores":
-        return published.scores
-    if part == "snapshot":
-        return published.snapshot
-    if part == "experiments":
-        return published.experiments
-    return published.cards.get(part)
+    return published.served.get(part)
 
 
-def _part_json(part: Part, published: Published, *, now: datetime) -> dict[str, Any]:
+def _part_json(part: str, published: Published, *, now: datetime) -> dict[str, Any]:
     found = served(part, published)
     refusal = published.refusals.get(part)
     return {
@@ -147,7 +126,7 @@ def _part_json(part: Part, published: Published, *, now: datetime) -> dict[str, 
         "id": None if found is None else found.id,
         "as_of": None if found is None else as_of(found),
         "age_seconds": None if found is None else _age_seconds(found.created_at, now),
-        "remedy": REMEDIES[part] if found is None else None,
+        "remedy": PARTS_BY_KIND[part].remedy if found is None else None,
         "refused": None if refusal is None else refusal.reason,
     }
 
@@ -168,7 +147,7 @@ def figures(published: Published, *, trouble: str | None, now: datetime) -> list
     """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
     parts = {part: served(part, published) for part in parts_of(published)}
     found = [
-        Figure("ready", "1 when at least one set is served.", "", {"": float(is_ready(published))}),
+        Figure("ready", "1 when at least one set is served.", "", {"": float(published.is_ready)}),
         Figure(
             "age_seconds",
             "Seconds since the part that is served was published.",

@@ -16,7 +16,6 @@ from features.calendar import Int64, epoch
 from features.errors import DatabaseError
 from features.overrides import overridden
 from serving.layers import Layer
-from serving.models.volume.outlook import lead_bucket
 from serving.override_store import NOTHING, OverrideStore, Version
 from serving.sets.forecast import ForecastSet, PublishedForecast
 
@@ -129,13 +128,10 @@ def _lay_over_queue(
     covered = ~np.isnan(laid.offered)
     if not covered.any():
         return None
-    rows = np.flatnonzero(covered & forecast.is_open)
-    mean, aht, quantiles = (
-        values.copy() for values in (forecast.mean, forecast.aht_seconds, forecast.quantiles)
-    )
+    counts = covered & forecast.is_open
+    rows = np.flatnonzero(counts)
+    mean, aht = forecast.mean.copy(), forecast.aht_seconds.copy()
     mean[rows] = laid.offered[rows]
-    bucket = lead_bucket((forecast.starts[rows] - made_at) / 3600)
-    quantiles[rows] = forecast.shape.quantiles(mean[rows], bucket)
     with_aht = rows[~np.isnan(laid.aht_seconds[rows])]
     aht[with_aht] = laid.aht_seconds[with_aht]
     which = np.full(len(mean), -1)
@@ -143,12 +139,8 @@ def _lay_over_queue(
     closed = int((covered & ~forecast.is_open).sum())
     notes = (f"overrides of {closed} intervals do not count: the queue is closed in them",)
     in_force = replace(
-        forecast,
-        mean=mean,
-        quantiles=quantiles,
-        aht_seconds=aht,
-        warnings=(*forecast.warnings, *(notes if closed else ())),
-    )
+        forecast, aht_seconds=aht, warnings=(*forecast.warnings, *(notes if closed else ()))
+    ).with_mean(mean, made_at=made_at, rows=counts)
     return in_force, Applied(version, forecast.starts, which, tuple(layers))
 
 

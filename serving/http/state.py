@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -19,7 +19,7 @@ from serving.http.metrics import Traffic
 from serving.http.overrides import Overrides, said
 from serving.http.schemas import Span
 from serving.list_store import ListStore
-from serving.published import Part, Published, Watcher
+from serving.published import Published, Watcher
 from serving.sets.scores import ScoreSet
 from serving.settings import Settings
 
@@ -77,7 +77,7 @@ class State:
         published = self.published
         if published.forecast is None:
             return published
-        return replace(published, forecast=said(self.overrides.over(published.forecast)))
+        return published.with_forecast(said(self.overrides.over(published.forecast)))
 
     async def scores(self, id: str | None) -> ScoreSet:
         """Return the score set of this id; None means the one in force.
@@ -114,7 +114,7 @@ class State:
         if (now := self.overrides.book.trouble) is not None and now != trouble:
             self.log.warning("overrides unreadable", reason=now)
 
-    def _look(self) -> tuple[Part, ...]:
+    def _look(self) -> tuple[str, ...]:
         changed = self.watcher.refresh(now=self.clock())
         self.overrides.refresh(self.published.forecast)
         return changed

@@ -14,7 +14,6 @@ from features.errors import InputError, UnknownNameError
 from serving.http.choice import Choice, outside_span
 from serving.models.volume.effects import PHASES, DayEffects, event_label, group_of
 from serving.models.volume.events import event_factors
-from serving.models.volume.outlook import lead_bucket
 from serving.sets.forecast import ForecastSet, PublishedForecast
 
 EVENT_PART = PARTS.index("event")
@@ -129,20 +128,14 @@ def _apply(
     open_share = 1 - _closed_share(what_if.closed, forecast)
     factor = _factor("scale_volume", what_if.scale_volume, forecast) * open_share
     ratio = _event_ratio(events, forecast, of=of)
-    parts = _moved(forecast.parts, ratio) * factor[:, None]
-    mean = forecast.mean * ratio * factor
-    quantiles = forecast.quantiles.copy()
-    other = np.flatnonzero(ratio * factor != 1)
-    bucket = lead_bucket((forecast.starts[other] - epoch(of.made_at)) / 3600)
-    quantiles[other] = forecast.shape.quantiles(mean[other], bucket)
-    return replace(
+    moved = replace(
         forecast,
-        mean=mean,
-        parts=parts,
-        quantiles=quantiles,
+        parts=_moved(forecast.parts, ratio) * factor[:, None],
         is_open=forecast.is_open & (open_share > 0),
         aht_seconds=forecast.aht_seconds * _factor("scale_aht", what_if.scale_aht, forecast),
     )
+    mean = forecast.mean * ratio * factor
+    return moved.with_mean(mean, made_at=epoch(of.made_at), rows=ratio * factor != 1)
 
 
 def _event_ratio(

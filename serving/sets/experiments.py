@@ -23,13 +23,7 @@ RESULTS_FILE = "results.json"
 
 @dataclass(frozen=True)
 class ExperimentResults:
-    """Published results, verified.
-
-    Attributes:
-        artefact: The verified folder; its ``id`` names the set.
-        as_of: What was known then counts, of the last analysis.
-        documents: What is told of each experiment, by name.
-    """
+    """Published results, verified: one document an experiment, from what was known ``as_of``."""
 
     artefact: Artefact
     as_of: datetime

@@ -1,36 +1,27 @@
 """The forecast set: every queue's published forecast, interval by interval.
 
-Layout of the folder:
-
-- ``forecast.arrow``: one row a queue and interval, sorted by queue name, then start. Columns
-  ``queue``, ``interval_start`` (timestamp[s, UTC]), ``is_open``, ``mean`` (contacts),
-  ``quantiles`` (19 float64 at ``contracts.QUANTILE_LEVELS``, contacts), ``parts`` (float64 by
-  ``contracts.PARTS``, contacts, summing to the mean), ``baseline`` (the same hour of the last
-  observed week, contacts), ``aht_seconds``. Arrow IPC in one uncompressed batch, mapped into
-  memory.
-- ``queues.json``: one object a queue, in row order: the queue itself, ``rows``, ``method``,
-  ``warnings``, the ``shape`` of its distribution, the ``effects`` of special days on it, the
-  shares of an hour's contacts by ``quarters`` and how it was served (``service``).
+- ``forecast.arrow``: one row a queue and interval, sorted by queue name, then start, with the
+  columns of ``QueueForecast`` by interval; ``quantiles`` and ``parts`` are lists of fixed size.
+- ``queues.json``: one object a queue, in row order, with its count of ``rows`` and all else.
 - ``events.json``: the calendar events that were known.
 - ``manifest.json``: ``meta`` holds ``made_at``, ``as_of``, ``model_version``, ``warnings``, and
-  ``base``: the id of the full set that an intraday set corrects, else null; ``lineage`` holds
-  ``snapshot`` and ``bundle``.
+  ``base``: the id of the full set that an intraday set corrects, else null.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from features.artefact import Artefact, open_artefact, open_current, writing
-from features.calendar import Bool, Event, Float64, Int64, Queue, moment
+from features.calendar import Event, Float64, moment
 from features.contracts import PARTS, QUANTILE_LEVELS
 from features.errors import DamagedArtefactError, UnknownNameError
 from features.snapshot import (
@@ -42,13 +33,10 @@ from features.snapshot import (
     write_arrow,
 )
 from serving.models.volume.effects import DayEffects
-from serving.models.volume.quarters import flat_quarters
-from serving.models.volume.service import UNKNOWN, Service, service_from_json, service_to_json
-from serving.models.volume.shape import Shape, shape_from_json, shape_to_json
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
+from serving.models.volume.service import Service
+from serving.models.volume.shape import shape_from_json, shape_to_json
 from serving.sets.mapped import one_chunk
-
-if TYPE_CHECKING:
-    from serving.models.volume.model import QueueForecast, VolumeForecast
 
 FORECAST_SET_KIND = "forecast-set"
 FORECAST_SET_SCHEMA = 3
@@ -59,57 +47,7 @@ _LEVELS = len(QUANTILE_LEVELS)
 _PART_TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True)
-class PublishedForecast:
-    """One queue's published forecast; h intervals, ascending, without a hole.
-
-    Attributes:
-        queue: The queue, with its clock, opening hours and goals.
-        starts: Interval starts, epoch seconds UTC, int64[h].
-        is_open: Whether the queue is open in any part of the interval, bool[h].
-        mean: Expected contacts in the interval, float64[h]; 0 where closed.
-        quantiles: Contacts at ``contracts.QUANTILE_LEVELS``, float64[h, 19], never crossing.
-        parts: What the mean is the sum of, float64[h, len(contracts.PARTS)], contacts.
-        baseline: The same hour of the last observed week, float64[h].
-        aht_seconds: Expected average handle time, float64[h].
-        shape: The distribution around the mean.
-        effects: Effects of special days on the queue.
-        method: How it was made, such as ``baseline``.
-        warnings: What a reader should know, in words.
-        quarters: Share of an hour's contacts that comes in each of its quarters, by hour of the
-            local week from Monday 00:00, float64[168, 4]; each row adds up to 1.
-        service: How the queue was served.
-    """
-
-    queue: Queue
-    starts: Int64
-    is_open: Bool
-    mean: Float64
-    quantiles: Float64
-    parts: Float64
-    baseline: Float64
-    aht_seconds: Float64
-    shape: Shape
-    effects: DayEffects
-    method: str
-    warnings: tuple[str, ...]
-    quarters: Float64 = field(default_factory=flat_quarters)
-    service: Service = UNKNOWN
-
-    @property
-    def interval_seconds(self) -> int:
-        """Length of one interval, seconds."""
-        return self.queue.interval_minutes * 60
-
-    def rows(self, start: int, end: int) -> slice:
-        """Return the rows of the intervals that begin in [start, end).
-
-        Args:
-            start: Epoch seconds.
-            end: Epoch seconds, excluded.
-        """
-        first, last = np.searchsorted(self.starts, (start, end))
-        return slice(int(first), max(int(first), int(last)))
+PublishedForecast = QueueForecast
 
 
 @dataclass(frozen=True)
@@ -117,17 +55,10 @@ class ForecastSet:
     """One published forecast set, verified and mapped into memory.
 
     Attributes:
-        artefact: The verified folder; its ``id`` names the set.
         made_at: When the forecast was made: leads count from here.
         as_of: The moment up to which events were known to it.
-        model_version: Id of the volume bundle that made it.
-        snapshot: Id of the feature snapshot it was made from.
-        horizon_start: Start of the earliest interval.
-        horizon_end: End of the latest interval.
-        events: Calendar events that were known to it.
         base: Id of the full set that this one corrects with what came since; None for a full one.
         queues: The forecasts by queue name, sorted by name.
-        warnings: What a reader should know of the whole set.
     """
 
     artefact: Artefact
@@ -139,7 +70,7 @@ class ForecastSet:
     horizon_end: datetime
     events: tuple[Event, ...]
     base: str | None
-    queues: Mapping[str, PublishedForecast]
+    queues: Mapping[str, QueueForecast]
     warnings: tuple[str, ...]
 
     @property
@@ -152,20 +83,15 @@ class ForecastSet:
         """When it was published, aware UTC."""
         return self.artefact.created_at
 
-    def queue(self, name: str, *, field: str | None = None) -> PublishedForecast:
+    def queue(self, name: str, *, field: str | None = None) -> QueueForecast:
         """Return one queue's forecast.
-
-        Args:
-            name: The queue's name.
-            field: Path of the request's field, for the error.
 
         Raises:
             UnknownNameError: The set has no such queue; the message suggests near names.
         """
-        found = self.queues.get(name)
-        if found is None:
+        if name not in self.queues:
             raise UnknownNameError("queue", name, self.queues, field=field)
-        return found
+        return self.queues[name]
 
 
 def write_forecast_set(
@@ -181,24 +107,15 @@ def write_forecast_set(
     """Write one forecast set; ``CURRENT`` is not touched.
 
     Args:
-        root: Folder of all forecast sets.
         forecast: What the model forecast, or a published set that was corrected.
-        snapshot: Id of the snapshot it was made from.
-        model_version: Id of the bundle that made it.
-        warnings: What a reader should know of the whole set.
         base: Id of the full set that it corrects, if it does.
-        now: The time, aware UTC.
-
-    Returns:
-        The new set's id.
 
     Raises:
         DamagedArtefactError: The forecast breaks its own rules; nothing was written.
     """
-    of: Mapping[str, QueueForecast | PublishedForecast] = forecast.queues
-    queues = [of[name] for name in sorted(of)]
+    queues = [forecast.queues[name] for name in sorted(forecast.queues)]
     for queue in queues:
-        _check(queue, model_version=model_version)
+        _check_forecast(queue, model_version=model_version)
     meta: dict[str, Any] = {
         "made_at": forecast.made_at.isoformat(),
         "as_of": forecast.as_of.isoformat(),
@@ -208,56 +125,50 @@ def write_forecast_set(
         "queues": len(queues),
         "rows": sum(len(q.starts) for q in queues),
     }
-    lineage = {"snapshot": snapshot, "bundle": model_version}
     with writing(
         root,
         kind=FORECAST_SET_KIND,
         schema=FORECAST_SET_SCHEMA,
         created_at=now,
-        lineage=lineage,
+        lineage={"snapshot": snapshot, "bundle": model_version},
         meta=meta,
     ) as folder:
         write_arrow(folder / FORECAST_FILE, _to_table(queues))
-        documents = [
-            {
-                "queue": queue_to_json(q.queue),
-                "rows": len(q.starts),
-                "method": q.method,
-                "warnings": list(q.warnings),
-                "shape": shape_to_json(q.shape),
-                "effects": asdict(q.effects),
-                "quarters": q.quarters.tolist(),
-                "service": service_to_json(q.service),
-            }
-            for q in queues
-        ]
-        (folder / QUEUES_FILE).write_text(
-            json.dumps(documents, ensure_ascii=False), encoding="utf-8"
-        )
-        (folder / EVENTS_FILE).write_text(
-            json.dumps([asdict(event) for event in forecast.events], ensure_ascii=False),
-            encoding="utf-8",
-        )
+        _write_json(folder / QUEUES_FILE, [_queue_to_json(queue) for queue in queues])
+        _write_json(folder / EVENTS_FILE, [asdict(event) for event in forecast.events])
     return folder.name.removeprefix(".writing-")
 
 
-def _check(forecast: QueueForecast | PublishedForecast, *, model_version: str) -> None:
+def _write_json(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+
+
+def _queue_to_json(forecast: QueueForecast) -> dict[str, Any]:
+    return {
+        "queue": queue_to_json(forecast.queue),
+        "rows": len(forecast.starts),
+        "method": forecast.method,
+        "warnings": list(forecast.warnings),
+        "shape": shape_to_json(forecast.shape),
+        "effects": asdict(forecast.effects),
+        "quarters": forecast.quarters.tolist(),
+        "service": asdict(forecast.service),
+    }
+
+
+def _check_forecast(forecast: QueueForecast, *, model_version: str) -> None:
     """Refuse a forecast that no planner should see."""
     mean, quantiles = forecast.mean, forecast.quantiles
     rules = {
         "starts that do not ascend": (np.diff(forecast.starts) > 0).all(),
-        "a mean that is negative or no number": (np.isfinite(mean) & (mean >= 0)).all(),
+        "a mean that is negative or no number": _are_counts(mean),
         "contacts where it is closed": (mean[~forecast.is_open] == 0).all(),
-        "a quantile that is negative or no number": (
-            np.isfinite(quantiles) & (quantiles >= 0)
-        ).all(),
+        "a quantile that is negative or no number": _are_counts(quantiles),
         "quantiles that cross": (np.diff(quantiles, axis=1) >= 0).all(),
         "parts that do not add up to the mean": (
             np.abs(forecast.parts.sum(axis=1) - mean) <= _PART_TOLERANCE
         ).all(),
-        "a baseline that is negative or no number": (
-            np.isfinite(forecast.baseline) & (forecast.baseline >= 0)
-        ).all(),
+        "a baseline that is negative or no number": _are_counts(forecast.baseline),
         "contacts without an AHT above 0": (forecast.aht_seconds[mean > 0] > 0).all(),
         "shares of quarters that are negative or do not add up to 1": (
             (forecast.quarters >= 0).all()
@@ -273,26 +184,28 @@ def _check(forecast: QueueForecast | PublishedForecast, *, model_version: str) -
             )
 
 
-def _to_table(queues: Sequence[QueueForecast | PublishedForecast]) -> pa.Table:
-    def joined(parts: list[Any], dtype: Any) -> Any:
-        return np.concatenate([np.empty(0, dtype=dtype), *parts])
+def _are_counts(values: Float64) -> bool:
+    return bool((np.isfinite(values) & (values >= 0)).all())
 
-    quantiles = joined([q.quantiles.reshape(-1) for q in queues], np.float64)
+
+def _to_table(queues: Sequence[QueueForecast]) -> pa.Table:
+    def joined(field: str, dtype: Any = np.float64) -> pa.Array:
+        values = [getattr(queue, field).reshape(-1) for queue in queues]
+        return pa.array(np.concatenate([np.empty(0, dtype=dtype), *values]))
+
     names = pa.array([q.queue.queue for q in queues], pa.string())
     which = np.repeat(np.arange(len(queues), dtype=np.int32), [len(q.starts) for q in queues])
-    starts = pa.array(joined([q.starts for q in queues], np.int64))
+    lists = pa.FixedSizeListArray.from_arrays
     return pa.table(
         {
             "queue": pa.DictionaryArray.from_arrays(pa.array(which, pa.int32()), names),
-            "interval_start": starts.cast(pa.timestamp("s", tz="UTC")),
-            "is_open": pa.array(joined([q.is_open for q in queues], np.bool_)),
-            "mean": pa.array(joined([q.mean for q in queues], np.float64)),
-            "quantiles": pa.FixedSizeListArray.from_arrays(pa.array(quantiles), _LEVELS),
-            "parts": pa.FixedSizeListArray.from_arrays(
-                pa.array(joined([q.parts.reshape(-1) for q in queues], np.float64)), len(PARTS)
-            ),
-            "baseline": pa.array(joined([q.baseline for q in queues], np.float64)),
-            "aht_seconds": pa.array(joined([q.aht_seconds for q in queues], np.float64)),
+            "interval_start": joined("starts", np.int64).cast(pa.timestamp("s", tz="UTC")),
+            "is_open": joined("is_open", np.bool_),
+            "mean": joined("mean"),
+            "quantiles": lists(joined("quantiles"), _LEVELS),
+            "parts": lists(joined("parts"), len(PARTS)),
+            "baseline": joined("baseline"),
+            "aht_seconds": joined("aht_seconds"),
         }
     )
 
@@ -303,7 +216,7 @@ def open_forecast_set(path: Path) -> ForecastSet:
     Raises:
         ArtefactError: It is damaged or of another contract.
     """
-    return _read(open_artefact(path, kind=FORECAST_SET_KIND, schema=FORECAST_SET_SCHEMA))
+    return _read_set(open_artefact(path, kind=FORECAST_SET_KIND, schema=FORECAST_SET_SCHEMA))
 
 
 def open_current_forecast_set(root: Path) -> ForecastSet:
@@ -313,47 +226,11 @@ def open_current_forecast_set(root: Path) -> ForecastSet:
         NotPublishedError: None was published.
         ArtefactError: It is damaged or of another contract.
     """
-    return _read(open_current(root, kind=FORECAST_SET_KIND, schema=FORECAST_SET_SCHEMA))
+    return _read_set(open_current(root, kind=FORECAST_SET_KIND, schema=FORECAST_SET_SCHEMA))
 
 
-def _read(artefact: Artefact) -> ForecastSet:
-    table = read_arrow(artefact.file(FORECAST_FILE))
-    columns = {name: one_chunk(table.column(name)) for name in table.column_names}
-    starts = columns["interval_start"].cast(pa.int64()).to_numpy()
-    is_open = columns["is_open"].to_numpy(zero_copy_only=False)
-    mean, aht = columns["mean"].to_numpy(), columns["aht_seconds"].to_numpy()
-    quantiles = columns["quantiles"].values.to_numpy().reshape(-1, _LEVELS)
-    parts = columns["parts"].values.to_numpy().reshape(-1, len(PARTS))
-    baseline = columns["baseline"].to_numpy()
-    queues: dict[str, PublishedForecast] = {}
-    first = 0
-    for document in artefact.json(QUEUES_FILE):
-        rows = slice(first, first + int(document["rows"]))
-        first = rows.stop
-        queue = queue_from_json(document["queue"])
-        queues[queue.queue] = PublishedForecast(
-            queue=queue,
-            starts=starts[rows],
-            is_open=is_open[rows],
-            mean=mean[rows],
-            quantiles=quantiles[rows],
-            parts=parts[rows],
-            baseline=baseline[rows],
-            aht_seconds=aht[rows],
-            shape=shape_from_json(document["shape"]),
-            effects=DayEffects(**document["effects"]),
-            method=document["method"],
-            warnings=tuple(document["warnings"]),
-            quarters=np.array(document["quarters"], dtype=np.float64).reshape(QUARTERS),
-            service=service_from_json(document["service"]),
-        )
-    if first != table.num_rows:
-        raise DamagedArtefactError(
-            f"{artefact.kind} `{artefact.id}`",
-            got=f"{first} rows in `{QUEUES_FILE}` and {table.num_rows} in `{FORECAST_FILE}`",
-            expected="the same",
-            remedy="publish it again",
-        )
+def _read_set(artefact: Artefact) -> ForecastSet:
+    queues = _read_queues(artefact)
     made_at = datetime.fromisoformat(artefact.meta["made_at"])
     some = [f for f in queues.values() if len(f.starts)]
     return ForecastSet(
@@ -369,3 +246,38 @@ def _read(artefact: Artefact) -> ForecastSet:
         queues=queues,
         warnings=tuple(artefact.meta["warnings"]),
     )
+
+
+def _read_queues(artefact: Artefact) -> dict[str, QueueForecast]:
+    table = read_arrow(artefact.file(FORECAST_FILE))
+    mapped = {name: one_chunk(table.column(name)) for name in table.column_names}
+    columns = {name: mapped[name].to_numpy() for name in ("mean", "baseline", "aht_seconds")} | {
+        "starts": mapped["interval_start"].cast(pa.int64()).to_numpy(),
+        "is_open": mapped["is_open"].to_numpy(zero_copy_only=False),
+        "quantiles": mapped["quantiles"].values.to_numpy().reshape(-1, _LEVELS),
+        "parts": mapped["parts"].values.to_numpy().reshape(-1, len(PARTS)),
+    }
+    queues: dict[str, QueueForecast] = {}
+    first = 0
+    for document in artefact.json(QUEUES_FILE):
+        rows = slice(first, first + int(document["rows"]))
+        first = rows.stop
+        queue = queue_from_json(document["queue"])
+        queues[queue.queue] = QueueForecast(
+            queue=queue,
+            **{name: values[rows] for name, values in columns.items()},
+            shape=shape_from_json(document["shape"]),
+            effects=DayEffects(**document["effects"]),
+            method=document["method"],
+            warnings=tuple(document["warnings"]),
+            quarters=np.array(document["quarters"], dtype=np.float64).reshape(QUARTERS),
+            service=Service(**document["service"]),
+        )
+    if first != table.num_rows:
+        raise DamagedArtefactError(
+            f"{artefact.kind} `{artefact.id}`",
+            got=f"{first} rows in `{QUEUES_FILE}` and {table.num_rows} in `{FORECAST_FILE}`",
+            expected="the same",
+            remedy="publish it again",
+        )
+    return queues

@@ -47,10 +47,6 @@ def changed_rows(new: ScoreSet, old: pa.Table) -> Bool:
 
     Other means: tier, stage, segment, action or first reason differ, the probability is there
     where it was not or the reverse, or it moved by ``LEAST_MOVE`` or more.
-
-    Args:
-        new: The set.
-        old: The columns of the earlier one, see ``open_columns``.
     """
     rows = _places(one_chunk(new.table.column("customer_id")), one_chunk(old.column("customer_id")))
     changed: Bool = rows < 0
@@ -59,7 +55,7 @@ def changed_rows(new: ScoreSet, old: pa.Table) -> Bool:
     rows = np.maximum(rows, 0)
     for name in _COMPARED:
         now, before = (one_chunk(table.column(name)) for table in (new.table, old))
-        changed |= _codes(now) != _recoded(before, now.dictionary)[rows]
+        changed |= _column_codes(now) != _recoded(before, now.dictionary)[rows]
     now, before = (
         one_chunk(table.column("probability")).to_numpy(zero_copy_only=False)
         for table in (new.table, old)
@@ -74,18 +70,18 @@ def _places(ids: pa.Array, among: pa.Array) -> Int64:
     if ids.equals(among):
         return np.arange(len(ids))
     others = SortedIds(among)
-    found = np.full(len(ids), -1, dtype=np.int64)
+    rows = np.full(len(ids), -1, dtype=np.int64)
     # Block by block, so that no table of a million ids has to be hashed at once.
     for start in range(0, len(ids), _BLOCK_ROWS):
         block = ids.slice(start, _BLOCK_ROWS)
         first = others.from_id(block[0].as_py())
         near = among.slice(first, others.after(block[-1].as_py()) - first)
         place = pc.index_in(block, value_set=near).fill_null(-1).to_numpy()
-        found[start : start + len(block)] = np.where(place >= 0, place + first, -1)
-    return found
+        rows[start : start + len(block)] = np.where(place >= 0, place + first, -1)
+    return rows
 
 
-def _codes(column: pa.DictionaryArray) -> Any:
+def _column_codes(column: pa.DictionaryArray) -> Any:
     return column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
@@ -93,5 +89,5 @@ def _recoded(column: pa.DictionaryArray, words: pa.Array) -> Int64:
     """Return a column's codes as places in other words; -2 for a word that is not among them."""
     place = {word: i for i, word in enumerate(words.to_pylist())}
     codes = np.array([place.get(word, -2) for word in column.dictionary.to_pylist()] + [-1])
-    found: Int64 = codes[_codes(column)]
-    return found
+    recoded: Int64 = codes[_column_codes(column)]
+    return recoded

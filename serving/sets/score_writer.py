@@ -29,6 +29,8 @@ from serving.sets.scores import (
 
 REASONS = 3
 _DECIMALS = 6
+Vocabulary = Mapping[str, tuple[str, ...]]
+"""By column of ``WORDS``, the words that its codes stand for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,6 @@ class Reason:
 
     Attributes:
         code: Stable word for machines.
-        text: A sentence for people, in English.
-        text_zh: The same in Chinese.
         value: The customer's value; None where it is undefined.
         usual: The usual value in the population; None where it is undefined.
     """
@@ -55,7 +55,6 @@ class ScoredCustomers:
     """Scores of n customers, ascending by the UTF-8 bytes of their ids.
 
     Attributes:
-        ids: Customer ids.
         probability: float64[n]; NaN outside the population.
         percentile: float64[n] in [0, 100]; NaN outside the population.
         tier: Index into the set's tiers, int8[n]; -1 outside the population.
@@ -67,7 +66,6 @@ class ScoredCustomers:
         consent: 1 where the customer may be contacted, 0 where not, float64[n]; NaN where unknown.
         reasons: Places in ``said``, the weightiest first, int[n, 3]; -1 where there is none.
         said: The reasons that customers share; a later chunk may hold more of them.
-        warnings: The warnings of each customer.
     """
 
     ids: Sequence[str]
@@ -100,32 +98,20 @@ def write_score_set(
     """Write one score set; ``CURRENT`` is not touched.
 
     Args:
-        root: Folder of all score sets.
         chunks: All customers, ascending by the UTF-8 bytes of their ids, no id twice.
-        as_of: The moment that the features look back from.
-        snapshot: Id of the snapshot it was made from.
-        model_version: Id of the churn bundle.
-        tiers: The tiers, from the highest risk down.
-        actions: The actions that can be suggested.
-        warnings: What a reader should know of the whole set.
-        now: The time, aware UTC.
-
-    Returns:
-        The new set's id.
 
     Raises:
         DamagedArtefactError: The ids do not ascend; nothing was written.
     """
-    id = new_id(now)
+    id, words = new_id(now), (tiers, STAGES, SEGMENTS, actions)
+    vocabulary = dict(zip(WORDS, words, strict=True))
     meta: dict[str, Any] = {
         "as_of": as_of.isoformat(),
         "model_version": model_version,
-        "tiers": list(tiers),
-        "stages": list(STAGES),
-        "segments": list(SEGMENTS),
-        "actions": list(actions),
+        **{f"{name}s": list(words) for name, words in vocabulary.items()},
         "warnings": list(warnings),
     }
+    common = {"as_of": iso(as_of), "model_version": model_version, "score_set": id}
     with writing(
         root,
         kind=SCORE_SET_KIND,
@@ -135,97 +121,66 @@ def write_score_set(
         meta=meta,
         id=id,
     ) as folder:
-        words = {"tier": tiers, "stage": STAGES, "segment": SEGMENTS, "action": actions}
-        writer = ScoreSetWriter(
-            folder, id=id, as_of=as_of, model_version=model_version, words=words
-        )
-        writer.write(chunks)
-        meta["customers"], meta["scored"] = writer.customers, writer.scored
+        table = _write_records(folder / RECORDS_FILE, chunks, vocabulary, common)
+        _check_order(table.column("customer_id"))
+        write_arrow(folder / SCORES_FILE, table)
+        probability = table.column("probability")
+        meta["customers"] = len(probability)
+        meta["scored"] = len(probability) - probability.null_count
     return id
 
 
-class ScoreSetWriter:
-    """Fills one score set chunk by chunk, keeping only the columns in memory.
+def _write_records(
+    path: Path, chunks: Iterable[ScoredCustomers], vocabulary: Vocabulary, common: dict[str, str]
+) -> pa.Table:
+    """Write a line a customer, chunk by chunk; only the columns, which are returned, stay."""
+    columns, size = [], 0
+    with path.open("wb") as lines:
+        for chunk in chunks:
+            lengths = [lines.write(record) for record in _records(chunk, vocabulary, common)]
+            ends = size + np.cumsum(lengths, dtype=np.int64)
+            size += sum(lengths)
+            columns.append(_to_score_table(chunk, ends, vocabulary))
+    columns = columns or [_to_score_table(_NOBODY, np.empty(0, np.int64), vocabulary)]
+    return pa.concat_tables(columns).unify_dictionaries().combine_chunks()
 
-    Args:
-        folder: The folder to fill.
-        id: The set's id, which each record names.
-        as_of: The moment that the features look back from.
-        model_version: Id of the churn bundle.
-        words: By column of ``WORDS``, the words that its codes stand for.
-    """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        id: str,
-        as_of: datetime,
-        model_version: str,
-        words: Mapping[str, tuple[str, ...]],
-    ) -> None:
-        self._folder = folder
-        self._words = words
-        self._common = {
-            "as_of": iso(as_of),
-            "model_version": model_version,
-            "score_set": id,
+def _records(
+    chunk: ScoredCustomers, vocabulary: Vocabulary, common: dict[str, str]
+) -> Iterator[bytes]:
+    # Many customers share a reason, so each is written once.
+    said = [orjson.Fragment(orjson.dumps(reason)) for reason in chunk.said]
+    columns = (
+        chunk.ids,
+        _rounded(chunk.probability, _DECIMALS),
+        _rounded(chunk.percentile, 2),
+        _whole(chunk.expected_value_minor),
+        _whole(chunk.value_at_risk_minor),
+        *(getattr(chunk, name).tolist() for name in WORDS),
+        chunk.reasons.tolist(),
+        chunk.warnings,
+    )
+    # Code -1, no word, reads the last entry.
+    tiers, stages, segments, actions = ((*vocabulary[name], None) for name in WORDS)
+    for id, p, rank, expected, risk, tier, stage, segment, action, reasons, warnings in zip(
+        *columns, strict=True
+    ):
+        record = {
+            "customer_id": id,
+            "in_population": p is not None,
+            "probability": p,
+            "percentile": rank,
+            "tier": tiers[tier],
+            "expected_value_minor": expected,
+            "value_at_risk_minor": risk,
+            "stage": stages[stage],
+            "segment": segments[segment],
+            "action": actions[action],
+            "reasons": [said[place] for place in reasons if place >= 0],
+            "warnings": warnings,
+            **common,
         }
-        self._columns: list[pa.Table] = []
-        self._size = 0
-        self.customers = 0
-        self.scored = 0
-
-    def write(self, chunks: Iterable[ScoredCustomers]) -> None:
-        """Write all customers, in ascending order of their ids' UTF-8 bytes."""
-        with (self._folder / RECORDS_FILE).open("wb") as lines:
-            for chunk in chunks:
-                lengths = [lines.write(record) for record in self._records(chunk)]
-                ends = self._size + np.cumsum(lengths, dtype=np.int64)
-                self._size = int(ends[-1]) if len(ends) else self._size
-                self._columns.append(_to_table(chunk, ends, self._words))
-                self.customers += len(lengths)
-                self.scored += int((~np.isnan(chunk.probability)).sum())
-        tables = self._columns or [_to_table(_NOBODY, np.empty(0, np.int64), self._words)]
-        table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-        _check_order(table.column("customer_id"))
-        write_arrow(self._folder / SCORES_FILE, table)
-
-    def _records(self, chunk: ScoredCustomers) -> Iterator[bytes]:
-        # Many customers share a reason, so each is written once.
-        said = [orjson.Fragment(orjson.dumps(reason)) for reason in chunk.said]
-        words = {name: (*self._words[name], None) for name in WORDS}
-        columns = (
-            chunk.ids,
-            _rounded(chunk.probability, _DECIMALS),
-            _rounded(chunk.percentile, 2),
-            _whole(chunk.expected_value_minor),
-            _whole(chunk.value_at_risk_minor),
-            *(_codes(chunk, name) for name in WORDS),
-            chunk.reasons.tolist(),
-            chunk.warnings,
-        )
-        tiers, stages, segments, actions = (words[name] for name in WORDS)
-        common = self._common
-        for id, p, rank, expected, risk, tier, stage, segment, action, reasons, warnings in zip(
-            *columns, strict=True
-        ):
-            record = {
-                "customer_id": id,
-                "in_population": p is not None,
-                "probability": p,
-                "percentile": rank,
-                "tier": tiers[tier],
-                "expected_value_minor": expected,
-                "value_at_risk_minor": risk,
-                "stage": stages[stage],
-                "segment": segments[segment],
-                "action": actions[action],
-                "reasons": [said[place] for place in reasons if place >= 0],
-                "warnings": warnings,
-                **common,
-            }
-            yield orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        yield orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
 
 _NOBODY = ScoredCustomers(
@@ -265,14 +220,7 @@ def _whole(values: Float64) -> list[int | None]:
     return [None if v != v else int(v) for v in np.round(values).tolist()]
 
 
-def _codes(chunk: ScoredCustomers, column: str) -> list[int]:
-    codes: list[int] = getattr(chunk, column).tolist()
-    return codes
-
-
-def _to_table(
-    chunk: ScoredCustomers, ends: Int64, words: Mapping[str, tuple[str, ...]]
-) -> pa.Table:
+def _to_score_table(chunk: ScoredCustomers, ends: Int64, vocabulary: Vocabulary) -> pa.Table:
     outside: Bool = np.isnan(chunk.probability)
     codes = pa.array([reason.code for reason in chunk.said], pa.string()).dictionary_encode()
     reasons = {
@@ -292,7 +240,7 @@ def _to_table(
                 name: _whole_column(getattr(chunk, name))
                 for name in ("expected_value_minor", "value_at_risk_minor")
             },
-            **{name: _word_column(getattr(chunk, name), words[name]) for name in WORDS},
+            **{name: _word_column(getattr(chunk, name), vocabulary[name]) for name in WORDS},
             "consent": pa.array(chunk.consent > 0, mask=np.isnan(chunk.consent)),
             **reasons,
             "record_end": pa.array(ends),

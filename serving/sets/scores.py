@@ -1,41 +1,12 @@
 """The score set: every customer's churn score, ready to be sent.
 
-Layout of the folder:
-
-- ``scores.arrow``: one row a customer, sorted by the UTF-8 bytes of the id. Columns
-  ``customer_id``, ``probability`` and ``percentile`` (null outside the population), ``tier``
-  (dictionary of words, null outside the population), ``expected_value_minor`` and
-  ``value_at_risk_minor`` (int64, null where no value is known), ``stage``, ``segment``,
-  ``action`` (dictionaries of words), ``consent`` (boolean, null where unknown), ``reason_1`` to
-  ``reason_3`` (dictionary of codes, null where there is none) and ``record_end`` (int64: one past
-  the last byte of the customer's line in ``records.ndjson``). Arrow IPC in one uncompressed batch,
-  mapped into memory.
-- ``records.ndjson``: each customer's public record as one JSON line, in the same order.
-- ``manifest.json``: ``meta`` holds ``as_of``, ``model_version``, ``tiers`` (from the highest risk
-  down), ``stages``, ``segments``, ``actions``, ``customers``, ``scored``, ``warnings``;
-  ``lineage`` holds ``snapshot`` and ``bundle``.
-
-The public record, which HTTP sends as it stands:
-
-- ``customer_id``: text.
-- ``in_population``: whether the model may judge this customer (bought within its active days).
-- ``probability``: of the churn label, in [0, 1], 6 decimals; null outside the population.
-- ``percentile``: share of the scored population with a lower probability, in [0, 100], 2
-  decimals; null outside the population.
-- ``tier``: one of ``meta.tiers``; null outside the population.
-- ``expected_value_minor``: money expected over the next 12 months, minor units; null where no
-  value is known.
-- ``value_at_risk_minor``: what of it is lost if the customer leaves, times the probability, minor
-  units; null where no value is known.
-- ``stage``: one of ``meta.stages``; ``segment``: one of ``meta.segments``; ``action``: one of
-  ``meta.actions``.
-- ``reasons``: at most three objects ``code``, ``text``, ``text_zh``, ``value``, ``usual`` (numbers
-  or null; the customer's value and the usual one), the weightiest first; empty outside the
-  population.
-- ``warnings``: list of text.
-- ``as_of``: ISO time, UTC, that the features look back from.
-- ``model_version``: id of the churn bundle.
-- ``score_set``: id of this set.
+- ``scores.arrow``: one row a customer, sorted by the UTF-8 bytes of the id: ``customer_id``,
+  ``probability`` and ``percentile`` (null outside the population), the columns ``WORDS``
+  (dictionaries), ``expected_value_minor`` and ``value_at_risk_minor`` (int64, null where unknown),
+  ``consent`` (null where unknown), ``reason_1`` to ``reason_3`` (dictionaries of codes) and
+  ``record_end`` (one past the last byte of the customer's line in ``records.ndjson``).
+- ``records.ndjson``: each customer's public record, as HTTP sends it, in the same order.
+- ``manifest.json``: ``meta`` names ``as_of``, ``model_version`` and the words of each column.
 """
 
 from __future__ import annotations
@@ -100,7 +71,6 @@ class Page:
     """A stretch of a score set; its records are read when they are asked for.
 
     Attributes:
-        rows: How many customers.
         next: Id to pass as ``after`` for the next page; None where this one is the last.
     """
 
@@ -138,16 +108,9 @@ class ScoreSet:
     """One published score set, verified; ids and numbers are mapped, records read in place.
 
     Attributes:
-        artefact: The verified folder; its ``id`` names the set.
         as_of: The moment that the features look back from.
-        model_version: Id of the churn bundle that made it.
-        snapshot: Id of the feature snapshot it was made from.
         tiers: The tiers, from the highest risk down.
-        stages: The stages of the life cycle that a customer can be in.
-        segments: The segments that a customer can be of.
-        actions: The actions that can be suggested.
         scored: Customers in the population.
-        warnings: What a reader should know of the whole set.
         table: ``scores.arrow`` as it stands.
     """
 
@@ -184,20 +147,15 @@ class ScoreSet:
 
     def words(self, column: str) -> tuple[str, ...]:
         """Return the words that one of the columns ``WORDS`` can hold."""
-        found: dict[str, tuple[str, ...]] = {
-            "tier": self.tiers,
-            "stage": self.stages,
-            "segment": self.segments,
-            "action": self.actions,
-        }
-        return found[column]
+        words = dict(
+            zip(WORDS, (self.tiers, self.stages, self.segments, self.actions), strict=True)
+        )
+        return words[column]
 
     def record(self, customer_id: str) -> bytes | None:
         """Return a customer's public record as one JSON object, or None for an unknown id."""
         row = self._ids.find(customer_id)
-        if row is None:
-            return None
-        return self._lines.read(self._begin(row), self._ends[row] - 1)
+        return None if row is None else self._line(row)
 
     def most_at_risk(self, count: int) -> list[bytes]:
         """Return the records of the customers with most value at risk, the greatest first."""
@@ -207,32 +165,20 @@ class ScoreSet:
             most = np.argpartition(-values, count)[:count]
             known, values = known[most], values[most]
         rows = known[np.lexsort((known, -values))].tolist()
-        return [self._lines.read(self._begin(row), self._ends[row] - 1) for row in rows]
+        return [self._line(row) for row in rows]
 
     def page(self, *, after: str | None = None, limit: int, only: ScoreFilter = EVERYBODY) -> Page:
-        """Return the next customers in the order of their ids.
-
-        Args:
-            after: Id to start behind, known or not; None to start at the first.
-            limit: Greatest number of customers, at least 1.
-            only: Which customers.
-
-        Returns:
-            Their records and where to go on.
-        """
+        """Return the next customers in the order of their ids, behind ``after``, known or not."""
         first = 0 if after is None else self._ids.after(after)
         if only.passes_all:
             last = min(first + limit, len(self))
-            starts = np.arange(first, last, _BLOCK_ROWS)
-            stops = np.minimum(starts + _BLOCK_ROWS, last)
+            starts, stops = _split_spans(np.array([first]), np.array([last]))
             return self._page(starts, stops, rows=last - first, more=last < len(self))
         rows = self._matching(first, limit + 1, only)
         more = len(rows) > limit
         rows = rows[:limit]
         jumps = np.flatnonzero(np.diff(rows, prepend=-2, append=len(self) + 1) != 1)
-        starts, stops = rows[jumps[:-1]], rows[jumps[1:] - 1] + 1
-        if len(rows) and (stops - starts).max() > _BLOCK_ROWS:
-            starts, stops = _split(starts, stops)
+        starts, stops = _split_spans(rows[jumps[:-1]], rows[jumps[1:] - 1] + 1)
         return self._page(starts, stops, rows=len(rows), more=more)
 
     def matches(self, only: ScoreFilter) -> Bool:
@@ -260,16 +206,16 @@ class ScoreSet:
             for column, words in only.words.items()
             if words
         }
-        found: list[Int64] = []
+        rows: list[Int64] = []
         count = 0
         for start in range(first, len(self), _SCAN_ROWS):
             part = slice(start, start + _SCAN_ROWS)
             keep = self._passes(part, only, wanted)
-            found.append(start + np.flatnonzero(keep))
-            count += len(found[-1])
+            rows.append(start + np.flatnonzero(keep))
+            count += len(rows[-1])
             if count >= most:
                 break
-        return np.concatenate(found)[:most] if found else np.empty(0, dtype=np.int64)
+        return np.concatenate(rows)[:most] if rows else np.empty(0, dtype=np.int64)
 
     def _passes(self, part: slice, only: ScoreFilter, wanted: Mapping[str, Bool]) -> Bool:
         probability, value = self._probability[part], self._value[part]
@@ -284,8 +230,8 @@ class ScoreSet:
             keep &= only.changed[part]
         return keep
 
-    def _begin(self, row: int) -> int:
-        return self._ends[row - 1] if row else 0
+    def _line(self, row: int) -> bytes:
+        return self._lines.read(self._ends[row - 1] if row else 0, self._ends[row] - 1)
 
 
 def iso(moment: datetime) -> str:
@@ -304,7 +250,7 @@ def open_score_set(path: Path) -> ScoreSet:
         ArtefactError: It is damaged or of another contract.
     """
     with too_old():
-        return _read(open_artefact(path, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
+        return _read_score_set(open_artefact(path, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
 
 
 def open_current_score_set(root: Path) -> ScoreSet:
@@ -315,7 +261,7 @@ def open_current_score_set(root: Path) -> ScoreSet:
         ArtefactError: It is damaged or of another contract.
     """
     with too_old():
-        return _read(open_current(root, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
+        return _read_score_set(open_current(root, kind=SCORE_SET_KIND, schema=SCORE_SET_SCHEMA))
 
 
 @contextlib.contextmanager
@@ -332,7 +278,7 @@ def too_old() -> Iterator[None]:
         ) from error
 
 
-def _read(artefact: Artefact) -> ScoreSet:
+def _read_score_set(artefact: Artefact) -> ScoreSet:
     table = read_arrow(artefact.file(SCORES_FILE))
     columns = {name: one_chunk(table.column(name)) for name in table.column_names}
     ends = columns["record_end"]
@@ -367,7 +313,7 @@ def _read(artefact: Artefact) -> ScoreSet:
     )
 
 
-def _split(starts: Int64, stops: Int64) -> tuple[Int64, Int64]:
+def _split_spans(starts: Int64, stops: Int64) -> tuple[Int64, Int64]:
     """Cut spans of rows [start, stop) into spans of at most ``_BLOCK_ROWS``."""
     counts = -(-(stops - starts) // _BLOCK_ROWS)
     place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

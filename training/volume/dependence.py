@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.calendar import Bool, Float64, Int64
+from serving.models.shrinkage import Ladder, shrink, shrink_ladder
 from serving.models.volume.shape import DEFAULT_DEPENDENCE, Dependence
 from training.volume.dispersion import BUCKETS, Pairs, Spreads, cells, total
 
@@ -106,19 +107,27 @@ def _day_shares(
     usual = below.sum() / max(float(days.sum()), 1e-12)
     if usual <= 0:
         return np.tile(DEFAULT_DEPENDENCE.day, (queues + 1, 1))
-    prior = np.array(DEFAULT_DEPENDENCE.day)
 
-    def drawn(a: Float64, b: Float64, to: Float64, days_to_trust: float) -> Float64:
-        pull = days_to_trust * usual
-        return np.asarray(np.clip((a + pull * to) / (b + pull), 0, _MOST_DAY))
+    def toward(seen: tuple[Float64, Float64], prior: Float64, prior_days: float) -> Float64:
+        together, most = seen
+        share = shrink(together, weight=most, prior=prior, prior_weight=prior_days * usual)
+        return np.asarray(np.clip(share, 0, _MOST_DAY))
 
-    every = drawn(np.array(above.sum()), np.array(below.sum()), prior, _DAYS_TO_TRUST_ANY)
-    lead = drawn(above.sum(axis=0), below.sum(axis=0), every, _DAYS_TO_TRUST)
-    queue = drawn(
-        above.sum(axis=1, keepdims=True), below.sum(axis=1, keepdims=True), every, _DAYS_TO_TRUST
+    return shrink_ladder(
+        Ladder(
+            overall=(above.sum(), below.sum()),
+            lead=(above.sum(axis=0), below.sum(axis=0)),
+            queue=(above.sum(axis=1, keepdims=True), below.sum(axis=1, keepdims=True)),
+            cell=(above, below),
+        ),
+        prior=np.array(DEFAULT_DEPENDENCE.day),
+        toward=toward,
+        alike=lambda queue, lead, every: np.clip(
+            queue * lead / np.maximum(every, 1e-3), 0, _MOST_DAY
+        ),
+        overall_weight=_DAYS_TO_TRUST_ANY,
+        weight=_DAYS_TO_TRUST,
     )
-    like = np.clip(queue * lead / np.maximum(every, 1e-3), 0, _MOST_DAY)
-    return np.vstack((drawn(above, below, like, _DAYS_TO_TRUST), lead))
 
 
 def _days(pairs: Pairs, moved: Float64, signal: Float64, weight: Float64) -> _Days:

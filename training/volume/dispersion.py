@@ -14,6 +14,7 @@ from scipy.special import ndtr
 
 from features.calendar import DAY_SECONDS, Bool, Float64, Int64
 from features.contracts import LEAD_BUCKETS
+from serving.models.shrinkage import Ladder, shrink, shrink_ladder
 from serving.models.volume.counts import LEAST_SPREAD
 
 BUCKETS = len(LEAD_BUCKETS)
@@ -177,7 +178,7 @@ def learn_spreads(pairs: Pairs, weight: Float64, *, queues: int, days: Float64) 
     own, queue = _regressed(sums), _regressed(sums.sum(axis=2, keepdims=True))
     lead, every = _regressed(sums.sum(axis=1)), _regressed(sums.sum(axis=(1, 2))[:, None])
     first, second = (
-        _drawn((own[k], queue[k], lead[k], every[k]), days=days, prior=prior)
+        _shrunk_spread((own[k], queue[k], lead[k], every[k]), days=days, prior=prior)
         for k, prior in enumerate((DEFAULT_SPREAD, DEFAULT_CLUMPS))
     )
     return Spreads(first, second)
@@ -212,21 +213,33 @@ def _regressed(sums: Float64) -> tuple[Float64, Float64]:
     return np.clip(spread, LEAST_SPREAD, _MOST_SPREAD), np.clip(clumps, 0.0, _MOST_CLUMPS)
 
 
-def _drawn(found: Pooled, *, days: Float64, prior: float) -> Float64:
+def _shrunk_spread(found: Pooled, *, days: Float64, prior: float) -> Float64:
     """Draw each queue's value at a lead to what its other leads and other queues say of it.
 
     Returns:
         float64[queues + 1, buckets]; the last row is for any other queue.
     """
     own, queue, lead, every = found
-    every = _mixed(every, np.array([prior]), days.sum(), DAYS_TO_TRUST_ANY)
-    lead = _mixed(lead, every, days.sum(axis=0), _DAYS_TO_TRUST)
-    queue = _mixed(queue, every, days.sum(axis=1, keepdims=True), _DAYS_TO_TRUST)
-    like = queue * np.clip(lead / np.maximum(every, LEAST_SPREAD), 1 / _MOST_RATIO, _MOST_RATIO)
-    return np.vstack((_mixed(own, like, days, _DAYS_TO_TRUST), lead))
+    return shrink_ladder(
+        Ladder(
+            overall=(every, days.sum()),
+            lead=(lead, days.sum(axis=0)),
+            queue=(queue, days.sum(axis=1, keepdims=True)),
+            cell=(own, days),
+        ),
+        prior=np.array([prior]),
+        toward=_spread_toward,
+        alike=_alike_spread,
+        overall_weight=DAYS_TO_TRUST_ANY,
+        weight=_DAYS_TO_TRUST,
+    )
 
 
-def _mixed(own: Float64, prior: Float64, days: Float64, days_to_trust: float) -> Float64:
-    trust = days / (days + days_to_trust)
-    mixed: Float64 = trust * own + (1 - trust) * prior
-    return mixed
+def _spread_toward(seen: tuple[Float64, Float64], prior: Float64, prior_days: float) -> Float64:
+    mean, days = seen
+    return shrink(mean * days, weight=days, prior=prior, prior_weight=prior_days)
+
+
+def _alike_spread(queue: Float64, lead: Float64, every: Float64) -> Float64:
+    ratio = np.clip(lead / np.maximum(every, LEAST_SPREAD), 1 / _MOST_RATIO, _MOST_RATIO)
+    return np.asarray(queue * ratio)

@@ -13,7 +13,7 @@ import numpy as np
 from features.calendar import Bool, Float64, Int64
 from features.contracts import LEAD_BUCKETS
 from features.snapshot import QueueHistory
-from serving.models.volume.model import QueueForecast
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import Outlook, lead_bucket
 from serving.models.volume.profiles import last_seen, week_grid
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import betainc
 
 from features.calendar import Float64
+from serving.models.shrinkage import Ladder, shrink_ladder
 from serving.models.volume.counts import normal_quantile
 from serving.models.volume.shape import CURVE_LEVELS
 from training.volume.dispersion import BUCKETS, DAYS_TO_TRUST_ANY, Pairs
@@ -65,13 +66,25 @@ def learn_curves(
             ("e", days.sum()),
         )
     )
-    by_queue, by_lead = windows.max(axis=1, initial=0), windows.max(axis=0, initial=0)
-    every = _drawn(every, _EDGES, days.sum(), windows.max(initial=0), DAYS_TO_TRUST_ANY)
-    lead = _drawn(lead, every, days.sum(axis=0), by_lead, _DAYS_TO_TRUST)
-    queue = _drawn(queue, every, days.sum(axis=1), by_queue, _DAYS_TO_TRUST)
-    own = _drawn(falls, queue[:, None] + lead - every, days, windows, _DAYS_TO_TRUST)
+    own = shrink_ladder(
+        Ladder(
+            overall=(every, days.sum(), windows.max(initial=0)),
+            lead=(lead, days.sum(axis=0), windows.max(axis=0, initial=0)),
+            queue=(
+                queue[:, None],
+                days.sum(axis=1, keepdims=True),
+                windows.max(axis=1, initial=0, keepdims=True),
+            ),
+            cell=(falls, days, windows),
+        ),
+        prior=_EDGES,
+        toward=_falls_toward,
+        alike=lambda queue, lead, every: queue + lead - every,
+        overall_weight=DAYS_TO_TRUST_ANY,
+        weight=_DAYS_TO_TRUST,
+    )
     # A strictly rising share, so that it can be inverted.
-    shares = (np.concatenate((own, lead[None])) + 1e-6 * _EDGES) / (1 + 1e-6)
+    shares = (own + 1e-6 * _EDGES) / (1 + 1e-6)
     curves = np.empty((*shares.shape[:2], len(CURVE_LEVELS)))
     for place in np.ndindex(shares.shape[:2]):
         curves[place] = np.interp(CURVE_LEVELS, shares[place], _EDGES)
@@ -95,14 +108,15 @@ def _falls(pairs: Pairs, ends: tuple[Float64, Float64], weight: Float64, *, queu
     return shares.reshape(queues, BUCKETS, len(_EDGES))
 
 
-def _drawn(
-    falls: Float64, prior: Float64, days: Float64, windows: Float64, days_to_trust: float
+def _falls_toward(
+    seen: tuple[Float64, Float64, Float64], prior: Float64, days_to_trust: float
 ) -> Float64:
     """Draw shares to a prior: the even part by days, the lean to one side by windows too.
 
     All days of one window share its error of level, so a lean is believed as far as several
     windows show it.
     """
+    falls, days, windows = seen
     trust = (days / (days + days_to_trust))[..., None]
     believed = trust * (windows / (windows + _WINDOWS_TO_TRUST_LEAN))[..., None]
     even, prior_even = ((f + 1 - f[..., ::-1]) / 2 for f in (falls, prior))

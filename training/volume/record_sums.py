@@ -11,8 +11,8 @@ from features.calendar import Bool, Float64, Int64, interval_of, local_times
 from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
 from features.overrides import Override, overridden
 from features.snapshot import QueueHistory
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import lead_bucket
-from serving.sets.forecast import PublishedForecast
 
 FULL, INTRADAY = "full", "intraday"
 KINDS = (FULL, INTRADAY)
@@ -55,7 +55,7 @@ class Span:
 
 
 def judge(
-    forecast: PublishedForecast,
+    forecast: QueueForecast,
     history: QueueHistory,
     overrides: Sequence[Override],
     *,
@@ -132,7 +132,7 @@ def came(history: QueueHistory, *, starts: Int64, interval_minutes: int) -> Floa
 
 
 def _counted(
-    forecast: PublishedForecast, actual: Float64, *, made_at: int, kind: str, span: Span
+    forecast: QueueForecast, actual: Float64, *, made_at: int, kind: str, span: Span
 ) -> Bool:
     """Return which intervals are judged, bool[h]; one in which a closed queue was closed is not."""
     starts = forecast.starts

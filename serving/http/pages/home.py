@@ -12,16 +12,11 @@ from serving.http.pages.customers import customer_groups
 from serving.http.pages.picture import DAYS
 from serving.http.pages.render import date_text, render
 from serving.http.pages.week import queue_week
-from serving.published import Part, Published
+from serving.published import Published
+from serving.sets.parts import PARTS_BY_KIND, PARTS_TABLE
 
 MOST_QUEUES = 24
-_NAMES: dict[Part, str] = {
-    "forecast": "Forecast of contacts",
-    "scores": "Churn scores",
-    "volume": "Model for contacts",
-    "churn": "Model for churn",
-    "snapshot": "Features",
-}
+_NAMES = {part.kind: part.title for part in PARTS_TABLE if part.title}
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def _to_do(published: Published, *, now: datetime) -> list[str]:
     return texts
 
 
-def _part(part: Part, name: str, published: Published, *, now: datetime) -> PublishedPart:
+def _part(part: str, name: str, published: Published, *, now: datetime) -> PublishedPart:
     served = facts.served(part, published)
     if served is None:
         return PublishedPart(name)
@@ -96,28 +91,18 @@ def _part(part: Part, name: str, published: Published, *, now: datetime) -> Publ
     )
 
 
-def _quality(part: Part, metrics: Mapping[str, Any]) -> str:
+def _quality(part: str, metrics: Mapping[str, Any]) -> str:
     try:
-        if part == "volume":
-            return (
-                f"On past weeks it missed by {100 * metrics['wape']:.0f} % of an hour's contacts; "
-                "the same hour of the week before by "
-                f"{100 * metrics['wape_seasonal_naive']:.0f} %."
-            )
-        if part == "churn":
-            return (
-                "On past dates it gave the one who left the higher score in "
-                f"{100 * metrics['auc']:.0f} of 100 pairs of a leaver and a stayer."
-            )
+        quality = PARTS_BY_KIND[part].quality
+        return quality(metrics) if quality else ""
     except (KeyError, TypeError, ValueError):
-        pass  # a card with other metrics is served all the same
-    return ""
+        return ""  # a card with other metrics is served all the same
 
 
 def _card(published: Published, part: str) -> Mapping[str, Any]:
     """Return a model's card; empty for other parts and where there is none."""
-    notes = {str(name): note for name, note in published.cards.items()}
-    card = notes[part].meta.get("card", {}) if part in notes else {}
+    note = published.cards.get(part)
+    card = {} if note is None else note.meta.get("card", {})
     return card if isinstance(card, Mapping) else {}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from features.calendar import Float64, Queue
 from features.snapshot import QueueHistory
+from serving.models.shrinkage import shrink
 from serving.models.volume.levels import quotient
 from serving.models.volume.profiles import week_grid
 
@@ -34,13 +35,10 @@ _LEAST_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class _Handled:
-    """What was handled, by day and slot.
+    """What was handled, float64[days, slots], wild means clipped.
 
-    Attributes:
-        contacts: float64[days, slots]; 0 where nothing was.
-        seconds: Their handle seconds, wild means clipped, float64[days, slots].
-        variation: Coefficient of variation of one contact's handle time.
-        middle: Usual AHT around each day, float64[days], seconds.
+    ``variation`` is the coefficient of variation of one contact's handle time, ``middle`` the usual
+    AHT around each day, float64[days], seconds.
     """
 
     contacts: Float64
@@ -52,13 +50,8 @@ class _Handled:
 def aht_by_cell(queue: Queue, history: QueueHistory) -> Float64:
     """Return the average handle time of each cell of the week, float64[cells], seconds.
 
-    Args:
-        queue: The queue, with its opening filled.
-        history: What is known; AHT where something was handled, and how many contacts it is of.
-
-    Returns:
-        At least 1 second, and within a factor of 5 of what was usual lately; the queue's default
-        in all cells where nothing was ever handled.
+    At least 1 second, and within a factor of 5 of what was usual lately; the queue's default in all
+    cells where nothing was ever handled.
     """
     means = week_grid(queue, history.starts, history.aht_seconds).values
     contacts = week_grid(queue, history.starts, history.handled).values
@@ -74,8 +67,8 @@ def aht_by_cell(queue: Queue, history: QueueHistory) -> Float64:
     level = _level(handled, shape, default_seconds=queue.default_aht_seconds)
     usual = (level + handled.middle[-1]) / 2
     bounds = max(usual / _MOST_FACTOR, _LEAST_SECONDS), max(usual * _MOST_FACTOR, _LEAST_SECONDS)
-    found: Float64 = np.clip(level * shape, *bounds)
-    return found
+    aht: Float64 = np.clip(level * shape, *bounds)
+    return aht
 
 
 def _handled(means: Float64, contacts: Float64) -> _Handled:
@@ -89,8 +82,8 @@ def _handled(means: Float64, contacts: Float64) -> _Handled:
     variation = np.sqrt(np.median((contacts * (relative - 1) ** 2)[seen]) / 0.455)
     variation = float(np.clip(variation, 0.2, 2.0))
     slack = 1.5 + 4 * variation / np.sqrt(np.maximum(contacts, 1.0))
-    kept = np.clip(relative, 1 / slack, slack) * middle[:, None]
-    return _Handled(contacts, np.where(seen, kept, 0.0) * contacts, variation, middle)
+    clipped = np.clip(relative, 1 / slack, slack) * middle[:, None]
+    return _Handled(contacts, np.where(seen, clipped, 0.0) * contacts, variation, middle)
 
 
 def _running_median(daily: Float64) -> Float64:
@@ -99,39 +92,33 @@ def _running_median(daily: Float64) -> Float64:
     width = min(_MEDIAN_DAYS, len(seen))
     windows = np.median(np.lib.stride_tricks.sliding_window_view(daily[seen], width), axis=1)
     place = np.searchsorted(seen, np.arange(len(daily)))
-    found: Float64 = windows[np.clip(place - width // 2, 0, len(windows) - 1)]
-    return found
+    median: Float64 = windows[np.clip(place - width // 2, 0, len(windows) - 1)]
+    return median
 
 
 def _shape(handled: _Handled) -> Float64:
     """Return the factor of each cell of the week, float64[cells]: hour x weekday x its own."""
     days, slots = handled.contacts.shape
-    age = np.arange(days)[::-1, None]
-    weights = 0.5 ** (age / _SHAPE_HALF_LIFE_DAYS)
-    level = _around(handled)[:, None]
+    weights = 0.5 ** (np.arange(days)[::-1, None] / _SHAPE_HALF_LIFE_DAYS)
+    level = _aht_around(handled)[:, None]
     seconds = (weights * handled.seconds / level).reshape(-1, 7, slots).sum(axis=0)
     contacts = (weights * handled.contacts).reshape(-1, 7, slots).sum(axis=0)
     variation, per_hour = handled.variation, slots // 24
     hours = [x.sum(axis=0).reshape(24, per_hour).sum(axis=1) for x in (seconds, contacts)]
-    hour = np.repeat(_drawn(hours[0], hours[1], variation), per_hour)
-    slot = hour * _drawn(seconds.sum(axis=0), contacts.sum(axis=0) * hour, variation)
+    hour = np.repeat(_factors(hours[0], hours[1], variation), per_hour)
+    slot = hour * _factors(seconds.sum(axis=0), contacts.sum(axis=0) * hour, variation)
     expected = contacts * slot
-    weekday = _drawn(seconds.sum(axis=1), expected.sum(axis=1), variation)[:, None]
-    cell = _drawn(seconds.reshape(-1), (expected * weekday).reshape(-1), variation)
+    weekday = _factors(seconds.sum(axis=1), expected.sum(axis=1), variation)[:, None]
+    cell = _factors(seconds.reshape(-1), (expected * weekday).reshape(-1), variation)
     shape: Float64 = (slot * weekday).reshape(-1) * cell
     return shape
 
 
-def _drawn(seconds: Float64, expected: Float64, variation: float) -> Float64:
+def _factors(seconds: Float64, expected: Float64, variation: float) -> Float64:
     """Return factors of some groups, drawn to 1 as far as noise explains how they differ.
 
     The spread between groups is what is left of their distance from 1 beyond the noise of so
     many contacts (the moments of DerSimonian and Laird 1986).
-
-    Args:
-        seconds: Handle time relative to the level, by group, float64[n].
-        expected: What it would be with every factor 1, float64[n].
-        variation: Coefficient of variation of one contact's handle time.
     """
     seen = expected > 0
     ratio = quotient(seconds, expected, where=seen, otherwise=1.0)
@@ -139,32 +126,31 @@ def _drawn(seconds: Float64, expected: Float64, variation: float) -> Float64:
     total = max(float(expected.sum()), 1e-9)
     beyond = float(expected @ (ratio - 1) ** 2) - noise * int(seen.sum())
     spread = beyond / max(total - float(expected @ expected) / total, 1e-9)
-    prior = noise / float(np.clip(spread, _LEAST_SPREAD**2, _MOST_SPREAD**2))
-    found: Float64 = (seconds + prior) / (expected + prior)
-    return found
+    strength = noise / float(np.clip(spread, _LEAST_SPREAD**2, _MOST_SPREAD**2))
+    return shrink(seconds, weight=expected, prior=1.0, prior_weight=strength)
 
 
-def _around(handled: _Handled) -> Float64:
+def _aht_around(handled: _Handled) -> Float64:
     """Return the AHT over four weeks around each day, float64[days]; > 0."""
     window = np.ones(2 * _AROUND_DAYS + 1)
     seconds, contacts = (
         np.convolve(x.sum(axis=1), window)[_AROUND_DAYS:-_AROUND_DAYS]
         for x in (handled.seconds, handled.contacts)
     )
-    found = quotient(seconds, contacts, where=contacts > 0)
-    return np.where(np.isnan(found), handled.middle, found)
+    means = quotient(seconds, contacts, where=contacts > 0)
+    return np.where(np.isnan(means), handled.middle, means)
 
 
 def _level(handled: _Handled, shape: Float64, *, default_seconds: float) -> float:
     days, slots = handled.contacts.shape
     by_cell = handled.contacts.reshape(-1, 7 * slots) * shape
     seconds, expected = handled.seconds.sum(axis=1), by_cell.reshape(days, slots).sum(axis=1)
-    prior = (handled.variation / _DEFAULT_SPREAD) ** 2
+    strength = (handled.variation / _DEFAULT_SPREAD) ** 2
     last = int(np.flatnonzero(expected > 0)[-1]) + 1
     seconds, expected = seconds[:last], expected[:last]
     paths = [_weighed(seconds, expected, half_life) for half_life in HALF_LIVES_DAYS]
     total, count = paths[_best(paths, seconds, expected)]
-    return float((total[-1] + prior * default_seconds) / (count[-1] + prior))
+    return float(shrink(total[-1], weight=count[-1], prior=default_seconds, prior_weight=strength))
 
 
 def _weighed(seconds: Float64, expected: Float64, half_life: float) -> tuple[Float64, Float64]:

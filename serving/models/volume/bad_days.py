@@ -1,10 +1,7 @@
 """Bad days of the past: an outage, a storm, the shop shut, found from the history alone.
 
 A day, or a stretch of hours, is bad that lies far from the level of the days around it, beyond
-Poisson noise and the queue's usual day-to-day variation. A shift that lasts, and a weekly habit,
-are no bad days: more than three days in a row, or the same weekday a week before or after, are
-followed instead. Everything is a function of the grid that it is given, so what is said of a day
-rests on what was known then.
+Poisson noise and the queue's usual variation. A shift that lasts and a weekly habit are not.
 """
 
 from __future__ import annotations
@@ -48,9 +45,7 @@ class BadDay:
     """One day, or a part of it, that the forecast does not learn from.
 
     Attributes:
-        queue: The queue's name.
         day: Local day, days since 1970-01-01.
-        ratio: Contacts over those expected, in the stretch.
         kind: ``surge`` for too many; ``shut`` for next to none all day; ``outage`` for too few.
         from_minute: First minute of the stretch, on the wall clock.
         to_minute: Minute after the last; 1440 for the end of the day.
@@ -82,8 +77,7 @@ class Badness:
     """What is bad in a history laid out by week.
 
     Attributes:
-        sign: 1 where far too many came, -1 where far too few, 0 where nothing is bad,
-            int64[days, slots].
+        sign: 1 where far too many came, -1 where far too few, else 0, int64[days, slots].
         expected: What the days around would have brought, float64[days, slots].
     """
 
@@ -93,8 +87,8 @@ class Badness:
     @property
     def bad(self) -> Bool:
         """Whether each interval lies in a bad stretch, bool[days, slots]."""
-        found: Bool = self.sign != 0
-        return found
+        bad: Bool = self.sign != 0
+        return bad
 
     @property
     def weights(self) -> Float64:
@@ -106,12 +100,11 @@ class Badness:
 def bad_days(days: Float64, profile: Float64) -> Badness:
     """Find the bad days and stretches of a history that is already freed of known effects.
 
+    Nothing is bad where fewer than four weeks of days were observed.
+
     Args:
         days: Contacts, float64[days, slots], from a Monday on; NaN where not observed.
         profile: Shares of the week, float64[7 * slots], fitted robustly.
-
-    Returns:
-        Nothing bad where fewer than four weeks of days were observed.
 
     >>> steady = np.full((56, 24), 20.0)
     >>> steady[30] = 0.0
@@ -127,7 +120,7 @@ def bad_days(days: Float64, profile: Float64) -> Badness:
     judged = np.flatnonzero(exposure > 0.25 * usual)
     if len(judged) < _LEAST_DAYS:
         return Badness(np.zeros(days.shape, dtype=np.int64), np.where(seen, came, np.nan))
-    level = np.interp(np.arange(len(days)), judged, _running_median(total, exposure, judged))
+    level = np.interp(np.arange(len(days)), judged, _level_around(total, exposure, judged))
     due = share * level[:, None]
     least = _LEAST_DAY_SHARE * float(np.median(due[judged].sum(axis=1)))
     # A busy day is busy at every hour: its stretches are held against its own pace.
@@ -137,8 +130,7 @@ def bad_days(days: Float64, profile: Float64) -> Badness:
     whole = np.zeros(len(days), dtype=np.int64)
     whole[judged] = _not_lasting(_far(rest, rest_due, variation, *_WHOLE))
     whole = _not_weekly(whole, total, due.sum(axis=1))
-    sign = np.where(whole[:, None] != 0, whole[:, None] * seen, parts)
-    return Badness(sign, due)
+    return Badness(np.where(whole[:, None] != 0, whole[:, None] * seen, parts), due)
 
 
 def _pace(came: Float64, due: Float64) -> Float64:
@@ -155,7 +147,7 @@ def _pace(came: Float64, due: Float64) -> Float64:
     return np.clip(np.where(count > 0, pace, 1.0), 1 / _PACE, _PACE)
 
 
-def _running_median(total: Float64, exposure: Float64, judged: Int64) -> Float64:
+def _level_around(total: Float64, exposure: Float64, judged: Int64) -> Float64:
     """Return the median level of the 15 judged days around each, float64[judged]."""
     ratio = total[judged] / exposure[judged]
     half = _AROUND_DAYS // 2
@@ -190,32 +182,26 @@ def _far(came: Float64, due: Float64, variation: float, deviations: float, facto
 
 def _not_lasting(far: Int64) -> Int64:
     """Drop what is far on four or more of seven days in a row: the level has moved."""
-    kept = far.copy()
+    left = far.copy()
     for sign in (-1, 1):
         at = np.flatnonzero(far == sign)
         for k in range(len(at) - _LASTING_DAYS + 1):
             if at[k + _LASTING_DAYS - 1] - at[k] < _RUN_DAYS:
-                kept[at[k : k + _LASTING_DAYS]] = 0
-    return kept
+                left[at[k : k + _LASTING_DAYS]] = 0
+    return left
 
 
 def _not_weekly(far: Int64, came: Float64, due: Float64) -> Int64:
     """Drop the days whose like a week before or after is a third as far out: a weekly habit."""
     apart = np.log((came + 1) / (due + 1))
-    kept = far.copy()
-    kept[7:][far[7:] * (apart[:-7] - apart[7:] / 3) > 0] = 0
-    kept[:-7][far[:-7] * (apart[7:] - apart[:-7] / 3) > 0] = 0
-    return kept
+    left = far.copy()
+    left[7:][far[7:] * (apart[:-7] - apart[7:] / 3) > 0] = 0
+    left[:-7][far[:-7] * (apart[7:] - apart[:-7] / 3) > 0] = 0
+    return left
 
 
 def _stretches(came: Float64, due: Float64, *, least: float) -> Int64:
-    """Return where stretches of 2, 4 or 8 hours are bad, as ``_far`` does, int64[days, slots].
-
-    Args:
-        came: Contacts, float64[days, slots].
-        due: Those expected, float64[days, slots].
-        least: Contacts that a stretch must have too many or too few.
-    """
+    """Return where stretches of 2, 4 or 8 hours are bad, as ``_far`` does, int64[days, slots]."""
     flat_came, flat_due = came.reshape(-1), due.reshape(-1)
     so_far = [np.concatenate(([0.0], np.cumsum(x))) for x in (flat_came, flat_due)]
     far = np.zeros(len(flat_came), dtype=np.int64)
@@ -223,11 +209,11 @@ def _stretches(came: Float64, due: Float64, *, least: float) -> Int64:
         length = max(hours * came.shape[1] // 24, 1)
         sums, expected = (x[length:] - x[:-length] for x in so_far)
         variation = _variation(sums[::length], expected[::length])
-        found = _far(sums, expected, variation, *_PART)
-        found[np.abs(sums - expected) < least] = 0
-        for at in np.flatnonzero(found):
+        sign = _far(sums, expected, variation, *_PART)
+        sign[np.abs(sums - expected) < least] = 0
+        for at in np.flatnonzero(sign):
             if _unlike_other_weeks(sums, expected, int(at), 7 * came.shape[1]):
-                far[at : at + length] = found[at]
+                far[at : at + length] = sign[at]
     if not far.any():
         return far.reshape(came.shape)
     # Only hours that are out themselves, not their quiet neighbours in the stretch.
@@ -249,16 +235,16 @@ def _unlike_other_weeks(sums: Float64, expected: Float64, at: int, week: int) ->
 
 def _not_daily(far: Int64) -> Int64:
     """Drop what is as far at the same hour on four of seven days: the pattern has moved."""
-    kept = far.copy()
+    left = far.copy()
     for slot in np.flatnonzero((far != 0).sum(axis=0) >= _LASTING_DAYS):
-        kept[:, slot] = _not_lasting(far[:, slot])
-    return kept
+        left[:, slot] = _not_lasting(far[:, slot])
+    return left
 
 
 def describe(grid: WeekGrid, badness: Badness) -> list[BadDay]:
     """Return the bad days of a grid, oldest first, each with its hours and what it looks like."""
     minutes = DAY_MINUTES // grid.slots
-    found = []
+    days = []
     for at in np.flatnonzero(badness.bad.any(axis=1)):
         apart = grid.days[at] - badness.expected[at]
         many, few = (float(np.abs(apart[badness.sign[at] == sign]).sum()) for sign in (1, -1))
@@ -267,7 +253,7 @@ def describe(grid: WeekGrid, badness: Badness) -> list[BadDay]:
         open_slots = np.flatnonzero(~np.isnan(grid.days[at]))
         whole = len(slots) == len(open_slots)
         kind: Kind = "surge" if many > few else "outage"
-        found.append(
+        days.append(
             BadDay(
                 queue=grid.queue.queue,
                 day=int(grid.first_day + at),
@@ -277,22 +263,15 @@ def describe(grid: WeekGrid, badness: Badness) -> list[BadDay]:
                 to_minute=DAY_MINUTES if whole else (int(slots[-1]) + 1) * minutes,
             )
         )
-    return found
+    return days
 
 
 def find_bad_days(
     history: QueueHistory, effects: DayEffects, events: Sequence[Event], *, known_by: int
 ) -> tuple[Bool, list[BadDay]]:
-    """Find the bad days of a history.
+    """Return whether each interval is bad, bool[n], and the bad days, oldest first.
 
-    Args:
-        history: The queue's history.
-        effects: Learnt effects of known days and events, which the history is freed of first.
-        events: Calendar events.
-        known_by: Epoch seconds; an event known later does not exist.
-
-    Returns:
-        Whether each interval is bad, bool[n], and the bad days, oldest first.
+    An event known later than ``known_by``, epoch seconds, does not exist.
     """
     if len(history.starts) == 0:
         return np.zeros(0, dtype=bool), []

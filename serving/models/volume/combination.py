@@ -34,11 +34,9 @@ _MOST_RATIO = 8.0
 
 @dataclass(frozen=True)
 class Boosters:
-    """The two LightGBM models of the ratio to the slow profile; None where too little was known.
+    """The LightGBM models of the ratio to the slow profile: of its mean (Tweedie), its median (L1).
 
-    Attributes:
-        tweedie: Fitted to the mean.
-        l1: Fitted to the median: less moved by bad days, no use for small counts.
+    None where too little was known.
     """
 
     tweedie: lgb.Booster | None
@@ -81,14 +79,9 @@ def method_of(weeks_seen: float) -> Method:
 
 
 def combine(outlook: Outlook, weights: Float64) -> Float64:
-    """Return what an ordinary day would bring: weighted components; 0 where closed.
+    """Return what an ordinary day would bring, float64[h], >= 0; 0 where closed.
 
-    Args:
-        outlook: The queue's outlook.
-        weights: Learnt weights, float64[lead buckets, components]; used with enough history.
-
-    Returns:
-        float64[h], >= 0.
+    With enough history its components are weighted by float64[lead buckets, components].
     """
     method = method_of(outlook.weeks_seen)
     if method == "none":
@@ -104,18 +97,11 @@ def combine(outlook: Outlook, weights: Float64) -> Float64:
 
 
 def split(outlook: Outlook, ordinary: Float64) -> Float64:
-    """Split a forecast into the parts that add up to it.
+    """Split an ordinary day of float64[h] into its parts, float64[h, len(contracts.PARTS)].
 
     The level is the recent pace spread evenly over the open week; the week pattern moves it to
     the hour; the season is what the components add to that (the time of the year, trends, recent
-    changes of the pattern); each factor then adds what it multiplies.
-
-    Args:
-        outlook: The queue's outlook.
-        ordinary: From ``combine``, float64[h].
-
-    Returns:
-        float64[h, len(contracts.PARTS)], contacts; 0 where closed.
+    changes of the pattern); each factor then adds what it multiplies. 0 where closed.
     """
     level = outlook.levels[0] * outlook.usual_share * outlook.is_open
     long_run = max(outlook.levels[1], 1e-12)
@@ -129,8 +115,6 @@ def split(outlook: Outlook, ordinary: Float64) -> Float64:
 
 def _fixed(method: Method) -> Float64:
     row = np.zeros(len(COMPONENTS))
-    if method == "baseline":
-        row[MEAN4] = 1.0
-    else:
-        row[[FAST, SLOW, SMOOTHING]] = 1 / 3
+    used = [MEAN4] if method == "baseline" else [FAST, SLOW, SMOOTHING]
+    row[used] = 1 / len(used)
     return np.tile(row, (4, 1))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.special import ndtr
 
 from features.calendar import Float64
 
@@ -21,7 +22,7 @@ above it, quantiles come from a gamma's approximation."""
 
 
 def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
-    """Return quantiles of negative binomial counts.
+    """Return quantiles of negative binomial counts, float64[n, q], rising; 0 where the mean is.
 
     Up to a mean of 1 they are whole counts; from 2 on they are those of the count plus a uniform
     jitter of one contact, so that a band covers what it says although counts are discrete; in
@@ -31,9 +32,6 @@ def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
         mean: float64[n], >= 0.
         spread: Squared coefficient of variation of the rate, float64[n], >= 0.
         levels: Quantile levels in (0, 1), float64[q], not decreasing.
-
-    Returns:
-        float64[n, q], >= 0, not decreasing along q; 0 where the mean is 0.
 
     >>> count_quantiles(np.array([0.05]), np.array([0.0]), np.array([0.5, 0.96])).tolist()
     [[0.0, 1.0]]
@@ -47,7 +45,7 @@ def count_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
             out[rows] = _summed(mean[rows], spread[rows], levels)
         floor = most
     rows = np.flatnonzero(mean > floor)
-    out[rows] = _gamma(mean[rows], spread[rows], levels)
+    out[rows] = _gamma_counts(mean[rows], spread[rows], levels)
     np.maximum.accumulate(out, axis=1, out=out)
     return np.maximum(out, 0.0, out=out)
 
@@ -67,8 +65,8 @@ def _summed(mean: Float64, spread: Float64, levels: Float64) -> Float64:
     step = np.take_along_axis(mass, count, axis=1)
     above = np.take_along_axis(up_to, count, axis=1)
     inside = np.clip(1 - (above - levels) / np.maximum(step, 1e-300), 0, 1)
-    found: Float64 = count + width * (inside - 0.5)
-    return found
+    jittered: Float64 = count + width * (inside - 0.5)
+    return jittered
 
 
 def _masses(mean: Float64, spread: Float64, *, most_level: float) -> Float64:
@@ -90,7 +88,7 @@ def _longest(mean: Float64, spread: Float64, level: float) -> int:
     return int(np.ceil((mean + np.sqrt(2 * variance * tail) + scale * tail).max())) + 2
 
 
-def _gamma(mean: Float64, spread: Float64, levels: Float64) -> Float64:
+def _gamma_counts(mean: Float64, spread: Float64, levels: Float64) -> Float64:
     """Wilson and Hilferty's cube-root normal for a gamma of the count's mean and variance."""
     ninth = ((1 / mean + spread) / 9)[:, None]
     root: Float64 = normal_quantile(levels) * np.sqrt(ninth) + (1 - ninth)
@@ -119,15 +117,11 @@ def normal_quantile(levels: Float64) -> Float64:
     q = p - 0.5
     r = q * q
     inner = q * np.polyval(a, r) / np.polyval(b, r)
-    found: Float64 = np.where(np.abs(q) <= 0.47575, inner, outer)
-    return found
+    scores: Float64 = np.where(np.abs(q) <= 0.47575, inner, outer)
+    return scores
 
 
 def normal_level(scores: Float64) -> Float64:
-    """Return the standard normal's distribution function, of the same shape.
-
-    >>> float(round(normal_level(np.array([1.959964]))[0], 6))
-    0.975
-    """
-    found = [0.5 * math.erfc(-score / math.sqrt(2)) for score in scores.ravel().tolist()]
-    return np.array(found).reshape(scores.shape)
+    """Return the standard normal's distribution function, of the same shape."""
+    levels: Float64 = ndtr(scores)
+    return levels

@@ -86,7 +86,7 @@ class DayEffects:
 
     def of(self, queue: str) -> DayEffects:
         """Return the effects of one queue alone."""
-        own = {q: found for q, found in self.own.items() if q == queue}
+        own = {q: effects for q, effects in self.own.items() if q == queue}
         rest = {q: share for q, share in self.rest_shape.items() if q in (queue, "")}
         return DayEffects(self.shared, own, self.sizes, rest)
 

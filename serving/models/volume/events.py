@@ -25,8 +25,6 @@ class Reach:
     """The intervals that one phase of one event covers.
 
     Attributes:
-        event: The event.
-        phase: One of ``PHASES``.
         rows: Indices into the intervals, consecutive.
         first_share: Share of the first of them that is covered, in (0, 1].
         last_share: Share of the last, where it is not the first too; all others are whole.
@@ -59,13 +57,7 @@ class Reach:
 
 
 def touching(queue: Queue, events: Sequence[Event], *, known_by: int) -> list[Event]:
-    """Return the events that a queue could have known of by a moment, in order of their starts.
-
-    Args:
-        queue: The queue; events that name other queues alone are left out.
-        events: Calendar events.
-        known_by: Epoch seconds; an event known later does not exist.
-    """
+    """Return the events that a queue could have known of by a moment, in order of their starts."""
     return sorted(
         (
             event
@@ -79,35 +71,32 @@ def touching(queue: Queue, events: Sequence[Event], *, known_by: int) -> list[Ev
 
 
 def reaches(queue: Queue, starts: Int64, events: Sequence[Event]) -> Iterator[Reach]:
-    """Lay the phases of events on a queue's intervals.
+    """Lay the phases of events, from ``touching``, on intervals in ascending order.
 
     An event covers [starts_at, ends_at), and of an interval the share that lies in it. After it,
     until the next event of its kind begins, come the rest of its last local day, the next local
     day, and the second and third.
-
-    Args:
-        queue: The queue: its zone and interval.
-        starts: Interval starts, epoch seconds, int64[h], ascending.
-        events: From ``touching``.
     """
     if len(starts) == 0 or not events:
         return
     step = queue.interval_minutes * 60
     near = starts[0] - (AFTER_DAYS + 2) * DAY_SECONDS, starts[-1] + step
-    found = [e for e in events if e.ends_at > near[0] and e.starts_at < near[1]]
-    if not found:
+    events = [e for e in events if e.ends_at > near[0] and e.starts_at < near[1]]
+    if not events:
         return
     day = local_times(starts, queue.time_zone).day
-    bounds = np.array([(e.starts_at, e.ends_at, e.ends_at - 1) for e in found], dtype=np.int64)
+    bounds = np.array([(e.starts_at, e.ends_at, e.ends_at - 1) for e in events], dtype=np.int64)
     local = local_times(bounds.reshape(-1), queue.time_zone).day.reshape(-1, 3)
     end = int(starts[-1]) + step
     first = np.searchsorted(starts, bounds[:, 0] - step, side="right")
     stop = np.searchsorted(starts, bounds[:, 1])
     split = np.clip(np.searchsorted(day, local[:, 0], side="right"), first, stop)
-    latest = np.searchsorted(starts, [min(at, end) for at in _taken_over(found)])
+    latest = np.searchsorted(starts, [min(at, end) for at in _taken_over(events)])
     after = [np.searchsorted(day, local[:, 2] + k, side="right") for k in (0, 1, AFTER_DAYS)]
     marks = [np.minimum(np.maximum(at, stop), latest) for at in after]
-    for event, edges in zip(found, np.stack((first, split, stop, *marks), 1).tolist(), strict=True):
+    for event, edges in zip(
+        events, np.stack((first, split, stop, *marks), 1).tolist(), strict=True
+    ):
         for phase, (low, high) in zip(PHASES, pairwise(edges), strict=True):
             if high > low and phase in (FIRST, LATER):
                 yield _during(event, phase, starts, slice(low, high), step)
@@ -116,25 +105,21 @@ def reaches(queue: Queue, starts: Int64, events: Sequence[Event]) -> Iterator[Re
 
 
 def _taken_over(events: Sequence[Event]) -> list[int]:
-    """Return when each event's last phases end: as soon as another of its kind is on.
-
-    Args:
-        events: In order of their starts.
-    """
-    found = [sys.maxsize] * len(events)
+    """Return when each event's last phases end: as soon as another of its kind is on."""
+    ends = [sys.maxsize] * len(events)
     following: dict[str, list[int]] = {}
     for k, event in enumerate(events):
         waiting = following.setdefault(event.kind, [])
         still = []
         for j in waiting:
             if event.ends_at > events[j].ends_at:
-                found[j] = min(found[j], max(event.starts_at, events[j].ends_at))
+                ends[j] = min(ends[j], max(event.starts_at, events[j].ends_at))
             else:
                 # It lies within the other, which goes on after it.
-                found[k] = event.ends_at
+                ends[k] = event.ends_at
                 still.append(j)
         following[event.kind] = [*still, k]
-    return found
+    return ends
 
 
 def _during(event: Event, phase: str, starts: Int64, rows: slice, step: int) -> Reach:
@@ -150,16 +135,9 @@ def _during(event: Event, phase: str, starts: Int64, rows: slice, step: int) -> 
 def event_factors(
     effects: DayEffects, queue: Queue, starts: Int64, events: Sequence[Event], *, known_by: int
 ) -> Float64:
-    """Return the product of the factors of all events on each interval, float64[h].
+    """Return the product of the factors of all known events on each interval, float64[h].
 
-    An event that covers a share of an interval moves that share of it.
-
-    Args:
-        effects: What was learnt.
-        queue: The queue.
-        starts: Interval starts, epoch seconds, int64[h], ascending.
-        events: Calendar events; those of other queues and those not yet known are left out.
-        known_by: Epoch seconds.
+    An event that covers a share of an interval moves that share of it. Starts are ascending.
 
     >>> effects = DayEffects({"event:promotion": 0.6931471805599453}, {})
     >>> sale = Event("e", "promotion", starts_at=1800, ends_at=7200, known_at=0)
@@ -168,20 +146,20 @@ def event_factors(
     [1.5, 2.0, 1.0]
     """
     factors = np.ones(len(starts))
-    found: dict[tuple[str, str, float | None], float] = {}
+    known: dict[tuple[str, str, float | None], float] = {}
     for reach in reaches(queue, starts, touching(queue, events, known_by=known_by)):
         key = reach.event.kind, reach.phase, reach.event.size
-        if key not in found:
-            found[key] = effects.of_event(queue.queue, reach.event, reach.phase)
-        reach.multiply(factors, found[key])
+        if key not in known:
+            known[key] = effects.of_event(queue.queue, reach.event, reach.phase)
+        reach.multiply(factors, known[key])
     return factors
 
 
 def outages(queue: Queue, starts: Int64, events: Sequence[Event], *, known_by: int) -> Bool:
     """Return whether an outage of the calendar lay in each interval, bool[n]."""
-    found = np.zeros(len(starts), dtype=bool)
+    down = np.zeros(len(starts), dtype=bool)
     stops = starts + queue.interval_minutes * 60
     for event in touching(queue, events, known_by=known_by):
         if event.kind == OUTAGE:
-            found |= (starts < event.ends_at) & (stops > event.starts_at)
-    return found
+            down |= (starts < event.ends_at) & (stops > event.starts_at)
+    return down

@@ -10,7 +10,8 @@ import numpy as np
 
 from features.calendar import Float64, Int64
 from serving.models.volume.levels import DayLevels, quotient
-from serving.models.volume.outlook import COMPONENTS, Outlook
+from serving.models.volume.outlook import SMOOTHING, Outlook
+from serving.models.volume.profiles import mean_seen
 
 NAMES = (
     "lead_days",
@@ -39,19 +40,20 @@ NAMES = (
 )
 """Feature columns, in order."""
 _LEAST_BASE = 1e-6
+_RECENT_DAYS = ((1, 0), (7, 0), (14, 7), (28, 0), (84, 0))
+"""The last day, week, second-last week, 4 weeks and 12 weeks, in days before the moment."""
 
 
 def volume_features(outlook: Outlook) -> Float64:
     """Return the features of each forecast interval, float64[h, len(NAMES)], NaN where unknown."""
     base = np.maximum(outlook.base, _LEAST_BASE)
-    h = len(base)
-    slots = outlook.days.total, outlook.levels[1]
-    level = max(slots[1], _LEAST_BASE)
+    h, today = len(base), len(outlook.days.total)
+    level = max(outlook.levels[1], _LEAST_BASE)
     lags = outlook.lags / base
-    seen = ~np.isnan(lags)
-    mean_lag = np.where(seen, lags, 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), 1)
+    recent_levels = (
+        _level(outlook.days, today - first, today - last) for first, last in _RECENT_DAYS
+    )
     date = outlook.day.astype("datetime64[D]")
-    smoothed = outlook.parts[:, COMPONENTS.index("smoothing")]
     interval_hours = outlook.queue.interval_minutes / 60
     cells_a_day = 24 / interval_hours
     columns = (
@@ -63,24 +65,16 @@ def volume_features(outlook: Outlook) -> Float64:
         np.log(base / interval_hours),
         np.full(h, np.log(level)),
         *lags,
-        np.where(seen.any(axis=0), mean_lag, np.nan),
+        mean_seen(lags),
         outlook.fast_share,
         np.full(h, outlook.levels[0] / level),
-        smoothed / base,
-        *(np.full(h, r / level) for r in _recent_levels(outlook.days)),
+        outlook.parts[:, SMOOTHING] / base,
+        *(np.full(h, recent / level) for recent in recent_levels),
         _same_weekday(outlook) / level,
         _year_ratio(outlook),
         np.full(h, outlook.weeks_seen),
     )
     return np.column_stack(columns).astype(np.float64)
-
-
-def _recent_levels(days: DayLevels) -> tuple[float, ...]:
-    """Return the level over the last day, week, second-last week, 4 weeks, 12 weeks."""
-    return tuple(
-        _level(days, len(days.total) - back, len(days.total) - until)
-        for back, until in ((1, 0), (7, 0), (14, 7), (28, 0), (84, 0))
-    )
 
 
 def _level(days: DayLevels, first: int, last: int) -> float:
@@ -97,8 +91,8 @@ def _same_weekday(outlook: Outlook) -> Float64:
     ) % 7
     sums = np.bincount(weekday, weights=total, minlength=7).astype(np.float64)
     seen = np.bincount(weekday, weights=exposure, minlength=7).astype(np.float64)
-    found: Float64 = quotient(sums, seen, where=seen > 0)[(outlook.day + 3) % 7]
-    return found
+    level: Float64 = quotient(sums, seen, where=seen > 0)[(outlook.day + 3) % 7]
+    return level
 
 
 def _year_ratio(outlook: Outlook) -> Float64:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +22,9 @@ from features.snapshot import (
     queue_from_json,
     queue_to_json,
 )
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.profiles import recent
 from serving.models.volume.state import damaged
-
-if TYPE_CHECKING:
-    from serving.models.volume.model import QueueForecast, VolumeForecast
 
 GOLDEN_FILE = "golden.json"
 GOLDEN_ARRAYS_FILE = "golden.npz"
@@ -37,10 +35,6 @@ class Golden:
     """A stored request and its answer.
 
     Attributes:
-        histories: Histories by queue.
-        events: Calendar events.
-        orders: The flow of orders.
-        made_at: When the forecast was made, aware UTC.
         until: End of the horizon, excluded, aware UTC.
         expected: By queue, mean, average handle time and quantiles, float64[h, 21].
     """
@@ -53,18 +47,14 @@ class Golden:
     expected: Mapping[str, Float64]
 
     def check(self, forecast: VolumeForecast, artefact: Artefact) -> None:
-        """Compare a forecast of the request with the stored one.
-
-        Args:
-            forecast: What the bundle answers now.
-            artefact: The bundle, for the message.
+        """Compare the bundle's forecast of the request with the stored one.
 
         Raises:
             DamagedArtefactError: They differ.
         """
-        for name, wanted in self.expected.items():
-            found = _stacked(forecast.queues[name])
-            if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=1e-6, atol=1e-6):
+        for name, expected in self.expected.items():
+            got = _stacked(forecast.queues[name])
+            if got.shape != expected.shape or not np.allclose(got, expected, rtol=1e-6, atol=1e-6):
                 raise damaged(artefact, f"another forecast of `{name}` than when it was made")
 
 
@@ -77,16 +67,7 @@ def write_golden(
     orders: OrderFlow = NO_ORDERS,
     until: datetime,
 ) -> None:
-    """Write a request and its forecast, for ``read_golden``.
-
-    Args:
-        folder: The bundle's folder.
-        histories: The request's histories, of the forecast's queues.
-        forecast: What the bundle answers.
-        events: The request's events.
-        orders: The request's flow of orders.
-        until: The request's end.
-    """
+    """Write a request and its forecast into a bundle's folder, for ``read_golden``."""
     trimmed = {name: recent(histories[name].before(forecast.made_at)) for name in forecast.queues}
     document = {
         "queues": [queue_to_json(history.queue) for history in trimmed.values()],

@@ -34,11 +34,9 @@ def quotient(over: Float64, under: Float64, *, where: Bool, otherwise: float = n
 
 @dataclass(frozen=True)
 class DayLevels:
-    """What each local day says about the level.
+    """Contacts observed in each local day, and the share of a week's profile that they are of.
 
-    Attributes:
-        total: Contacts observed in the day, float64[days].
-        exposure: Share of a week's profile that was observed in the day, float64[days].
+    Both float64[days].
     """
 
     total: Float64
@@ -51,14 +49,13 @@ class DayLevels:
         seen = (self.exposure > 0.25 * usual) & (self.exposure > 0)
         return quotient(self.total, self.exposure, where=seen)
 
+    def cut(self, days: slice) -> DayLevels:
+        """Return some of the days."""
+        return DayLevels(self.total[days], self.exposure[days])
+
 
 def day_levels(days: Float64, profile: Float64) -> DayLevels:
-    """Compare each day with the profile.
-
-    Args:
-        days: Contacts, float64[days, slots], from a Monday on; NaN where not observed.
-        profile: Shares of the week, float64[7 * slots].
-    """
+    """Compare float64[days, slots], from a Monday on, with the profile; NaN is not observed."""
     seen = ~np.isnan(days)
     weekly = np.tile(profile.reshape(7, -1), (len(days) // 7, 1))
     return DayLevels(
@@ -74,11 +71,6 @@ def robust_level(levels: DayLevels, *, half_life_days: float, median_days: int) 
     within a factor of 1.6 (and Poisson noise) of the median of the last observed days, so that
     one bad day moves little while a lasting shift is followed once it holds the median.
 
-    Args:
-        levels: Totals and exposures by day, oldest first.
-        half_life_days: Age in days at which a day counts half.
-        median_days: Observed days that the median is over.
-
     >>> steady = DayLevels(np.full(14, 10.0), np.full(14, 1 / 7))
     >>> round(robust_level(steady, half_life_days=5, median_days=7), 6)
     70.0
@@ -92,21 +84,17 @@ def robust_level(levels: DayLevels, *, half_life_days: float, median_days: int) 
     exposure, total = levels.exposure[seen], levels.total[seen]
     expected = middle * exposure
     slack = 3 * np.sqrt(expected) + 1
-    kept = np.clip(total, expected / 1.6 - slack, expected * 1.6 + slack)
+    clipped = np.clip(total, expected / 1.6 - slack, expected * 1.6 + slack)
     weights = 0.5 ** ((len(levels.total) - 1 - seen) / half_life_days)
-    return float(weights @ kept) / max(float(weights @ exposure), 1e-12)
+    return float(weights @ clipped) / max(float(weights @ exposure), 1e-12)
 
 
 def level_shift(levels: DayLevels) -> tuple[int, float]:
-    """Find a lasting jump of the level in the last three weeks, as when queues merge.
+    """Return the first day after a lasting jump in the last three weeks, and its factor.
 
     The split of the observed days that parts the medians before (21 days) and after (4 to 21)
     the most; it counts as a jump when the medians lie a factor of 1.35 or more apart and nine
-    days in ten lie on their own side of the middle between them.
-
-    Returns:
-        The first day after the jump, as an index into ``levels``, and the factor of the jump;
-        0 and 1.0 where there was none.
+    days in ten lie on their own side of the middle between them. 0 and 1.0 where there was none.
 
     >>> merged = DayLevels(np.repeat([10.0, 50.0], [40, 7]), np.full(47, 1 / 7))
     >>> first, factor = level_shift(merged)
@@ -154,18 +142,9 @@ class Smoothing:
 def smooth(
     observed: Float64, parameters: Smoothing, *, level: float, trend: float = 0.0
 ) -> tuple[float, float]:
-    """Run the recursion ``ETS(A, N|Ad, N)`` over observations; a NaN moves nothing but time.
+    """Run ``ETS(A, N|Ad, N)`` over observations, oldest first, to the last level and trend.
 
-    Source: Hyndman, Koehler, Ord, Snyder 2008, table 2.2; equal to statsforecast's own.
-
-    Args:
-        observed: Oldest first, float64[n].
-        parameters: Fitted parameters.
-        level: Level before the first observation.
-        trend: Trend before the first observation.
-
-    Returns:
-        Level and trend after the last.
+    A NaN moves nothing but time. Source: Hyndman, Koehler, Ord, Snyder 2008, table 2.2.
 
     >>> smooth(np.array([10.0, 12.0]), Smoothing(alpha=0.5), level=10.0)
     (11.0, 0.0)
@@ -194,8 +173,7 @@ def ahead(level: float, trend: float, phi: float, days: int) -> Float64:
 def smoothed_series(levels: DayLevels) -> Float64:
     """Return the day ratios that the smoothing runs over: recent, and clipped to their median.
 
-    Returns:
-        float64[<= ETS_DAYS]; NaN where a day was not observed; empty where none was.
+    float64[<= ETS_DAYS]; NaN where a day was not observed; empty where none was.
     """
     ratio = levels.ratio[-ETS_DAYS:]
     seen = np.flatnonzero(~np.isnan(ratio))

@@ -6,7 +6,7 @@ The history comes with the request, so new contacts move the forecast without a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,19 @@ from typing import Any
 import numpy as np
 
 from features.artefact import Artefact, open_artefact
-from features.calendar import (
-    DAY_SECONDS,
-    Bool,
-    Event,
-    Float64,
-    Int64,
-    Queue,
-    epoch,
-    interval_starts,
-    moment,
-)
+from features.calendar import DAY_SECONDS, Event, epoch, interval_starts, moment
+from features.contracts import QUANTILE_LEVELS
 from features.errors import HorizonError
 from features.snapshot import NO_ORDERS, OrderFlow, QueueHistory
 from serving.models.volume.aht import aht_by_cell
-from serving.models.volume.combination import Method, add_boosted, combine, method_of, split
-from serving.models.volume.effects import DayEffects
+from serving.models.volume.combination import add_boosted, combine, method_of, split
+from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.golden import read_golden
 from serving.models.volume.orders import FlowDays, QueueOrders, flow_days
-from serving.models.volume.outlook import Outlook, lead_bucket, look_out
+from serving.models.volume.outlook import Outlook, look_out
 from serving.models.volume.profiles import recent
-from serving.models.volume.quarters import flat_quarters, quarter_shares
-from serving.models.volume.service import UNKNOWN, Service
-from serving.models.volume.shape import Shape
+from serving.models.volume.quarters import quarter_shares
+from serving.models.volume.service import UNKNOWN
 from serving.models.volume.state import VolumeState, damaged, read_volume_state
 
 VOLUME_BUNDLE_KIND = "volume-bundle"
@@ -47,69 +37,8 @@ _LATELY_DAYS = 28
 
 
 @dataclass(frozen=True)
-class QueueForecast:
-    """One queue's forecast.
-
-    Attributes:
-        queue: The queue, with its opening hours stated or learnt.
-        starts: Interval starts, epoch seconds, int64[h].
-        is_open: Whether it is open in each, bool[h].
-        mean: Contacts expected, float64[h]; exactly 0 where closed.
-        quantiles: At ``contracts.QUANTILE_LEVELS``, float64[h, 19], never crossing.
-        parts: What the mean is the sum of, float64[h, len(contracts.PARTS)], contacts.
-        baseline: The same hour of the last observed week, float64[h].
-        aht_seconds: Average handle time, float64[h].
-        shape: The distribution around the mean.
-        effects: Effects of special days on the queue.
-        method: ``combined``; ``profile`` or ``baseline`` with little history; ``none`` without.
-        warnings: What a planner should know, one sentence each.
-        quarters: Share of an hour's contacts that comes in each of its quarters, by hour of the
-            local week from Monday 00:00, float64[168, 4]; each row adds up to 1.
-        service: How the queue was served.
-    """
-
-    queue: Queue
-    starts: Int64
-    is_open: Bool
-    mean: Float64
-    quantiles: Float64
-    parts: Float64
-    baseline: Float64
-    aht_seconds: Float64
-    shape: Shape
-    effects: DayEffects
-    method: Method
-    warnings: tuple[str, ...]
-    quarters: Float64 = field(default_factory=flat_quarters)
-    service: Service = UNKNOWN
-
-
-@dataclass(frozen=True)
-class VolumeForecast:
-    """The forecasts of several queues made at one moment.
-
-    Attributes:
-        made_at: When it was made, aware UTC.
-        as_of: What was known then was used, aware UTC.
-        events: Calendar events that were known.
-        queues: By queue name.
-    """
-
-    made_at: datetime
-    as_of: datetime
-    events: tuple[Event, ...]
-    queues: dict[str, QueueForecast]
-
-
-@dataclass(frozen=True)
 class VolumeModel:
-    """A volume bundle, ready to forecast.
-
-    Attributes:
-        artefact: The verified folder.
-        card: What it is: training span, metrics, configuration, versions.
-        state: What it learnt.
-    """
+    """A volume bundle, ready to forecast; its card holds training span, metrics, versions."""
 
     artefact: Artefact
     card: Mapping[str, Any]
@@ -135,9 +64,6 @@ class VolumeModel:
             histories: What was known at ``made_at``, by queue; what had not ended by then, and
                 what is older than 60 weeks, is not looked at.
             events: Calendar events; those known later than ``made_at`` are left out.
-            orders: The flow of orders that was known at ``made_at``.
-            made_at: The moment it is made, aware.
-            until: End of the horizon, excluded, aware.
 
         Raises:
             HorizonError: ``until`` is not after ``made_at``, or further than ``horizon_days``.
@@ -163,14 +89,14 @@ class VolumeModel:
             DamagedArtefactError: It gives another forecast than it did when it was made.
         """
         golden = read_golden(self.artefact)
-        given = self.forecast(
+        forecast = self.forecast(
             golden.histories,
             events=golden.events,
             orders=golden.orders,
             made_at=golden.made_at,
             until=golden.until,
         )
-        golden.check(given, self.artefact)
+        golden.check(forecast, self.artefact)
 
 
 def forecast_with(
@@ -222,15 +148,11 @@ def outlook_of(
     made_at: int,
     until: int,
 ) -> Outlook:
-    """Return a queue's outlook over [made_at, until), LightGBM's parts still empty.
+    """Return a queue's outlook over [made_at, until), epoch seconds, without LightGBM's parts.
 
     Args:
         history: What had ended by ``made_at``.
-        state: What training learnt.
-        events: Calendar events.
         flow: The flow of orders known at ``made_at``, where the queue is forecast with it.
-        made_at: Epoch seconds.
-        until: Epoch seconds, excluded.
     """
     queue = history.queue
     weights = None if flow is None else state.orders.of(queue.queue)
@@ -252,44 +174,43 @@ def queue_forecast(outlook: Outlook, history: QueueHistory, state: VolumeState) 
     parts = split(outlook, combine(outlook, state.weights[row]))
     mean = np.maximum(parts.sum(axis=1), 0.0)
     method = method_of(outlook.weeks_seen)
-    bucket = lead_bucket(outlook.lead_hours)
-    shape = state.shapes[row] if method == "combined" else state.young
-    return QueueForecast(
+    forecast = QueueForecast(
         queue=queue,
         starts=outlook.starts,
         is_open=outlook.is_open,
         mean=mean,
-        quantiles=shape.quantiles(mean, bucket),
+        quantiles=np.empty((len(mean), len(QUANTILE_LEVELS))),
         parts=parts,
         baseline=outlook.baseline,
         aht_seconds=aht_by_cell(queue, history)[outlook.cell],
-        shape=shape,
+        shape=state.shapes[row] if method == "combined" else state.young,
         effects=state.effects.of(queue.queue),
         method=method,
         warnings=_warnings(outlook, history, trained=row < len(state.queues)),
         quarters=quarter_shares(history.quarters),
         service=state.service.get(queue.queue, UNKNOWN),
     )
+    return forecast.with_mean(mean, made_at=outlook.made_at)
 
 
 def _warnings(outlook: Outlook, history: QueueHistory, *, trained: bool) -> tuple[str, ...]:
     name, weeks = outlook.queue.queue, outlook.weeks_seen
-    found = []
+    warnings = []
     if not trained:
-        found.append(f"`{name}` was not among the queues the model was trained on")
+        warnings.append(f"`{name}` was not among the queues the model was trained on")
     if method_of(weeks) == "none":
-        found.append(f"`{name}` has no observed history; its forecast is zero")
-        return tuple(found)
+        warnings.append(f"`{name}` has no observed history; its forecast is zero")
+        return tuple(warnings)
     if method_of(weeks) != "combined":
-        found.append(f"`{name}` has {weeks:.1f} weeks of history; a simple profile is used")
+        warnings.append(f"`{name}` has {weeks:.1f} weeks of history; a simple profile is used")
     last = int(history.starts[history.observed][-1])
     if outlook.made_at - last > _STALE_SECONDS:
-        found.append(f"`{name}` was last observed at {moment(last).isoformat()}")
+        warnings.append(f"`{name}` was last observed at {moment(last).isoformat()}")
     lately = outlook.made_at // DAY_SECONDS - _LATELY_DAYS
     bad = [str(day) for day in outlook.bad_days if day.day >= lately]
     if bad:
-        found.append(f"`{name}` had bad days, which are not learnt from: {', '.join(bad)}")
-    return tuple(found)
+        warnings.append(f"`{name}` had bad days, which are not learnt from: {', '.join(bad)}")
+    return tuple(warnings)
 
 
 def open_volume_model(path: Path) -> VolumeModel:

@@ -1,13 +1,8 @@
 """Orders as a leading indicator: contacts follow what was ordered, shipped, completed, returned.
 
-The flow of orders is compared, day by day and stage by stage, with its own usual: its week
-profile times its level of the last weeks. The logarithm of a day's factor on a queue is a sum
-over stages and lags of a learnt weight times that comparison. Days ahead that the lags reach
-into are filled with what is expected of the flow: effects of known special days, and a surplus
-that fades as past ones did.
-
-A special day of the queue has an effect of its own, which already holds what its usual orders
-bring: on it only the surplus beyond that effect counts, so that nothing is counted twice.
+The flow of orders is compared, day by day and stage by stage, with its own usual; a day's factor
+on a queue has a logarithm that sums a learnt weight times that comparison over stages and lags.
+On a special day of the queue only the surplus beyond the day's usual effect counts.
 """
 
 from __future__ import annotations
@@ -30,6 +25,7 @@ from features.calendar import (
 )
 from features.contracts import ORDER_STAGES
 from features.snapshot import OrderFlow
+from serving.models.shrinkage import shrink
 from serving.models.volume.effects import FIRST, HOLIDAY, Labels, event_label
 from serving.models.volume.events import AFTER_DAYS, touching
 from serving.models.volume.levels import DayLevels, day_levels
@@ -85,19 +81,17 @@ def order_weights_from_json(document: Mapping[str, Any]) -> OrderWeights:
         for queue, rows in document["weights"].items()
     }
     for queue, rows in weights.items():
-        found = np.array(rows)
-        if found.shape != (len(ORDER_STAGES), len(LAGS)) or not np.isfinite(found).all():
-            raise ValueError(f"weights of orders of shape {found.shape} for `{queue}`")
+        matrix = np.array(rows)
+        if matrix.shape != (len(ORDER_STAGES), len(LAGS)) or not np.isfinite(matrix).all():
+            raise ValueError(f"weights of orders of shape {matrix.shape} for `{queue}`")
     return OrderWeights(weights, tuple(document["used"]))
 
 
 @dataclass(frozen=True)
 class FlowDays:
-    """The flow by local day, compared with its usual.
+    """The flow by local day: logarithms of what came over the usual, float64[days, stages].
 
-    Attributes:
-        first_day: Local day of the first row.
-        logs: Logarithm of what came over the usual, float64[days, stages]; NaN where not known.
+    NaN where not known.
     """
 
     first_day: int
@@ -105,34 +99,23 @@ class FlowDays:
 
     def over(self, days: Int64) -> Float64:
         """Return the rows of consecutive days, float64[n, stages], NaN outside."""
-        found = np.full((len(days), self.logs.shape[1]), np.nan)
+        rows = np.full((len(days), self.logs.shape[1]), np.nan)
         at = days - self.first_day
         inside = (at >= 0) & (at < len(self.logs))
-        found[inside] = self.logs[at[inside]]
-        return found
+        rows[inside] = self.logs[at[inside]]
+        return rows
 
 
 @dataclass(frozen=True)
 class QueueOrders:
-    """The flow, and what it does to one queue.
-
-    Attributes:
-        flow: By local day of the queue's zone.
-        weights: float64[stages, lags].
-    """
+    """The flow, and its weights on one queue, float64[stages, lags]."""
 
     flow: FlowDays
     weights: Float64
 
 
 def flow_days(flow: OrderFlow, time_zone: str, *, weeks: int = LOOKBACK_WEEKS) -> FlowDays:
-    """Compare each local day of a flow with its usual.
-
-    Args:
-        flow: What was known.
-        time_zone: IANA zone whose days are meant; an hour belongs to the day it starts in.
-        weeks: Weeks to look back, from the flow's end.
-    """
+    """Compare each local day of a flow with its usual; an hour belongs to the day it starts in."""
     first = flow.starts[-1] - weeks * 7 * DAY_SECONDS if len(flow.starts) else 0
     since = int(np.searchsorted(flow.starts, first))
     clock = Queue("orders", time_zone=time_zone, opening=ALWAYS)
@@ -145,18 +128,12 @@ def flow_days(flow: OrderFlow, time_zone: str, *, weeks: int = LOOKBACK_WEEKS) -
 
 
 def log_ratios(levels: DayLevels, profile: Float64) -> Float64:
-    """Return the logarithm of each day over its usual, float64[days].
+    """Return the logarithm of each day over its usual, float64[days], from a Monday on.
 
     The usual is the day's share of the profile times the level of the days before it, which
     halve in weight every four weeks. It is the same filter for orders and contacts, and a filter
-    on both sides of a sum over lags leaves the weights of the lags as they are.
-
-    Args:
-        levels: Totals and exposures by day, from a Monday on.
-        profile: Shares of the week, float64[cells].
-
-    Returns:
-        NaN where less than half of a day was observed, or fewer than 28 days before it.
+    on both sides of a sum over lags leaves the weights of the lags as they are. NaN where less
+    than half of a day was observed, or fewer than 28 days before it.
 
     >>> days = DayLevels(np.r_[np.full(34, 9.0), 19.0], np.full(35, 1 / 7))
     >>> log_ratios(days, np.full(7, 1 / 7))[-1].round(6) == np.log(2).round(6)
@@ -178,14 +155,9 @@ def log_ratios(levels: DayLevels, profile: Float64) -> Float64:
 def order_factors(
     orders: QueueOrders | None, queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int
 ) -> Float64:
-    """Return the factor of the flow on each of some days, float64[n], in [1/3, 3].
+    """Return the factor of the flow on consecutive local days, float64[n], in [1/3, 3].
 
-    Args:
-        orders: The flow known at ``known_by`` and the queue's weights; None: every factor is 1.
-        queue: The queue.
-        days: Consecutive local days; they may lie before and after ``known_by``.
-        events: Calendar events.
-        known_by: Epoch seconds; an event known later does not exist.
+    The flow is what was known at ``known_by``, epoch seconds; without one every factor is 1.
     """
     if orders is None or len(days) == 0:
         return np.ones(len(days))
@@ -198,18 +170,10 @@ def order_factors(
 def lagged_flow(
     flow: FlowDays, queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int
 ) -> Float64:
-    """Return what each day sees of the flow, by stage and lag.
+    """Return what each of consecutive days sees of the flow, float64[n, stages, lags].
 
-    Args:
-        flow: By local day.
-        queue: The queue.
-        days: Consecutive local days, int64[n].
-        events: Calendar events; all of the centre's may move the flow.
-        known_by: Epoch seconds; an event known later does not exist.
-
-    Returns:
-        Mean log ratio over the days of each lag, float64[n, stages, lags]; on a special day of
-        the queue, of the surplus beyond what special days usually bring to the flow.
+    The mean log ratio over the days of each lag; on a special day of the queue, only of the surplus
+    beyond what special days, of all queues, usually bring to the flow.
     """
     if len(days) == 0:
         return np.empty((0, flow.logs.shape[1], len(LAGS)))
@@ -238,21 +202,18 @@ def _label_effects(logs: Float64, names: Labels) -> Float64:
     """Return what each day's label usually does to the flow, drawn to nothing, float64[n, s]."""
     effect = np.zeros(logs.shape)
     for name in np.unique(names[names != ""]):
-        mine = names == name
-        seen = ~np.isnan(logs[mine])
+        rows = names == name
+        seen = ~np.isnan(logs[rows])
         # As if three more days of it had been seen, without any effect.
-        effect[mine] = np.where(seen, logs[mine], 0.0).sum(axis=0) / (seen.sum(axis=0) + 3)
+        total = np.where(seen, logs[rows], 0.0).sum(axis=0)
+        effect[rows] = shrink(total, weight=seen.sum(axis=0), prior=0.0, prior_weight=3.0)
     return effect
 
 
 def flow_labels(queue: Queue, days: Int64, events: Sequence[Event], *, known_by: int) -> Labels:
-    """Return what is special for the orders on each day, str[n]: the calendar's, or an event.
+    """Return what is special for the orders on consecutive days, str[n]: calendar or event.
 
-    Args:
-        queue: Its country and zone are used.
-        days: Consecutive local days, int64[n].
-        events: Calendar events of all queues; those known later do not exist.
-        known_by: Epoch seconds.
+    Events of all queues count; those known later than ``known_by`` do not exist.
     """
     names = day_labels(queue, days).astype(object)
     for event in sorted(events, key=lambda e: (e.starts_at, e.event_id)):

@@ -12,10 +12,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.calendar import Bool, Event, Float64, Int64, Queue, is_open, learn_opening
+from features.calendar import (
+    Bool,
+    Event,
+    Float64,
+    Int64,
+    Queue,
+    learn_opening,
+    local_times,
+    local_week,
+)
 from features.contracts import LEAD_BUCKETS
 from features.snapshot import QueueHistory
-from serving.models.volume.bad_days import BadDay, bad_days, describe
+from serving.models.volume.bad_days import BadDay, Badness, bad_days, describe
 from serving.models.volume.effects import DayEffects
 from serving.models.volume.events import event_factors
 from serving.models.volume.levels import (
@@ -33,7 +42,6 @@ from serving.models.volume.profiles import (
     last_seen,
     mean_seen,
     recent,
-    week_cells,
     week_grid,
     week_profile,
 )
@@ -57,7 +65,6 @@ class Outlook:
 
     Attributes:
         queue: The queue, with its opening filled.
-        made_at: Epoch seconds.
         starts: Forecast interval starts, epoch seconds, int64[h].
         is_open: Whether the queue is open in each, bool[h].
         day: Local day of each, int64[h].
@@ -72,7 +79,6 @@ class Outlook:
         lags: Last observed ordinary values of the same cell, newest first, float64[4, h].
         fast_share: Recent over long-run share of the cell, float64[h].
         levels: Levels, contacts a week: fast, slow.
-        days: What each day of the history says about the level.
         first_day: Local day of ``days``' first.
         usual_share: Mean share of a week's contacts in an open cell.
         weeks_seen: Weeks of observed history, in units of whole weeks' exposure.
@@ -122,6 +128,18 @@ def lead_bucket(lead_hours: Float64) -> Int64:
     return np.searchsorted(edges, lead_hours, side="right").astype(np.int64)
 
 
+@dataclass(frozen=True)
+class _Ordinary:
+    """A history of ordinary days, float64[weeks, cells], and its long-run profile.
+
+    Anomalies are left out, and lasting jumps of the level evened out.
+    """
+
+    values: Float64
+    slow: Float64
+    anomalies: Badness
+
+
 def look_out(
     history: QueueHistory,
     *,
@@ -137,62 +155,44 @@ def look_out(
     Args:
         history: What was known at ``made_at``, and had ended by then.
         events: Calendar events; later-known ones are left out here.
-        effects: Learnt effects of special days.
-        smoothing: Parameters of the queue's exponential smoothing.
         made_at: Epoch seconds.
-        starts: Interval starts to forecast, int64[h], ascending.
+        starts: Interval starts to forecast, epoch seconds, int64[h], ascending.
         orders: The flow of orders that was known at ``made_at``; None: they are not used.
     """
     history = recent(history)
     queue = learn_opening(history.queue, history.starts, history.offered)
     plain = ordinary(effects, queue, history.starts, history.offered, events, known_by=made_at)
     grid = week_grid(queue, history.starts, plain)
-    day, cell = week_cells(queue, starts)
+    week = local_week(queue, starts)
+    day, cell = week.day, week.minute // queue.interval_minutes
     reach = np.arange(grid.first_day, max(grid.day_numbers[-1], day.max(initial=0)) + 1)
-    ordered = order_factors(orders, queue, reach, events, known_by=made_at)
-    freed = grid.days / ordered[: len(grid.days), None]
-    lead_hours = (starts - made_at) / 3600
-    shape = week_profile(freed.reshape(grid.values.shape), half_life_weeks=20)
-    badness = bad_days(freed, shape)
-    freed[badness.bad] = np.nan
-    jumped, factor = level_shift(day_levels(freed, shape))
-    # Lags, means and levels from before a lasting jump would drag behind it for weeks.
-    freed[:jumped] *= factor
-    values = freed.reshape(grid.values.shape)
+    order_factor = order_factors(orders, queue, reach, events, known_by=made_at)
+    learnt = _ordinary_days(grid.days / order_factor[: len(grid.days), None])
+    values, slow = learnt.values, learnt.slow
     fast = week_profile(values, half_life_weeks=8)
-    untouched = jumped == 0 and not badness.bad.any()
-    slow = shape if untouched else week_profile(values, half_life_weeks=20)
+    by_day = values.reshape(-1, grid.slots)
     # Levels look no further than the moment; the grid's last week may be only begun.
-    known_days = _known_days(grid, made_at, queue)
-    days, fast_days = day_levels(freed, slow), day_levels(freed, fast)
-    days, fast_days = _cut(days, known_days), _cut(fast_days, known_days)
+    known = slice(_known_days(grid, made_at))
+    days, fast_days = (day_levels(by_day, profile).cut(known) for profile in (slow, fast))
     level = robust_level(fast_days, half_life_days=5, median_days=7)
     slow_level = robust_level(days, half_life_days=20, median_days=21)
     smoothed = _smoothed(days, smoothing, day, grid.first_day, long_run=slow_level)
     lags = last_seen(values, _LAGS)
-    parts = np.full((len(starts), len(COMPONENTS)), np.nan)
-    fallback = slow * slow_level
-    for column, cells in (
-        (SEASONAL, np.where(np.isnan(lags[0]), fallback, lags[0])),
-        (MEAN4, np.where(np.isnan(lags[0]), fallback, mean_seen(lags))),
-        (FAST, fast * level),
-        (SLOW, fallback),
-    ):
-        parts[:, column] = cells[cell]
+    parts = _parts(lags, slow * slow_level, fast * level)[cell]
     parts[:, SMOOTHING] = slow[cell] * smoothed
     return Outlook(
         queue=queue,
         made_at=made_at,
         starts=starts,
-        is_open=is_open(queue, starts),
+        is_open=week.is_open,
         day=day,
         cell=cell,
-        lead_hours=lead_hours,
+        lead_hours=(starts - made_at) / 3600,
         holiday=holiday_factors(effects, queue, day=day, cell=cell, profile=slow),
         event=event_factors(effects, queue, starts, events, known_by=made_at),
-        orders=ordered[day - grid.first_day],
+        orders=order_factor[day - grid.first_day],
         parts=parts,
-        baseline=seasonal_baseline(history, queue, starts, cell),
+        baseline=_seasonal_baseline(history, queue, cell) * week.is_open,
         lags=lags[:, cell],
         fast_share=(fast / slow)[cell],
         levels=(level, slow_level),
@@ -200,35 +200,44 @@ def look_out(
         first_day=grid.first_day,
         usual_share=1 / max(int((~np.isnan(values)).any(axis=0).sum()), 1),
         weeks_seen=float(days.exposure.sum()),
-        bad_days=tuple(describe(grid, badness)),
+        bad_days=tuple(describe(grid, learnt.anomalies)),
     )
 
 
-def seasonal_baseline(history: QueueHistory, queue: Queue, starts: Int64, cell: Int64) -> Float64:
-    """Return what a planner has without a model: the same hour of the last observed week.
+def _ordinary_days(days: Float64) -> _Ordinary:
+    """Leave anomalies out of float64[days, slots] freed of known effects; changes it in place."""
+    weeks = days.reshape(-1, 7 * days.shape[1])
+    profile = week_profile(weeks, half_life_weeks=20)
+    anomalies = bad_days(days, profile)
+    days[anomalies.bad] = np.nan
+    jumped, factor = level_shift(day_levels(days, profile))
+    # Lags, means and levels from before a lasting jump would drag behind it for weeks.
+    days[:jumped] *= factor
+    if jumped > 0 or anomalies.bad.any():
+        profile = week_profile(weeks, half_life_weeks=20)
+    return _Ordinary(weeks, profile, anomalies)
 
-    Args:
-        history: What was known.
-        queue: The queue, with its opening filled.
-        starts: Interval starts to forecast, int64[h].
-        cell: Cell of the week of each, int64[h].
 
-    Returns:
-        float64[h]; 0 where closed or never observed.
-    """
+def _parts(lags: Float64, slow: Float64, fast: Float64) -> Float64:
+    """Return what the profiles and last weeks say, float64[cells, components], else NaN."""
+    parts = np.full((len(slow), len(COMPONENTS)), np.nan)
+    parts[:, SEASONAL] = np.where(np.isnan(lags[0]), slow, lags[0])
+    parts[:, MEAN4] = np.where(np.isnan(lags[0]), slow, mean_seen(lags))
+    parts[:, FAST], parts[:, SLOW] = fast, slow
+    return parts
+
+
+def _seasonal_baseline(history: QueueHistory, queue: Queue, cell: Int64) -> Float64:
+    """Return the same hour of the last observed week, float64[h]; 0 where never observed."""
     always = replace(queue, opening=(None,) * 7, open_on_holidays=True)
     lags = last_seen(week_grid(always, history.starts, history.offered).values, 1)
-    found: Float64 = np.nan_to_num(lags[0])[cell] * is_open(queue, starts)
-    return found
+    baseline: Float64 = np.nan_to_num(lags[0])[cell]
+    return baseline
 
 
-def _known_days(grid: WeekGrid, made_at: int, queue: Queue) -> int:
-    last_day, _ = week_cells(queue, np.array([made_at], dtype=np.int64))
-    return int(np.clip(last_day[0] - grid.first_day + 1, 1, len(grid.days)))
-
-
-def _cut(days: DayLevels, count: int) -> DayLevels:
-    return DayLevels(days.total[:count], days.exposure[:count])
+def _known_days(grid: WeekGrid, made_at: int) -> int:
+    today = local_times(np.array([made_at], dtype=np.int64), grid.queue.time_zone).day[0]
+    return int(np.clip(today - grid.first_day + 1, 1, len(grid.days)))
 
 
 def _smoothed(
@@ -243,6 +252,6 @@ def _smoothed(
         return np.empty(0)
     steps = np.maximum(day - (first_day + len(days.total) - 1), 1)
     levels = smoothed_levels(smoothed_series(days), smoothing, int(steps.max()))
-    kept = 0.5 ** ((steps - 1) / REVERSION_DAYS)
-    found: Float64 = long_run + (levels[steps - 1] - long_run) * kept
-    return found
+    memory = 0.5 ** ((steps - 1) / REVERSION_DAYS)
+    smoothed: Float64 = long_run + (levels[steps - 1] - long_run) * memory
+    return smoothed

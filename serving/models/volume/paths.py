@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from features.calendar import DAY_SECONDS, Float64, Int64, Queue, interval_of, local_times
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.shape import Shape
 
@@ -32,36 +33,23 @@ _SEED_BITS = 2**64 - 1
 
 
 class Marginal(Protocol):
-    """What paths are made of: a queue's forecast, whole or cut, published or changed."""
+    """What paths of contacts are made of: a forecast, or one of the past without its AHT."""
 
     @property
     def queue(self) -> Queue:
         """The queue: its name, clock and length of interval."""
-        ...
 
     @property
     def starts(self) -> Int64:
         """Interval starts, epoch seconds, ascending, int64[h]."""
-        ...
 
     @property
     def mean(self) -> Float64:
         """Contacts expected, float64[h]; 0 where closed."""
-        ...
 
     @property
     def shape(self) -> Shape:
         """The distribution around the mean."""
-        ...
-
-
-class Handled(Marginal, Protocol):
-    """A queue's forecast with its average handle time."""
-
-    @property
-    def aht_seconds(self) -> Float64:
-        """Expected average handle time, float64[h]."""
-        ...
 
 
 def sample_paths(
@@ -72,8 +60,6 @@ def sample_paths(
     Args:
         forecasts: One a queue. To ask for a span, cut ``starts`` and ``mean`` alike.
         made_at: When the forecast was made, epoch seconds: leads and day factors begin there.
-        count: Paths, >= 1.
-        seed: The same seed gives the same paths, >= 0.
 
     Returns:
         Contacts by forecast, float64[count, h] each, >= 0; exactly 0 where the mean is 0, whole
@@ -86,43 +72,24 @@ def sample_paths(
 def sample_rates(
     forecasts: Sequence[Marginal], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
 ) -> list[Float64]:
-    """Draw joint paths of rates: the contacts to expect of each interval, before chance.
+    """Draw joint paths of rates, float64[count, h]: the contacts to expect, before chance.
 
     The queue models add Poisson's noise. With the same seed, a path that is high in contacts is
     high in its rate. The share of the variance that a day has in common is that of the rate
     alone, and the intervals of one hour of the wall clock have the rest in common.
-
-    Args:
-        forecasts: One a queue, as for ``sample_paths``.
-        made_at: When the forecast was made, epoch seconds.
-        count: Paths, >= 1.
-        seed: The same seed gives the same paths, >= 0.
-
-    Returns:
-        Contacts by forecast, float64[count, h] each, >= 0; exactly 0 where the mean is 0.
     """
     levels = (np.arange(count) + 0.5) / count
     return [_rates(f, levels=levels, made_at=made_at, seed=seed) for f in forecasts]
 
 
 def sample_aht(
-    forecasts: Sequence[Handled], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
+    forecasts: Sequence[QueueForecast], *, made_at: int, count: int = DEFAULT_COUNT, seed: int = 0
 ) -> list[Float64]:
-    """Draw paths of the average handle time, whose mean is the forecast's.
+    """Draw paths of the average handle time, float64[count, h], with the forecast's mean.
 
     Lognormal factors: one a local day, which remembers the day before (AR(1)), times one an hour.
     They are drawn by queue and independently of the contacts: a path that is high in contacts
-    says nothing of its handle times.
-
-    Args:
-        forecasts: One a queue; ``starts`` and ``aht_seconds`` are cut alike.
-        made_at: When the forecast was made, epoch seconds.
-        count: Paths, >= 1.
-        seed: The same seed gives the same paths, >= 0.
-
-    Returns:
-        Seconds by forecast, float64[count, h] each; exactly ``aht_seconds`` on every path where
-        the queue's spread is 0.
+    says nothing of its handle times. Exactly ``aht_seconds`` where the queue's spread is 0.
     """
     return [_aht(f, count=count, made_at=made_at, seed=seed) for f in forecasts]
 
@@ -157,7 +124,7 @@ def _rates(forecast: Marginal, *, levels: Float64, made_at: int, seed: int) -> F
     return paths
 
 
-def _aht(forecast: Handled, *, count: int, made_at: int, seed: int) -> Float64:
+def _aht(forecast: QueueForecast, *, count: int, made_at: int, seed: int) -> Float64:
     starts, spread = forecast.starts, forecast.shape.handle
     if not len(starts):
         return np.zeros((count, 0))
@@ -170,17 +137,12 @@ def _aht(forecast: Handled, *, count: int, made_at: int, seed: int) -> Float64:
     daily, hourly = np.log1p(spread.day), np.log1p(spread.hour)
     # Less half the variance, so that the mean of each factor is 1.
     logs = (np.sqrt(daily) * factors - daily / 2)[ahead] + (np.sqrt(hourly) * noise - hourly / 2)
-    found: Float64 = (forecast.aht_seconds[:, None] * np.exp(logs, out=logs)[hour]).T
-    return found
+    paths: Float64 = (forecast.aht_seconds[:, None] * np.exp(logs, out=logs)[hour]).T
+    return paths
 
 
 def _ordered(values: Float64, order: Int64) -> Float64:
-    """Return each interval's rising values by path, float64[count, h].
-
-    Args:
-        values: float64[h, count].
-        order: The paths of each interval, the lowest first, int64[h, count].
-    """
+    """Return each interval's rising values by path, float64[count, h]."""
     ordered = np.empty_like(values)
     np.put_along_axis(ordered, order, values, axis=1)
     return ordered.T
@@ -231,13 +193,7 @@ def _remembered(normals: Float64, memory: float) -> Float64:
 
 @dataclass(frozen=True)
 class _Draw:
-    """Standard normals of one queue; each belongs to a seed, a use, a day and the queue.
-
-    Attributes:
-        seed: >= 0.
-        name: The queue's name as a number.
-        count: Paths.
-    """
+    """Standard normals of one queue; each belongs to a seed, a use, a day and the queue."""
 
     seed: int
     name: int

@@ -17,12 +17,11 @@ from features.calendar import (
     Float64,
     Int64,
     Queue,
-    followed_weekday,
-    is_open,
-    local_times,
+    local_week,
     made_up,
 )
 from features.snapshot import QueueHistory
+from serving.models.shrinkage import shrink
 from serving.models.volume.levels import quotient
 
 LOOKBACK_WEEKS = 60
@@ -37,12 +36,9 @@ _ALTERNATIONS = 4
 
 @dataclass(frozen=True)
 class WeekGrid:
-    """One queue's history by week and cell of the week.
+    """One queue's history, float64[weeks, cells]; NaN where closed or not observed.
 
-    Attributes:
-        queue: The queue, with every weekday's opening filled.
-        first_day: The Monday of the first week, in local days since 1970-01-01.
-        values: Contacts per interval, float64[weeks, cells]; NaN where closed or not observed.
+    ``first_day`` is the Monday of the first week, in local days since 1970-01-01.
     """
 
     queue: Queue
@@ -84,32 +80,25 @@ def week_cells(queue: Queue, starts: Int64) -> tuple[Int64, Int64]:
 
     A make-up working day has the cells of the weekday whose hours it keeps.
     """
-    local = local_times(starts, queue.time_zone)
-    weekday = followed_weekday(local.day, queue.country)
-    return local.day, (weekday * DAY_MINUTES + local.minute_of_day) // queue.interval_minutes
+    week = local_week(queue, starts)
+    return week.day, week.minute // queue.interval_minutes
 
 
 def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
-    """Lay values out by week.
+    """Lay one value an interval, float64[n], NaN where not observed, out by week.
 
-    Args:
-        queue: The queue; closed intervals are left out by its opening hours, and so are make-up
-            working days.
-        starts: Interval starts, epoch seconds, int64[n], ascending.
-        values: One value an interval, float64[n]; NaN where not observed.
-
-    Returns:
-        The grid, from the Monday before the first interval to the Sunday after the last; one
-        empty week where there is no interval.
+    From the Monday before the first interval to the Sunday after the last; one empty week where
+    there is no interval. Closed intervals and make-up working days are left out.
     """
     cells = 7 * DAY_MINUTES // queue.interval_minutes
     if len(starts) == 0:
         return WeekGrid(queue, 4, np.full((1, cells), np.nan))
-    day, cell = week_cells(queue, starts)
+    week = local_week(queue, starts)
+    day, cell = week.day, week.minute // queue.interval_minutes
     first_day = int(day.min()) - (int(day.min()) + 3) % 7
     weeks = (int(day.max()) - first_day) // 7 + 1
     # A make-up working day is no second Tuesday of its week.
-    use = is_open(queue, starts) & ~np.isnan(values) & ~made_up(day, queue.country)
+    use = week.is_open & ~np.isnan(values) & ~made_up(day, queue.country)
     where = ((day - first_day) // 7 * cells + cell)[use]
     total = np.bincount(where, weights=values[use], minlength=weeks * cells)
     count = np.bincount(where, minlength=weeks * cells)
@@ -119,15 +108,9 @@ def week_grid(queue: Queue, starts: Int64, values: Float64) -> WeekGrid:
 
 
 def last_seen(values: Float64, depth: int, window_weeks: int = 13) -> Float64:
-    """Return the last observed values of each cell of the week, newest first.
+    """Return the last observed values of each cell of the week, float64[depth, cells].
 
-    Args:
-        values: float64[weeks, cells], NaN where not observed.
-        depth: How many to return.
-        window_weeks: Weeks to look back; what is older is not "last" any more.
-
-    Returns:
-        float64[depth, cells]; NaN where fewer were observed.
+    Newest first; NaN where fewer were observed in the last ``window_weeks``.
 
     >>> last_seen(np.array([[1.0, 2.0], [3.0, np.nan]]), 2).tolist()
     [[3.0, 2.0], [1.0, nan]]
@@ -135,16 +118,16 @@ def last_seen(values: Float64, depth: int, window_weeks: int = 13) -> Float64:
     newest_first = values[::-1][:window_weeks]
     unseen = np.isnan(newest_first)
     order = np.argsort(unseen, axis=0, kind="stable")[:depth]
-    found = np.full((depth, values.shape[1]), np.nan)
-    found[: len(order)] = np.take_along_axis(newest_first, order, axis=0)
-    return found
+    seen_values = np.full((depth, values.shape[1]), np.nan)
+    seen_values[: len(order)] = np.take_along_axis(newest_first, order, axis=0)
+    return seen_values
 
 
-def mean_seen(found: Float64) -> Float64:
+def mean_seen(values: Float64) -> Float64:
     """Return the mean over axis 0 of what is not NaN; NaN where nothing is."""
-    seen = ~np.isnan(found)
+    seen = ~np.isnan(values)
     count = seen.sum(axis=0).astype(np.float64)
-    return quotient(np.where(seen, found, 0).sum(axis=0), count, where=count > 0)
+    return quotient(np.where(seen, values, 0).sum(axis=0), count, where=count > 0)
 
 
 def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) -> Float64:
@@ -156,11 +139,6 @@ def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) ->
     to the weekday and the hour, that to the hours around on the same weekday, and that to the
     cell, each time only as far as what was seen is more than noise.
 
-    Args:
-        values: float64[weeks, cells], NaN where closed or not observed.
-        half_life_weeks: Age at which a week counts half.
-        rounds: Alternations.
-
     Returns:
         float64[cells], positive, summing to 1 over the cells that were ever observed.
     """
@@ -171,18 +149,18 @@ def week_profile(values: Float64, *, half_life_weeks: float, rounds: int = 3) ->
     profile = np.full(values.shape[1], 1 / values.shape[1])
     # A storm must not shape the first fit, against which later ones are clipped.
     usual = _median_seen(values)
-    kept = np.minimum(filled, 3 * usual + 4 * np.sqrt(usual) + 5)
+    clipped = np.minimum(filled, 3 * usual + 4 * np.sqrt(usual) + 5)
     noise = 1.0
     for turn in range(rounds):
-        levels = _week_levels(kept, seen, profile)
+        levels = _week_levels(clipped, seen, profile)
         if turn:
             fit = levels[:, None] * profile
             spread = _CLIP_DEVIATIONS * np.sqrt(fit + (_CLIP_RELATIVE * fit) ** 2) + 1
-            kept = np.clip(filled, fit - spread, fit + spread) * seen
-            noise = _overdispersion(kept, fit * seen, weights)
-            levels = _week_levels(kept, seen, profile)
-        sums = weights @ kept, (weights * levels) @ seen, noise * ((weights**2 * levels) @ seen)
-        profile = _smoothed(*(x.reshape(7, -1) for x in sums))
+            clipped = np.clip(filled, fit - spread, fit + spread) * seen
+            noise = _overdispersion(clipped, fit * seen, weights)
+            levels = _week_levels(clipped, seen, profile)
+        sums = weights @ clipped, (weights * levels) @ seen, noise * ((weights**2 * levels) @ seen)
+        profile = _smoothed_rates(*(x.reshape(7, -1) for x in sums))
         profile /= profile[ever].sum()
     return profile
 
@@ -200,30 +178,24 @@ def _week_levels(filled: Float64, seen: Bool, profile: Float64) -> Float64:
     return quotient(filled.sum(axis=1), exposure, where=exposure > 0, otherwise=0.0)
 
 
-def _overdispersion(kept: Float64, fit: Float64, weights: Float64) -> float:
+def _overdispersion(clipped: Float64, fit: Float64, weights: Float64) -> float:
     """Return the variance of a value over its mean, at least Poisson's 1."""
-    squares = float((weights @ (kept - fit) ** 2).sum())
+    squares = float((weights @ (clipped - fit) ** 2).sum())
     return max(squares / max(float((weights @ fit).sum()), 1e-9), 1.0)
 
 
-def _smoothed(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
+def _smoothed_rates(contacts: Float64, exposure: Float64, noise: Float64) -> Float64:
     """Return the rate of each cell, drawn to its weekday, its hour and the hours around.
 
-    Args:
-        contacts: Weighted contacts, float64[7, slots].
-        exposure: Contacts at a rate of 1, float64[7, slots]; 0 where never observed.
-        noise: Variance of the contacts at a rate of 1, float64[7, slots].
-
-    Returns:
-        float64[7 * slots], positive.
+    Contacts, exposure (contacts at a rate of 1) and noise (their variance) are float64[7, slots].
     """
     rate = _weekday_by_hour(contacts, exposure)
     width = _HOURS_AROUND * contacts.shape[1] / 24
     reach = int(np.ceil(3 * width))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     contacts_around, expected_around = _around(contacts, kernel), _around(exposure * rate, kernel)
-    rate *= _drawn(contacts_around, expected_around, _around(noise * rate, kernel**2))
-    rate *= _drawn(contacts, exposure * rate, noise * rate)
+    rate *= _ratios(contacts_around, expected_around, _around(noise * rate, kernel**2))
+    rate *= _ratios(contacts, exposure * rate, noise * rate)
     cells: Float64 = np.maximum(rate.reshape(-1), 1e-12)
     return cells
 
@@ -237,7 +209,7 @@ def _around(cells: Float64, kernel: Float64) -> Float64:
     return sums
 
 
-def _drawn(contacts: Float64, expected: Float64, variance: Float64) -> Float64:
+def _ratios(contacts: Float64, expected: Float64, variance: Float64) -> Float64:
     """Return contacts over expected, drawn to 1 as far as noise explains it, float64[7, slots].
 
     How much cells differ beyond noise is estimated by weekday, by the method of moments: a
@@ -245,18 +217,17 @@ def _drawn(contacts: Float64, expected: Float64, variance: Float64) -> Float64:
     """
     beyond = ((contacts - expected) ** 2 - variance).sum(axis=1, keepdims=True)
     scale = np.maximum((expected**2).sum(axis=1, keepdims=True), 1e-12)
-    differ = np.maximum(beyond / scale, 1e-4) * expected**2
-    excess = quotient(contacts - expected, expected, where=expected > 0, otherwise=0.0)
-    ratio: Float64 = 1 + differ / np.maximum(differ + variance, 1e-12) * excess
-    return ratio
+    weight = np.maximum(beyond / scale, 1e-4) * expected
+    noise = np.maximum(variance, 1e-12)
+    return shrink(weight * contacts, weight=weight * expected, prior=1.0, prior_weight=noise)
 
 
 def _weekday_by_hour(contacts: Float64, exposure: Float64) -> Float64:
     """Return the rate of each cell as weekday factor x hour of the day, float64[7, slots]."""
-    mean_rate = (contacts.sum() + 1.0) / (exposure.sum() + 1.0)
-    daily = np.ones(7)
+    rate = shrink(contacts.sum(), weight=exposure.sum(), prior=1.0, prior_weight=1.0)
+    by_hour, by_day, daily = contacts.sum(axis=0), contacts.sum(axis=1), np.ones(7)
     for _ in range(_ALTERNATIONS):
-        hourly = (contacts.sum(axis=0) + 2.0) / (daily @ exposure + 2.0 / mean_rate)
-        daily = (contacts.sum(axis=1) + 5.0) / (exposure @ hourly + 5.0)
-    rate: Float64 = np.maximum(daily[:, None] * hourly[None, :], 1e-12)
-    return rate
+        hourly = shrink(by_hour, weight=daily @ exposure, prior=rate, prior_weight=2.0 / rate)
+        daily = shrink(by_day, weight=exposure @ hourly, prior=1.0, prior_weight=5.0)
+    rates: Float64 = np.maximum(daily[:, None] * hourly[None, :], 1e-12)
+    return rates

@@ -11,25 +11,18 @@ import numpy as np
 
 from features.calendar import Float64
 from features.snapshot import QUARTERS
+from serving.models.shrinkage import shrink
 
 _WEEKDAYS, _HOURS, _PARTS = 7, 24, QUARTERS[1]
 _LEAST_STRENGTH, _MOST_STRENGTH = 20.0, 100_000.0
 """Contacts that the wider group's shares count as, at least and at most."""
 
 
-def flat_quarters() -> Float64:
-    """Return four equal quarters in each hour of the week, float64[168, 4]."""
-    return np.full(QUARTERS, 1 / _PARTS)
-
-
 def quarter_shares(contacts: Float64) -> Float64:
-    """Return the share of an hour's contacts that comes in each of its quarters.
+    """Return the share of an hour's contacts that comes in each of its quarters, float64[168, 4].
 
     Args:
         contacts: Contacts seen by hour of the week from Monday 00:00 and quarter, float64[168, 4].
-
-    Returns:
-        float64[168, 4], above 0, each row adding up to 1; equal quarters where nothing was seen.
 
     >>> seen = np.zeros((168, 4))
     >>> seen[:, 0] = 1000.0
@@ -37,22 +30,16 @@ def quarter_shares(contacts: Float64) -> Float64:
     [1.0, 0.0, 0.0, 0.0]
     """
     week = contacts.reshape(_WEEKDAYS, _HOURS, _PARTS)
-    any_hour = _drawn(week.sum(axis=(0, 1)), np.full(_PARTS, 1 / _PARTS), fitted=0.0)
+    any_hour = _shrunk_shares(week.sum(axis=(0, 1)), np.full(_PARTS, 1 / _PARTS), fitted=0.0)
     # The wider group's shares were already taken from the same contacts.
-    hour = _drawn(week.sum(axis=0), any_hour, fitted=1 / _HOURS)
-    return _drawn(week, hour, fitted=1 / _WEEKDAYS).reshape(QUARTERS)
+    hour = _shrunk_shares(week.sum(axis=0), any_hour, fitted=1 / _HOURS)
+    return _shrunk_shares(week, hour, fitted=1 / _WEEKDAYS).reshape(QUARTERS)
 
 
-def _drawn(contacts: Float64, toward: Float64, *, fitted: float) -> Float64:
-    """Return shares drawn towards those of a wider group, float64[..., 4].
-
-    Args:
-        contacts: float64[..., 4].
-        toward: Shares of the wider group, float64[4] or float64[24, 4], above 0.
-        fitted: Share of the distance that the wider group's own fit took away.
-    """
+def _shrunk_shares(contacts: Float64, prior: Float64, *, fitted: float) -> Float64:
+    """Return shares drawn to those of a wider group, whose fit took ``fitted`` of the distance."""
     count = contacts.sum(axis=-1, keepdims=True)
-    expected = count * toward
+    expected = count * prior
     seen = count[..., 0] > 0
     distance = ((contacts - expected) ** 2 / np.maximum(expected, 1e-12)).sum(axis=-1)[seen].sum()
     free = (_PARTS - 1) * (1 - fitted)
@@ -61,5 +48,4 @@ def _drawn(contacts: Float64, toward: Float64, *, fitted: float) -> Float64:
     # What a share's variance is of that of a single contact: 1 / (1 + strength).
     alike = beyond / spare if spare > 0 else 0.0
     strength = np.clip(1 / max(alike, 1e-12) - 1, _LEAST_STRENGTH, _MOST_STRENGTH)
-    found: Float64 = (contacts + strength * toward) / (count + strength)
-    return found
+    return shrink(contacts, weight=count, prior=prior, prior_weight=strength)

@@ -17,31 +17,28 @@ MOST_GAMMA = 1.0
 
 
 def rate_quantiles(mean: Float64, spread: Float64, levels: Float64) -> Float64:
-    """Return quantiles of a rate.
+    """Return quantiles of a rate, float64[n, q], rising; the mean itself where the spread is 0.
 
     Args:
         mean: float64[n], >= 0.
         spread: Squared coefficient of variation, float64[n], >= 0.
         levels: Quantile levels in (0, 1), float64[q], not decreasing.
 
-    Returns:
-        float64[n, q], >= 0, not decreasing along q; the mean itself where the spread is 0.
-
     >>> rate_quantiles(np.array([8.0]), np.array([0.0]), np.array([0.1, 0.9])).tolist()
     [[8.0, 8.0]]
     """
     out = np.empty((len(mean), len(levels)))
     gamma = spread <= MOST_GAMMA
-    out[gamma] = _gamma(mean[gamma], spread[gamma], normal_quantile(levels))
+    out[gamma] = _gamma_rates(mean[gamma], spread[gamma], normal_quantile(levels))
     if not gamma.all():
         some = (1 + MOST_GAMMA) / (1 + spread[~gamma])[:, None]
         inside = (levels - (1 - some)) / some
-        busy = _gamma(mean[~gamma] / some[:, 0], MOST_GAMMA, normal_quantile(inside))
+        busy = _gamma_rates(mean[~gamma] / some[:, 0], MOST_GAMMA, normal_quantile(inside))
         out[~gamma] = np.where(inside > 0, busy, 0.0)
     return out
 
 
-def _gamma(mean: Float64, spread: Float64 | float, scores: Float64) -> Float64:
+def _gamma_rates(mean: Float64, spread: Float64 | float, scores: Float64) -> Float64:
     ninth = np.broadcast_to(np.asarray(spread) / 9, mean.shape)[:, None]
     out: Float64 = scores * np.sqrt(ninth)
     out += 1 - ninth

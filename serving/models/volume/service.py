@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -18,16 +16,12 @@ class Service:
             where the predicted service level is the achieved one. Below 1 where work is not seen
             in handle times; above 1 where agents of other queues help. The effective handle time
             is the AHT divided by it.
-        contacts: Contacts that this was learnt from.
-        abandoned: How many of them hung up.
         intervals: Intervals in which predicted and achieved service were compared; 0 where the
-            history does not say who was there.
-        predicted: Service level that Erlang predicts without the efficiency, over these; None
-            where nothing was compared.
-        achieved: Service level that was achieved in them; None where nothing was compared.
-        corrected: Predicted with the efficiency, on intervals later than those it was learnt
-            from; None where nothing was compared.
-        corrected_achieved: What was achieved in those; None where nothing was compared.
+            history does not say who was there: then the service levels that follow are None.
+        predicted: Service level that Erlang predicts without the efficiency, over these.
+        achieved: Service level that was achieved in them.
+        corrected: Predicted with the efficiency, on intervals later than those it was learnt from.
+        corrected_achieved: What was achieved in those.
     """
 
     patience_seconds: float | None = None
@@ -43,17 +37,3 @@ class Service:
 
 UNKNOWN = Service()
 """Of a queue whose history says nothing of waits."""
-
-
-def service_to_json(service: Service) -> dict[str, Any]:
-    """Return it as JSON-ready values."""
-    return asdict(service)
-
-
-def service_from_json(document: Mapping[str, Any]) -> Service:
-    """Return what ``service_to_json`` wrote.
-
-    Raises:
-        TypeError: A field is missing or unknown.
-    """
-    return Service(**document)

@@ -6,7 +6,7 @@ around any mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -90,9 +90,6 @@ class Shape:
             float64[lead buckets].
         curve: Where to read each of ``CURVE_LEVELS`` in the count's distribution, in (0, 1) and
             rising, float64[lead buckets, len(CURVE_LEVELS)].
-        dependence: How errors move together.
-        today: What part of a day says of its rest.
-        handle: How far the average handle time lies from its forecast.
     """
 
     spread: Float64
@@ -103,12 +100,7 @@ class Shape:
     handle: HandleSpread = DEFAULT_HANDLE
 
     def quantiles(self, mean: Float64, bucket: Int64) -> Float64:
-        """Return the published quantiles around a mean, float64[h, 19].
-
-        Args:
-            mean: Contacts, float64[h].
-            bucket: Lead bucket of each, int64[h].
-        """
+        """Return the published quantiles around a mean, float64[h, 19]."""
         return self.read(mean, bucket, np.array(QUANTILE_LEVELS))
 
     def read(self, mean: Float64, bucket: Int64, levels: Float64) -> Float64:
@@ -119,29 +111,28 @@ class Shape:
             bucket: Lead bucket of each, int64[h].
             levels: In (0, 1), rising, float64[q].
         """
-        out = np.empty((len(mean), len(levels)))
-        for b in np.unique(bucket):
-            rows = bucket == b
-            spread = self.spread[b] + self.clumps[b] / np.maximum(mean[rows], _LEAST_MEAN)
-            out[rows] = count_quantiles(mean[rows], spread, self.moved(int(b), levels))
-        return out
+        return self._read(count_quantiles, mean, bucket, levels)
 
     def read_rates(self, mean: Float64, bucket: Int64, levels: Float64) -> Float64:
         """Return quantiles of the rate around a mean, without Poisson's noise, float64[h, q].
 
         The rate has the mean m and the variance clumps x m + spread x m²; its levels are moved as
         those of the counts are.
-
-        Args:
-            mean: Contacts, float64[h].
-            bucket: Lead bucket of each, int64[h].
-            levels: In (0, 1), rising, float64[q].
         """
+        return self._read(rate_quantiles, mean, bucket, levels)
+
+    def _read(
+        self,
+        quantiles: Callable[[Float64, Float64, Float64], Float64],
+        mean: Float64,
+        bucket: Int64,
+        levels: Float64,
+    ) -> Float64:
         out = np.empty((len(mean), len(levels)))
         for b in np.unique(bucket):
             rows = bucket == b
             spread = self.spread[b] + self.clumps[b] / np.maximum(mean[rows], _LEAST_MEAN)
-            out[rows] = rate_quantiles(mean[rows], spread, self.moved(int(b), levels))
+            out[rows] = quantiles(mean[rows], spread, self.moved(int(b), levels))
         return out
 
     def day_share(self, mean: Float64, bucket: Int64) -> Float64:
@@ -150,9 +141,8 @@ class Shape:
         The rest is the hour's own, or Poisson's: most of it where the mean is small.
         """
         beyond = self.clumps[bucket] + self.spread[bucket] * mean
-        day = np.array(self.dependence.day)[bucket]
-        found: Float64 = day * beyond / (1 + beyond)
-        return found
+        share: Float64 = np.array(self.dependence.day)[bucket] * beyond / (1 + beyond)
+        return share
 
     def moved(self, bucket: int, levels: Float64) -> Float64:
         """Return where to read each level, float64[q]; beyond the curve its end's shift holds."""
@@ -179,14 +169,8 @@ def plain_shape(spread: float) -> Shape:
 
 def shape_to_json(shape: Shape) -> dict[str, Any]:
     """Return a shape as JSON-ready values."""
-    return {
-        "spread": shape.spread.tolist(),
-        "clumps": shape.clumps.tolist(),
-        "curve": shape.curve.tolist(),
-        "dependence": asdict(shape.dependence),
-        "today": asdict(shape.today),
-        "handle": asdict(shape.handle),
-    }
+    arrays = {name: getattr(shape, name).tolist() for name in ("spread", "clumps", "curve")}
+    return asdict(shape) | arrays
 
 
 def shape_from_json(document: Mapping[str, Any]) -> Shape:

@@ -23,16 +23,12 @@ def day_labels(queue: Queue, days: Int64) -> Labels:
 
     Empty on an ordinary day, and on every day of a queue without a country; the groups are those
     of ``features.workdays.Workdays``.
-
-    Args:
-        queue: The queue.
-        days: Local days since 1970-01-01, int64[n].
     """
     known = workdays(days, queue.country) if len(days) else None
     if known is None:
         return np.full(len(days), "", dtype=np.str_)
-    found: Labels = known.labels[days - known.first_day]
-    return found
+    labels: Labels = known.labels[days - known.first_day]
+    return labels
 
 
 def holiday_factors(
@@ -41,14 +37,7 @@ def holiday_factors(
     """Return the factor of the work calendar on each interval, float64[h].
 
     The hours of a public holiday follow, in part, those of the weekly day of rest: the day's
-    factor is spread over them so that the day's total keeps it.
-
-    Args:
-        effects: What was learnt.
-        queue: The queue.
-        day: Local day of each interval, int64[h].
-        cell: Cell of the week of each interval, int64[h].
-        profile: Shares of the week, float64[cells].
+    factor is spread over them, by the profile of float64[cells], so that the day's total keeps it.
     """
     if len(day) == 0 or queue.country is None:
         return np.ones(len(day))
@@ -57,11 +46,11 @@ def holiday_factors(
     factors: Float64 = effects.by_day(queue.queue, labels)[where]
     share = effects.rest_shape.get(queue.queue, effects.rest_shape.get("", 0.0))
     known = workdays(ahead, queue.country)
-    kept = np.char.startswith(labels, f"{HOLIDAY}:")[where]
-    if share == 0 or known is None or not kept.any():
+    holiday = np.char.startswith(labels, f"{HOLIDAY}:")[where]
+    if share == 0 or known is None or not holiday.any():
         return factors
     ratio = rest_ratio(profile, queue, known.rest_weekday)[cell]
-    factors[kept] *= 1 + share * (ratio[kept] - 1)
+    factors[holiday] *= 1 + share * (ratio[holiday] - 1)
     return factors
 
 
@@ -70,11 +59,6 @@ def rest_ratio(profile: Float64, queue: Queue, rest_weekday: int) -> Float64:
 
     Each day's shares are of its own total. 1 where either day has less than a hundredth of its
     contacts in the hour, or the day of rest is all but closed.
-
-    Args:
-        profile: Shares of the week, float64[cells].
-        queue: The queue, for the length of its intervals.
-        rest_weekday: 0 for Monday.
     """
     days = profile.reshape(7, DAY_MINUTES // queue.interval_minutes)
     own = days / np.maximum(days.sum(axis=1, keepdims=True), 1e-12)
@@ -85,8 +69,8 @@ def rest_ratio(profile: Float64, queue: Queue, rest_weekday: int) -> Float64:
     # The day's total keeps its factor only where the ratios average to 1 over its own shares.
     ratio = np.clip(ratio, 0.2, 5.0)
     ratio /= np.maximum((ratio * own).sum(axis=1, keepdims=True), 1e-12)
-    found: Float64 = ratio.reshape(-1)
-    return found
+    ratios: Float64 = ratio.reshape(-1)
+    return ratios
 
 
 def ordinary(
@@ -98,18 +82,10 @@ def ordinary(
     *,
     known_by: int,
 ) -> Float64:
-    """Return a history freed of what was known to be special, float64[n].
+    """Return a history, float64[n], freed of what was known to be special by a moment.
 
     Public holidays, outages, and intervals left with less than a third of their contacts become
     NaN, since their hours differ in shape too; what is left is divided by its factors.
-
-    Args:
-        effects: What was learnt.
-        queue: The queue.
-        starts: Interval starts, epoch seconds, int64[n], ascending.
-        values: Contacts, float64[n]; NaN where not observed.
-        events: Calendar events.
-        known_by: Epoch seconds; an event known later does not exist.
     """
     if len(starts) == 0:
         return values.copy()

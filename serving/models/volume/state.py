@@ -25,7 +25,7 @@ from serving.models.volume.features import NAMES
 from serving.models.volume.levels import Smoothing
 from serving.models.volume.orders import NO_WEIGHTS, OrderWeights, order_weights_from_json
 from serving.models.volume.outlook import COMPONENTS
-from serving.models.volume.service import Service, service_from_json, service_to_json
+from serving.models.volume.service import Service
 from serving.models.volume.shape import Shape, shape_from_json, shape_to_json
 
 STATE_FILE = "state.json"
@@ -43,14 +43,10 @@ class VolumeState:
 
     Attributes:
         queues: Queues that were trained on, in the order of the arrays' rows.
-        effects: Effects of special days.
         smoothing: Exponential smoothing by queue; the key ``""`` is for any other.
         weights: float64[queues + 1, lead buckets, components]; the last row is for any other.
         shapes: Distributions, one a queue; the last one is for any other.
         young: Distribution of a queue that is too young for learnt weights.
-        boosters: The LightGBM models.
-        orders: What the flow of orders does to each queue.
-        service: How each queue was served, for those whose history tells.
     """
 
     queues: tuple[str, ...]
@@ -75,7 +71,7 @@ def write_volume_state(folder: Path, state: VolumeState) -> None:
         "effects": asdict(state.effects),
         "smoothing": {queue: asdict(s) for queue, s in state.smoothing.items()},
         "orders": asdict(state.orders),
-        "service": {queue: service_to_json(s) for queue, s in state.service.items()},
+        "service": {queue: asdict(s) for queue, s in state.service.items()},
         "boosted": state.boosters.tweedie is not None,
         "components": COMPONENTS,
     }
@@ -109,7 +105,7 @@ def read_volume_state(artefact: Artefact) -> VolumeState:
                 young=shape_from_json(shapes["young"]),
                 boosters=_read_boosters(artefact) if document["boosted"] else Boosters(None, None),
                 orders=order_weights_from_json(document["orders"]),
-                service={q: service_from_json(s) for q, s in document["service"].items()},
+                service={q: Service(**s) for q, s in document["service"].items()},
             )
         if tuple(document["components"]) != COMPONENTS or "" not in state.smoothing:
             raise ValueError("other components than this version has")

@@ -6,7 +6,7 @@ import numpy as np
 
 from features.calendar import Float64
 
-_LEAST_DAYS = 28
+_LEAST_KNOWN_DAYS = 28
 _MEMORY_DAYS = 14
 _NOISE = 1.75
 """Three standard errors of the mean of three correlations, in units of 1 / sqrt(days)."""
@@ -15,39 +15,29 @@ _NOISE = 1.75
 def carried_on(surplus: Float64) -> Float64:
     """Fill a daily surplus: gaps with 0, and the days after the last known one by its memory.
 
-    The surplus is taken as a fading part (its correlation falls by the same share every day)
-    plus noise; what is expected ahead is the best linear guess from the last 14 days.
-
-    Args:
-        surplus: Logarithms over the usual, float64[days]; NaN where not known.
-
-    Returns:
-        float64[days]; 0 after the last known day where fewer than 28 days are known, or where
-        their correlations are within the noise of so many days.
+    The surplus, logarithms over the usual of float64[days], is taken as a fading part (its
+    correlation falls by the same share every day) plus noise; ahead stands the best linear guess
+    from the last 14 days, and 0 where fewer than 28 days or nothing beyond noise is known.
 
     >>> carried_on(np.array([0.5, np.nan, np.nan])).tolist()
     [0.5, 0.0, 0.0]
     """
     seen = np.flatnonzero(~np.isnan(surplus))
     filled = np.nan_to_num(surplus)
-    if len(seen) < _LEAST_DAYS:
+    if len(seen) < _LEAST_KNOWN_DAYS:
         return filled
-    share, fading = _memory(filled[seen[0] : seen[-1] + 1])
     last = int(seen[-1])
+    share, fading = _memory(filled[seen[0] : last + 1])
     ahead = np.arange(1, len(surplus) - last)
     if share > 0 and len(ahead):
         gaps = np.arange(_MEMORY_DAYS)
         matrix = share * fading ** np.abs(gaps[:, None] - gaps)
         np.fill_diagonal(matrix, 1.0)
-        state = np.linalg.solve(matrix, share * fading**gaps) @ _newest(filled[: last + 1])
+        newest = filled[last::-1][:_MEMORY_DAYS]
+        weights = np.linalg.solve(matrix, share * fading**gaps)
+        state = weights[: len(newest)] @ newest
         filled[last + 1 :] = state * fading**ahead
     return filled
-
-
-def _newest(values: Float64) -> Float64:
-    """Return the last days, newest first, with 0 where the series is shorter."""
-    newest = values[::-1][:_MEMORY_DAYS]
-    return np.pad(newest, (0, _MEMORY_DAYS - len(newest)))
 
 
 def _memory(values: Float64) -> tuple[float, float]:

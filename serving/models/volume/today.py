@@ -12,24 +12,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from features.calendar import DAY_SECONDS, Float64, Int64, epoch, local_times
 from features.contracts import PARTS
 from features.snapshot import QueueHistory
+from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.shape import Shape, Today
-from serving.models.volume.span import Forecast, rest
-
-if TYPE_CHECKING:
-    from serving.models.volume.model import QueueForecast
-    from serving.sets.forecast import PublishedForecast
-
+from serving.models.volume.span import rest
 
 TODAY = PARTS.index("today")
-INTRADAY: Literal["intraday"] = "intraday"
+INTRADAY = "intraday"
 """Method of a corrected forecast."""
 LOOKBACK_DAYS = 3
 """Local days before today that are looked at: what is older hands next to nothing on."""
@@ -44,12 +39,7 @@ _LEAST_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Hours:
-    """Hours of a queue, in the order of time.
-
-    Attributes:
-        day: Local day of each, int64[n].
-        hour: Hours since the epoch, float64[n].
-    """
+    """Hours of a queue, in the order of time: local day, int64[n], and hours since the epoch."""
 
     day: Int64
     hour: Float64
@@ -60,7 +50,6 @@ class Evidence:
     """What came in the hours since a forecast was made; closed and unobserved ones are left out.
 
     Attributes:
-        hours: The hours, n of them.
         expected: Contacts forecast in what was observed of each, float64[n], > 0.
         came: Contacts that came in it, float64[n].
     """
@@ -72,27 +61,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Factors:
-    """The posterior of the factor of some hours.
+    """The posterior of the factor of some hours, float64[k], >= 0.
 
-    Attributes:
-        factor: What the forecast is to be multiplied by, float64[k], >= 0.
-        left: Variance that is left of the factor's own, float64[k], in [0, 1].
+    ``left`` is the variance that is left of the factor's own, float64[k], in [0, 1].
     """
 
     factor: Float64
     left: Float64
 
 
-def evidence_of(
-    base: QueueForecast | PublishedForecast, history: QueueHistory, *, now: datetime
-) -> Evidence:
-    """Compare a forecast with what came, by hour.
-
-    Args:
-        base: The forecast.
-        history: What is known now; NaN where not observed.
-        now: What had not ended by then is not looked at, aware.
-    """
+def evidence_of(base: QueueForecast, history: QueueHistory, *, now: datetime) -> Evidence:
+    """Compare a forecast with what came, by hour; what had not ended by ``now`` is left out."""
     known = history.before(now)
     today = _local_days(np.array([epoch(now)]), base)[0]
     day = _local_days(base.starts, base)
@@ -119,11 +98,6 @@ def posterior(evidence: Evidence, hours: Hours, *, parameters: Today) -> Factors
     the hours' precisions and p that of the precisions times the ratios less 1. An hour further
     than 2.5 deviations from the factor counts so much less that it pulls no harder than at 2.5
     (Huber 1964).
-
-    Args:
-        evidence: What came.
-        hours: The hours to tell the factor of.
-        parameters: What the queue's past days taught.
 
     Source: Bühlmann and Straub 1970; the exact posterior of gamma factors and Poisson counts.
 
@@ -170,7 +144,9 @@ def _covariance(one: Hours, other: Hours, parameters: Today) -> Float64:
     return covariance
 
 
-def correct(base: Forecast, history: QueueHistory, *, made_at: datetime, now: datetime) -> Forecast:
+def correct(
+    base: QueueForecast, history: QueueHistory, *, made_at: datetime, now: datetime
+) -> QueueForecast:
     """Return a forecast from ``now`` on, the rest of today and tomorrow moved by what came.
 
     Days are the queue's local ones. The AHT, the baseline and what lies after tomorrow stay as
@@ -179,9 +155,7 @@ def correct(base: Forecast, history: QueueHistory, *, made_at: datetime, now: da
 
     Args:
         base: A full forecast, as it was made.
-        history: What is known now.
         made_at: When the base was made, aware.
-        now: The moment of the correction, aware; intervals that began before are left out.
 
     Returns:
         ``base`` from the first interval at or after ``now``; of method ``intraday`` where at least
@@ -195,38 +169,22 @@ def correct(base: Forecast, history: QueueHistory, *, made_at: datetime, now: da
     day = _local_days(ahead.starts, ahead)
     near = day <= today + 1
     hours = Hours(day[near], _hours(ahead.starts[near], ahead))
-    found = posterior(evidence, hours, parameters=base.shape.today)
+    near_factors = posterior(evidence, hours, parameters=base.shape.today)
     factor, left = np.ones(len(day)), np.ones(len(day))
-    factor[near], left[near] = found.factor, found.left
+    factor[near], left[near] = near_factors.factor, near_factors.left
     mean = ahead.mean * factor
     parts = ahead.parts.copy()
     parts[:, TODAY] += mean - ahead.mean
     shape = _narrowed(ahead, left, mean=mean, made_at=epoch(made_at), now=epoch(now))
-    bucket = lead_bucket((ahead.starts - epoch(now)) / 3600)
+    bucket, before = (lead_bucket((ahead.starts - epoch(at)) / 3600) for at in (now, made_at))
+    corrected = replace(ahead, parts=parts, shape=shape, method=INTRADAY)
     # Reading quantiles is nearly all that this costs, and most of the horizon stays as it was.
-    fresh = near | (bucket == 0) | (bucket != lead_bucket((ahead.starts - epoch(made_at)) / 3600))
-    quantiles = ahead.quantiles.copy()
-    quantiles[fresh] = shape.quantiles(mean[fresh], bucket[fresh])
-    return replace(
-        ahead,
-        mean=mean,
-        parts=parts,
-        quantiles=quantiles,
-        shape=shape,
-        method=INTRADAY,
-    )
+    fresh = near | (bucket == 0) | (bucket != before)
+    return corrected.with_mean(mean, made_at=epoch(now), rows=fresh)
 
 
-def unseen_today(
-    base: QueueForecast | PublishedForecast, history: QueueHistory, *, now: datetime
-) -> bool:
-    """Return whether contacts were due today, and not one hour of today was observed.
-
-    Args:
-        base: The forecast.
-        history: What is known now.
-        now: The moment, aware.
-    """
+def unseen_today(base: QueueForecast, history: QueueHistory, *, now: datetime) -> bool:
+    """Return whether contacts were due today, and not one hour of today was observed."""
     today = _local_days(np.array([epoch(now)]), base)[0]
     ended = base.starts + base.queue.interval_minutes * 60 <= epoch(now)
     due = bool((ended & (base.mean > 0) & (_local_days(base.starts, base) == today)).any())
@@ -234,22 +192,14 @@ def unseen_today(
 
 
 def _narrowed(
-    ahead: QueueForecast | PublishedForecast,
+    ahead: QueueForecast,
     left: Float64,
     *,
     mean: Float64,
     made_at: int,
     now: int,
 ) -> Shape:
-    """Return the base's distribution with what is resolved taken from the next 24 hours.
-
-    Args:
-        ahead: The base from ``now`` on.
-        left: Share of the factor's variance that is left in each interval, float64[h].
-        mean: The corrected forecast, float64[h].
-        made_at: When the base was made, epoch seconds.
-        now: Epoch seconds.
-    """
+    """Return the base's distribution with what is resolved taken from the next 24 hours."""
     shape, soon = ahead.shape, ahead.starts < now + DAY_SECONDS
     weights = mean[soon] ** 2
     if not weights.any():
@@ -269,11 +219,11 @@ def _narrowed(
     )
 
 
-def _local_days(moments: Int64, base: QueueForecast | PublishedForecast) -> Int64:
+def _local_days(moments: Int64, base: QueueForecast) -> Int64:
     return local_times(moments, base.queue.time_zone).day
 
 
-def _hours(moments: Int64, base: QueueForecast | PublishedForecast) -> Float64:
+def _hours(moments: Int64, base: QueueForecast) -> Float64:
     """Return the hour of the wall clock that each moment falls into, hours since the epoch."""
     offset = local_times(moments, base.queue.time_zone).offset_seconds % 3600
     return ((moments + offset) // 3600).astype(np.float64)

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.calendar import (
-    Bool,
-    Float64,
-    Int64,
-    epoch,
-    followed_weekday,
-    is_open,
-    local_times,
-)
+from features.calendar import Bool, Float64, LocalWeek, epoch, local_week
 from features.contracts import INTERVAL_MINUTES
 from features.errors import InputError
-from serving.models.volume.outlook import lead_bucket
-
-if TYPE_CHECKING:
-    from serving.sets.forecast import PublishedForecast
+from serving.models.volume.forecast import QueueForecast
 
 _LEAST_SHARE = 1e-9
 """Of an hour: somebody may always come."""
@@ -30,11 +18,6 @@ _LEAST_SHARE = 1e-9
 
 def check_minutes(minutes: int, *, own: int, queue: str) -> None:
     """Refuse a length of interval that a queue's forecast cannot be split into.
-
-    Args:
-        minutes: The length asked for.
-        own: The length of the queue's own intervals, minutes.
-        queue: The queue's name.
 
     Raises:
         InputError: It is longer than the queue's own, or no length of an interval at all.
@@ -50,7 +33,7 @@ def check_minutes(minutes: int, *, own: int, queue: str) -> None:
         )
 
 
-def split(forecast: PublishedForecast, *, minutes: int, made_at: datetime) -> PublishedForecast:
+def split(forecast: QueueForecast, *, minutes: int, made_at: datetime) -> QueueForecast:
     """Split each interval of a forecast into shorter ones.
 
     Volume, parts and baseline are shared out by the profile within the hour, and add up to what
@@ -58,7 +41,6 @@ def split(forecast: PublishedForecast, *, minutes: int, made_at: datetime) -> Pu
     share. Quantiles are those of the same shape around the new means; the AHT stays.
 
     Args:
-        forecast: One queue's forecast.
         minutes: Length of the new intervals: 15 or 30, at most the queue's own; the queue's own
             gives the forecast as it is.
         made_at: When the forecast was made, aware: leads count from here.
@@ -75,40 +57,29 @@ def split(forecast: PublishedForecast, *, minutes: int, made_at: datetime) -> Pu
     pieces = own // minutes
     offsets = np.arange(pieces, dtype=np.int64) * (minutes * 60)
     starts = (forecast.starts[:, None] + offsets).reshape(-1)
-    opened = is_open(queue, starts) & np.repeat(forecast.is_open, pieces)
-    shares = _shared_out(_profile(forecast, starts, minutes), opened, pieces=pieces)
-    mean = np.repeat(forecast.mean, pieces) * shares
+    week = local_week(queue, starts)
+    opened = week.is_open & np.repeat(forecast.is_open, pieces)
+    shares = _shared_out(_profile(forecast, week, minutes), opened, pieces=pieces)
     return replace(
         forecast,
         queue=queue,
         starts=starts,
         is_open=opened,
-        mean=mean,
-        quantiles=forecast.shape.quantiles(mean, lead_bucket((starts - epoch(made_at)) / 3600)),
         parts=np.repeat(forecast.parts, pieces, axis=0) * shares[:, None],
         baseline=np.repeat(forecast.baseline, pieces) * shares,
         aht_seconds=np.repeat(forecast.aht_seconds, pieces),
-    )
+    ).with_mean(np.repeat(forecast.mean, pieces) * shares, made_at=epoch(made_at))
 
 
-def _profile(forecast: PublishedForecast, starts: Int64, minutes: int) -> Float64:
+def _profile(forecast: QueueForecast, week: LocalWeek, minutes: int) -> Float64:
     """Return the share of its hour's contacts that the profile gives each piece, float64[n]."""
-    queue = forecast.queue
-    local = local_times(starts, queue.time_zone)
-    hour = followed_weekday(local.day, queue.country) * 24 + local.minute_of_day // 60
     pieces = forecast.quarters.reshape(len(forecast.quarters), 60 // minutes, -1).sum(axis=2)
-    found: Float64 = pieces[hour, local.minute_of_day % 60 // minutes]
-    return np.maximum(found, _LEAST_SHARE)
+    shares: Float64 = pieces[week.hour, week.minute % 60 // minutes]
+    return np.maximum(shares, _LEAST_SHARE)
 
 
 def _shared_out(weight: Float64, opened: Bool, *, pieces: int) -> Float64:
-    """Return each piece's share of its interval, float64[n], adding up to 1 in each interval.
-
-    Args:
-        weight: Each piece's share of its hour, float64[n].
-        opened: Whether the queue is open in each, bool[n].
-        pieces: Pieces of an interval.
-    """
+    """Return each piece's share of its interval, float64[n], adding up to 1 in each interval."""
     weight, opened = weight.reshape(-1, pieces), opened.reshape(-1, pieces)
     open_weight = np.where(opened, weight, 0.0)
     # Contacts that a plan puts where the calendar says closed still have to come some time.
