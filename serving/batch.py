@@ -120,9 +120,7 @@ def publish_scores(
     Customers are taken in chunks. Some hundred bytes a customer are kept from the first pass,
     because a percentile needs everybody's probability; features and records are not.
 
-    Args:
-        threads: Threads that score; the set does not depend on it.
-        chunk_rows: Customers in a chunk; the set does not depend on it.
+    The set depends neither on ``threads`` nor on ``chunk_rows``.
 
     Raises:
         NotPublishedError: No churn model is promoted or no snapshot is published.

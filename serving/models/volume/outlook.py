@@ -150,12 +150,10 @@ def look_out(
     starts: Int64,
     orders: QueueOrders | None = None,
 ) -> Outlook:
-    """Compute one queue's outlook.
+    """Compute one queue's outlook at ``made_at``, epoch seconds.
 
     Args:
-        history: What was known at ``made_at``, and had ended by then.
-        events: Calendar events; later-known ones are left out here.
-        made_at: Epoch seconds.
+        history: What was known, and had ended by then; events known later are left out here.
         starts: Interval starts to forecast, epoch seconds, int64[h], ascending.
         orders: The flow of orders that was known at ``made_at``; None: they are not used.
     """
