@@ -228,7 +228,7 @@ def wait_for(server: Server, path: str, header: str, value: str) -> None:
 def wait_until_changed(server: Server) -> None:
     import time
 
-    current = (server.watcher._roots["scores"][0] / CURRENT).read_text().strip()
+    current = (server.watcher.home.scores / CURRENT).read_text().strip()
     for _ in range(200):
         scores = server.watcher.published.scores
         if scores is not None and scores.id == current and current in server.log():
