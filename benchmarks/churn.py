@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.churn_peers import OURS, PEERS, Past
 from benchmarks.churn_picture import draw
@@ -35,7 +36,7 @@ from serving.models.churn.model import ChurnModel, open_churn_model
 from training.churn.bundle import write_bundle
 from training.churn.config import ChurnConfig
 from training.churn.data import load_history
-from training.churn.evaluate import auc, evaluate
+from training.churn.evaluate import evaluate
 from training.churn.fit import fit_at
 
 SHOP, CENTRE = "online_retail_ii", "simulated centre"
@@ -162,7 +163,7 @@ def _judge(store: FeatureStore, at: datetime, *, root: Path, truth: pd.DataFrame
         names=history.names,
         features=np.concatenate([date.features for date in history.before(at)]),
         churned=np.concatenate([date.churned for date in history.before(at)]),
-        histories=history.histories[at],
+        histories=history.btyd.histories[at],
         today=today,
         horizon_days=config.horizon_days,
     )
@@ -245,7 +246,9 @@ def value_captured(date: Judged, probability: Float64) -> float:
 
 def shop_checks(judged: Sequence[Judged]) -> list[Check]:
     """Return the goals on the shop."""
-    by = {who: [auc(date.churned, date.by[who]) for date in judged] for who in judged[0].by}
+    by = {
+        who: [roc_auc_score(date.churned, date.by[who]) for date in judged] for who in judged[0].by
+    }
     best = max((who for who in by if who != OURS), key=lambda who: float(np.mean(by[who])))
     checks = []
     for i, date in enumerate(judged):
@@ -269,7 +272,10 @@ def centre_checks(judged: Sequence[Judged]) -> list[Check]:
     checks = []
     for date in judged:
         assert date.seen is not None
-        ours, seen = auc(date.churned, date.by[OURS]), auc(date.churned, date.seen)
+        ours, seen = (
+            roc_auc_score(date.churned, date.by[OURS]),
+            roc_auc_score(date.churned, date.seen),
+        )
         what = f"{CENTRE} {date.at:%Y-%m-%d}: AUC {ours:.4f} below that of the truth as seen"
         checks.append(at_most(what, seen - ours, NEAR_TRUTH, unit=""))
     return [*checks, *_calibrated(CENTRE, judged), _captured(CENTRE, judged)]

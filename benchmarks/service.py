@@ -17,10 +17,9 @@ from benchmarks.service_centre import Centre, Line, Shift, run_centre
 from examples.real import SETS, data_folder, load
 from features.calendar import Queue
 from features.home import Home
-from training.service.calibrate import Calibration, calibrate
+from training.service.calibrate import Calibration, calibrate, read_service
 from training.service.figure import draw_service
 from training.service.tables import print_service, service_rows
-from training.service_level import read_service
 
 REAL = "anonbank_1999"
 UNTIL = datetime(1999, 3, 1, tzinfo=UTC)

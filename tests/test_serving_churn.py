@@ -79,7 +79,7 @@ def test_no_customers_get_no_scores(model: ChurnModel) -> None:
     scores = model.score(np.empty((0, len(model.feature_names))))
     assert (
         len(scores.probability)
-        == len(scores.percentile)
+        == len(percentile(scores.probability))
         == len(sentences(model.book, scores.reasons))
         == 0
     )
@@ -115,12 +115,12 @@ def test_tables_score_as_the_booster_in_the_bundle_does(
     scoring = replace(model.scoring, linear_weight=0.0, slope=1.0, level=0.0)
     trees_only = ChurnModel(
         model.artefact, feature_names=model.feature_names, scoring=scoring,
-        linear=model._linear, trees=model._trees, book=model.book, derived=model._derived,
+        linear=model.linear, trees=model.trees, book=model.book, derived=model.derived,
         standing=model.standing, value=model.value,
     )  # fmt: skip
     _, log_odds = trees_only.contributions(features)
-    assert model._derived is not None
-    known = model._derived.joined(features, names=model.feature_names)
+    assert model.derived is not None
+    known = model.derived.joined(features, names=model.feature_names)
     np.testing.assert_allclose(log_odds, booster.predict(known, raw_score=True), atol=1e-9)
 
 
@@ -150,9 +150,9 @@ def test_a_longer_silence_never_lowers_the_probability(
     row = features[model.score(features).state == 0][:1]
     rows = np.repeat(row, 50, axis=0)
     rows[:, recency] = np.linspace(1, SMALL.active_days, 50)
-    assert model._derived is not None
-    known = model._derived.joined(rows, names=model.feature_names)
-    trees, _ = model._trees.of(np.ascontiguousarray(known.T))
+    assert model.derived is not None
+    known = model.derived.joined(rows, names=model.feature_names)
+    trees, _ = model.trees.of(np.ascontiguousarray(known.T))
     assert (np.diff(trees.sum(axis=1)) >= -1e-12).all()
 
 
@@ -204,7 +204,7 @@ def test_another_answer_than_in_training_is_found_out(model: ChurnModel) -> None
     moved = replace(model.scoring, level=model.scoring.level + 1e-3)
     other = ChurnModel(
         model.artefact, feature_names=model.feature_names, scoring=moved,
-        linear=model._linear, trees=model._trees, book=model.book, derived=model._derived,
+        linear=model.linear, trees=model.trees, book=model.book, derived=model.derived,
         standing=model.standing, value=model.value,
     )  # fmt: skip
     with pytest.raises(DamagedArtefactError, match="another probability"):

@@ -12,7 +12,7 @@ from features.calendar import Event, local_times
 from features.errors import UnknownNameError
 from features.home import Home
 from serving.models.volume.effects import DayEffects
-from training.bad_days import read_bad_days, register
+from training.bad_days import read_bad_days, register_bad_days
 from training.volume.bad_days import COLUMNS, bad_days_table
 
 NOTHING = DayEffects({}, {})
@@ -36,7 +36,7 @@ def home(tmp_path_factory):
 @pytest.fixture
 def command():
     app = typer.Typer()
-    register(app, clock=lambda: NOW)
+    register_bad_days(app, clock=lambda: NOW)
     # A second command, so that the verb is not taken for the whole.
     app.command("other")(lambda: None)
     return lambda *words: CliRunner().invoke(app, ["bad-days", "volume", *words])

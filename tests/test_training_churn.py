@@ -17,16 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from real_churn import retail_store
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from features.errors import ContractError, InputError, TooLittleDataError
 from serving.models.churn.model import STATES, open_churn_model
+from training.churn.config import ChurnConfig
 from training.churn.data import AsOf, History, load_history
-from training.churn.evaluate import auc
 from training.churn.fit import fit_at, split
-from training.churn.level import Level, level_ahead, level_of
-from training.churn.linear import newton
+from training.churn.level import Level, level_ahead
+from training.churn.linear import level_of, newton
 from training.churn.plain import Plain
-from training.churn.train import ChurnConfig, train_churn
+from training.churn.train import train_churn
 from training.trained import Trained
 
 HORIZON = timedelta(days=SMALL.horizon_days)
@@ -374,8 +375,8 @@ def test_on_a_real_shop_it_beats_recency_by_far(tmp_path: Path) -> None:
     churned = rows["churned"].to_numpy(float)
     assert len(rows) == len(labels)
     assert not np.isnan(scores.probability).any()
-    reached = auc(churned, scores.probability)
-    recency = auc(churned, rows["purchase_recency_days"].to_numpy())
+    reached = roc_auc_score(churned, scores.probability)
+    recency = roc_auc_score(churned, rows["purchase_recency_days"].to_numpy())
     assert reached > 0.77
     assert reached > recency + 0.05
     assert abs(scores.probability.mean() - churned.mean()) < 0.06

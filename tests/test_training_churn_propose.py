@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from features.errors import ContractError, TooLittleDataError
-from training.churn.propose import gap_distribution, propose
+from training.churn.propose import propose
+from training.service.patience import kaplan_meier
 
 AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -51,10 +52,11 @@ def test_silences_that_go_on_lengthen_the_horizon() -> None:
 
 
 def test_the_distribution_of_gaps_is_that_of_kaplan_and_meier() -> None:
-    days, share = gap_distribution(np.array([10.0, 20.0, 20.0, 40.0]), np.array([15.0, 50.0]))
+    gaps = np.array([10.0, 20.0, 20.0, 40.0, 15.0, 50.0])
+    found = kaplan_meier(gaps, np.arange(6) < 4)
     # 5/6 outlast 10; of the 4 still watched at 20, two end; of 2 at 40, one.
-    np.testing.assert_allclose(days, [10, 20, 40])
-    np.testing.assert_allclose(1 - share, [5 / 6, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4 * 1 / 2])
+    np.testing.assert_allclose(found.seconds, [10, 20, 40])
+    np.testing.assert_allclose(found.share, [5 / 6, 5 / 6 * 2 / 4, 5 / 6 * 2 / 4 * 1 / 2])
 
 
 def test_a_slow_rhythm_stays_within_what_a_fit_allows() -> None:

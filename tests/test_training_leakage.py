@@ -124,7 +124,10 @@ def test_real_data_raise_no_alarm(name: str, table: str, file: str, tmp_path: Pa
     )
     audit = audit_churn(home, config=ChurnConfig(), now=datetime(2018, 1, 1, tzinfo=UTC))
     assert audit.leaks == ()
-    assert {v.check for v in audit.verdicts if v.passed} >= {replay.CHECK, tables.BACKDATED}
+    assert {v.check for v in audit.verdicts if v.passed} >= {
+        replay.FEATURE_REPLAY,
+        tables.BACKDATED,
+    }
 
 
 def test_loads_as_they_come_and_dated_corrections_raise_no_alarm(tmp_path: Path) -> None:
@@ -296,13 +299,13 @@ def _bought(first: int, last: int) -> Column:
 @pytest.mark.parametrize(
     ("name", "made", "checks"),
     [
-        ("label", {"x": _label}, {echo.CHECK, strength.FEATURES}),
-        ("copies of the label", {"x": _label, "y": _label}, {echo.CHECK, strength.FEATURES}),
+        ("label", {"x": _label}, {echo.ECHO, strength.FEATURES}),
+        ("copies of the label", {"x": _label, "y": _label}, {echo.ECHO, strength.FEATURES}),
         ("a tenth flipped", {"x": _flipped(0.1)}, {strength.FEATURES}),
         ("a fifth flipped", {"x": _flipped(0.2)}, {strength.FEATURES}),
         ("blurred", {"x": _blurred(0.8)}, {strength.FEATURES}),
         ("blurred twice", {"x": _blurred(0.8), "y": _flipped(0.2)}, {strength.FEATURES}),
-        ("empty for all who leave", {"x": _empty(1.0, 0.0)}, {echo.CHECK, strength.MISSING}),
+        ("empty for all who leave", {"x": _empty(1.0, 0.0)}, {echo.ECHO, strength.MISSING}),
         ("empty for most who leave", {"x": _empty(0.7, 0.15)}, {strength.MISSING}),
         ("window ahead", {"x": _bought(0, 30)}, {strength.FEATURES}),
         ("window ahead, twice", {"x": _bought(0, 30), "y": _bought(0, 45)}, {strength.FEATURES}),
@@ -345,8 +348,8 @@ def test_a_feature_that_reaches_past_its_as_of_in_the_store_is_caught_by_replay(
     home: Home, column: Column
 ) -> None:
     audit = audited(home, wrap=columns(reaching=column))
-    assert replay.CHECK in found(audit)
-    (verdict,) = [v for v in audit.leaks if v.check == replay.CHECK]
+    assert replay.FEATURE_REPLAY in found(audit)
+    (verdict,) = [v for v in audit.leaks if v.check == replay.FEATURE_REPLAY]
     assert "`reaching`" in verdict.found
     assert set(verdict.evidence["changed"]) == {"reaching"}
 
@@ -365,8 +368,8 @@ def test_an_encoding_of_customers_own_labels_that_fails_on_later_dates_is_caught
         return fitted.reindex(frame.index).to_numpy(dtype=float)
 
     audit = audited(home, wrap=columns(encoded=column))
-    assert stability.CHECK in found(audit)
-    assert "`encoded`" in " ".join(v.found for v in audit.leaks if v.check == stability.CHECK)
+    assert stability.LATER_DATES in found(audit)
+    assert "`encoded`" in " ".join(v.found for v in audit.leaks if v.check == stability.LATER_DATES)
 
 
 class Early(Wrapped):
@@ -385,7 +388,7 @@ class Early(Wrapped):
 
 def test_customers_who_only_exist_in_the_future_are_caught(home: Home) -> None:
     audit = audited(home, wrap=Early)
-    assert found(audit) == {replay.CHECK}
+    assert found(audit) == {replay.FEATURE_REPLAY}
     assert audit.leaks[0].evidence["customers_from_the_future"] > 100
 
 
@@ -624,5 +627,5 @@ def test_too_little_history_is_not_judged_and_says_why(tmp_path: Path) -> None:
     (why,) = {v.found for v in audit.verdicts if v.passed is None}
     assert "at least 180 days" in why
     assert {v.check for v in audit.verdicts if v.passed} == {
-        tables.EARLY, tables.STATES, tables.BACKDATED, tables.OVERWRITTEN, replay.CHECK,
+        tables.EARLY, tables.STATES, tables.BACKDATED, tables.OVERWRITTEN, replay.FEATURE_REPLAY,
     }  # fmt: skip

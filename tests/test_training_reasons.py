@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from features.customers import FEATURES
-from serving.models.churn.reasons import REASON_GROUPS, SaidKey
-from training.churn.reasons import reason_book
+from serving.models.churn.reasons import DECIMALS, REASON_GROUPS, SaidKey
+from training.churn.reasons import reason_book, reason_texts
 
 NAMES = tuple(feature.name for feature in FEATURES)
 
@@ -54,3 +54,27 @@ def test_a_centre_without_contacts_has_no_words_for_them(reference: np.ndarray) 
     book = reason_book(names, reference[:, : len(names)])
     assert "long_waits" not in book.groups
     assert "dissatisfied" not in book.groups
+
+
+def test_every_group_has_its_texts_in_both_languages() -> None:
+    texts = reason_texts()
+    assert {group["code"] for group in texts["group"]} == set(REASON_GROUPS)
+    for group in texts["group"]:
+        assert group["reason"], group["code"]
+        for reason in [*group["reason"], texts["own_sentence"]]:
+            assert reason["en"].isascii(), reason
+            assert re.search(r"[\u4e00-\u9fff{]", reason["zh"]), reason
+            assert ("own" in reason) == ("en_without_own" in reason) == ("zh_without_own" in reason)
+            for place in ("{value}", "{usual}"):
+                if reason.get("condition") != "missing":
+                    assert place in reason["en"], reason
+                    assert place in reason["zh"], reason
+
+
+def test_every_reason_tells_a_feature_of_its_own_group() -> None:
+    for group in reason_texts()["group"]:
+        for reason in group["reason"]:
+            assert re.fullmatch(group["features"], reason["feature"]), reason
+            assert reason["feature"] in NAMES, reason
+            assert reason["condition"] in {"above", "below", "missing"}
+            assert reason["unit"] in DECIMALS

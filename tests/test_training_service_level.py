@@ -16,8 +16,9 @@ from features.calendar import epoch, moment
 from features.console import run
 from features.errors import EbbflowError, InputError, TooLittleDataError, UnknownNameError
 from features.home import Home
+from training.service.calibrate import read_service
 from training.service.figure import draw_service
-from training.service_level import read_service, register
+from training.service_level import register
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """The command ``python -m training``: fit, compare, promote, roll back.
 
-The verbs import what they need when they run: statsforecast, scikit-learn and MLflow take seconds
-to load, and LightGBM must not load before its threads were told how to wait.
+The verbs import what they need when they run: statsforecast, scikit-learn and MLflow are slow to
+load, and LightGBM must not load before its threads were told how to wait.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 
 from features.artefact import current_id
 from features.console import (
@@ -25,35 +26,26 @@ from features.console import (
     EXIT_CODES,
     HomeOption,
     JsonOption,
-    parse_moment,
     print_json,
     run,
 )
 from features.home import Home, ModelName
 from features.terminal import console as terminal
 from features.terminal import grid
-from training import accuracy, bad_days, experiment_results, propose, service_level
+from training import accuracy, experiment_results, service_level
 from training import ledger as ledgers
+from training.bad_days import register_bad_days
+from training.commands import (
+    DEFAULT_MLRUNS,
+    MlrunsOption,
+    ModelArgument,
+    Progress,
+    read_as_of,
+    tell,
+)
 from training.leakage import command as leakage
+from training.propose import register_propose
 from training.tracking import Tracking, Version
-
-if TYPE_CHECKING:
-    from training.fit import Progress as Report
-    from training.gates import Gate
-    from training.promote import Change
-
-DEFAULT_MLRUNS = Path("mlruns")
-
-ModelArgument = Annotated[ModelName, typer.Argument(help="Which model.")]
-MlrunsOption = Annotated[
-    Path,
-    typer.Option(
-        "--mlruns",
-        envvar="EBBFLOW_MLRUNS",
-        help="Folder of the MLflow database and artefacts.",
-        show_default=True,
-    ),
-]
 
 app = typer.Typer(
     help="Fit the models, compare them, promote one, roll back.",
@@ -86,7 +78,7 @@ def fit(
     from training.fit import fit as run_fit
 
     settings = load_config(config)
-    moment = None if as_of is None else parse_moment(as_of, option="--as-of")
+    moment = read_as_of(as_of)
     with _progress(f"fit {model}") as report:
         fitted = run_fit(
             Home(home),
@@ -97,24 +89,19 @@ def fit(
             as_of=moment,
             progress=report,
         )
-    for warning in fitted.warnings:
-        _say(f"[yellow]warning:[/] {warning}")
-    if json:
-        print_json({**_version_document(fitted.version), "warnings": fitted.warnings})
-        return
+    _warn(*fitted.warnings)
     version = fitted.version
-    Console().print(
+    if json:
+        print_json({**_version_document(version), "warnings": fitted.warnings})
+        return
+    tell(
         f"{model} version {version.number} is the challenger: bundle {version.bundle_id}, "
-        f"as of {version.as_of:%Y-%m-%d %H:%M} UTC. {_headline(version)}",
-        highlight=False,
-        soft_wrap=True,
+        f"as of {version.as_of:%Y-%m-%d %H:%M} UTC. {_headline(version)}"
     )
     if count := int(version.metrics.get("bad_days", 0)):
-        Console().print(
+        tell(
             f"{count} bad days were not learnt from; `python -m training bad-days {model}` "
-            "lists them.",
-            highlight=False,
-            soft_wrap=True,
+            "lists them."
         )
 
 
@@ -143,9 +130,9 @@ def promote_verb(
         who=_user(),
         number=version,
         force_reason=force_reason,
-        seen=_show_gates,
+        seen=lambda gates: _show_gates(map(asdict, gates)),
     )
-    _report_change(change, json=json)
+    _report_change(asdict(change), json=json)
 
 
 @app.command("rollback", epilog="Example: python -m training rollback volume --reason 'odd peaks'")
@@ -166,9 +153,9 @@ def rollback_verb(
         now=_clock(),
         who=_user(),
         reason=reason,
-        seen=_show_gates,
+        seen=lambda gates: _show_gates(map(asdict, gates)),
     )
-    _report_change(change, json=json)
+    _report_change(asdict(change), json=json)
 
 
 @app.command(epilog="Example: python -m training models --json")
@@ -179,15 +166,15 @@ def models(
 ) -> None:
     """List the registered versions with their aliases, figures and age."""
     tracking = Tracking(mlruns)
-    found = [version for model in get_args(ModelName) for version in tracking.versions(model)]
+    versions = [version for model in get_args(ModelName) for version in tracking.versions(model)]
     serving = {model: current_id(Home(home).bundles(model)) for model in get_args(ModelName)}
     if json:
         print_json(
-            [{**_version_document(v), "serves": serving[v.model] == v.bundle_id} for v in found]
+            [{**_version_document(v), "serves": serving[v.model] == v.bundle_id} for v in versions]
         )
         return
     table = grid("model", "version", "aliases", "serves", "data up to (UTC)", "age", "figures")
-    for version in found:
+    for version in versions:
         table.add_row(
             version.model,
             str(version.number),
@@ -222,9 +209,9 @@ def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
 
 
 accuracy.register(app, clock=_clock)
-bad_days.register(app, clock=_clock)
+register_bad_days(app, clock=_clock)
 service_level.register(app, clock=_clock)
-propose.register(app, clock=_clock)
+register_propose(app, clock=_clock)
 experiment_results.register(app, clock=_clock)
 
 
@@ -240,8 +227,9 @@ def config(
     typer.echo(reference() if markdown else render(), nl=False)
 
 
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+def _warn(*warnings: str) -> None:
+    for warning in warnings:
+        tell(f"[yellow]warning:[/] {warning}", stderr=True)
 
 
 def _user() -> str:
@@ -252,7 +240,7 @@ def _user() -> str:
 
 
 @contextlib.contextmanager
-def _progress(title: str) -> Iterator[Report]:
+def _progress(title: str) -> Iterator[Progress]:
     """Show steps on standard error: a moving bar on a terminal, a line a step elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -261,34 +249,35 @@ def _progress(title: str) -> Iterator[Report]:
         def say(step: str, share: float) -> None:
             if step != last[0]:
                 last[0] = step
-                _say(f"{title}: {share:4.0%} {step}")
+                tell(f"{title}: {share:4.0%} {step}", stderr=True)
 
         yield say
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with ProgressBar(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda step, share: bar.update(task, completed=share, description=f"{title}: {step}")
 
 
-def _show_gates(gates: tuple[Gate, ...]) -> None:
+def _show_gates(gates: Iterable[dict[str, Any]]) -> None:
+    """Print the gates, as ``training.gates.Gate`` turned into a dictionary."""
     table = grid("gate", "result", "detail")
     for gate in gates:
-        table.add_row(
-            gate.name, "[green]passed[/]" if gate.passed else "[red]failed[/]", gate.detail
-        )
+        result = "[green]passed[/]" if gate["passed"] else "[red]failed[/]"
+        table.add_row(gate["name"], result, gate["detail"])
     terminal(stderr=True).print(table)
 
 
-def _report_change(change: Change, *, json: bool) -> None:
-    if change.warning:
-        _say(f"[yellow]warning:[/] {change.warning}")
+def _report_change(change: dict[str, Any], *, json: bool) -> None:
+    """Print what a promotion or roll-back did, as ``training.promote.Change`` holds it."""
+    if change["warning"]:
+        _warn(change["warning"])
     if json:
-        print_json(asdict(change))
+        print_json(change)
         return
-    number = "" if change.version is None else f" version {change.version}"
-    said = f"bundle {change.to_bundle} serves now" if change.changed else "it serves already"
-    Console().print(f"{change.model}{number}: {said}", highlight=False, soft_wrap=True)
+    number = "" if change["version"] is None else f" version {change['version']}"
+    serves = f"bundle {change['to_bundle']} serves now" if change["changed"] else None
+    tell(f"{change['model']}{number}: {serves or 'it serves already'}")
 
 
 def _version_document(version: Version) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,41 +15,32 @@ from features.calendar import epoch
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
 from features.errors import (
     EbbflowError,
-    InputError,
     NotPublishedError,
     TooLittleDataError,
     UnknownNameError,
 )
 from features.home import Home
-
-if TYPE_CHECKING:
-    from serving.sets.forecast import ForecastSet
-    from training.volume.record import Actuals, Record
-    from training.volume.record_sums import Span
+from serving.sets.forecast import ForecastSet, open_forecast_set
+from training.commands import CsvOption, QueuesOption, VolumeArgument, one_format
+from training.volume.record import Actuals, Record, keep_record
+from training.volume.record_sums import Span
 
 _UNREADABLE = (EbbflowError, OSError, ValueError, LookupError, TypeError)
 
 
 def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+    """Add the verb to the command."""
 
     @app.command(epilog="Example: python -m training accuracy volume --since 2026-03-01T00:00Z")
     def accuracy(
-        model: Annotated[Literal["volume"], typer.Argument(help="Which model.")],
+        model: VolumeArgument,
         since: Annotated[
             str | None, typer.Option(help="Only intervals from this time on (ISO 8601 with zone).")
         ] = None,
         until: Annotated[
             str | None, typer.Option(help="Only intervals that start before this time.")
         ] = None,
-        queue: Annotated[
-            list[str] | None, typer.Option("--queue", help="Only this queue; may be repeated.")
-        ] = None,
+        queue: QueuesOption = None,
         by_hour: Annotated[
             bool, typer.Option("--by-hour", help="Also print WAPE and bias by hour of the week.")
         ] = False,
@@ -58,12 +49,13 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
         ] = None,
         home: HomeOption = DEFAULT_HOME,
         json: JsonOption = False,
-        as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet.")] = False,
+        as_csv: CsvOption = False,
     ) -> None:
         """Join every forecast that was published with what came, and print how good it was."""
+        from training.volume.record_tables import print_csv, print_record, record_document
+
         del model  # the one there is a record of
-        if json and as_csv:
-            raise InputError("`--json` and `--csv`", got="both", expected="one of them")
+        one_format(json=json, csv=as_csv)
         record, left_out = read_record(
             Home(home),
             now=clock(),
@@ -75,8 +67,6 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
             from training.volume.record_figure import draw_record
 
             draw_record(record, figure)
-        from training.volume.record_tables import print_csv, print_record, record_document
-
         if json:
             print_json(record_document(record, left_out))
         elif as_csv:
@@ -95,12 +85,7 @@ def read_record(
 ) -> tuple[Record, tuple[str, ...]]:
     """Judge every kept forecast set by what the lake knows now.
 
-    Args:
-        home: Where the sets and the lake stand.
-        now: The moment, aware UTC.
-        since: Only intervals that start at it or later.
-        until: Only intervals that start before it.
-        queues: Only these; empty for all.
+    ``queues``: Only these; empty for all.
 
     Returns:
         The record, and a sentence on each set that could not be read.
@@ -110,9 +95,6 @@ def read_record(
         TooLittleDataError: Nothing has come yet of what was forecast.
         UnknownNameError: A queue was never forecast nor seen.
     """
-    from training.volume.record import keep_record
-    from training.volume.record_sums import Span
-
     folders = _folders(home.forecasts)
     if not folders:
         raise NotPublishedError(
@@ -155,7 +137,6 @@ def _folders(root: Path) -> list[Path]:
 
 def _actuals(home: Home, *, now: datetime) -> Actuals:
     from features.store import FeatureStore
-    from training.volume.record import Actuals
 
     with FeatureStore(home) as store:
         as_of = store.latest(now=now)
@@ -169,8 +150,6 @@ def _open(
     folders: Sequence[Path], left_out: list[str], made: list[datetime]
 ) -> Iterator[ForecastSet]:
     """Open one set at a time; the same forecast published twice counts once."""
-    from serving.sets.forecast import open_forecast_set
-
     seen = set()
     console = Console(stderr=True)
     shown = track(

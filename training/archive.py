@@ -1,8 +1,6 @@
 """A folder as one file and back: how a bundle travels through the tracking store.
 
-MLflow merges a folder into what is already there but replaces a single file, so a bundle is
-logged as one archive. The same folder always gives the same bytes, so equal bundles have equal
-checksums.
+MLflow merges folders but replaces a file. The same folder always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -24,9 +22,7 @@ def pack(folder: Path, *, into: Path) -> Path:
 
     Names, order, owners, times and permissions are fixed, so the bytes follow from the content.
 
-    Args:
-        folder: The folder; every regular file below it is packed under the folder's own name.
-        into: Where the archive is written.
+    ``folder``: The folder; every regular file below it is packed under the folder's own name.
     """
     archive = into / f"{folder.name}{SUFFIX}"
     files = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -50,9 +46,7 @@ def unpack(archive: Path, *, into: Path) -> Path:
     Nothing can land outside ``into``: only regular files with plain relative names are taken.
     (Python's own ``data`` filter came with 3.11.4.)
 
-    Args:
-        archive: The archive.
-        into: An empty folder.
+    ``into``: An empty folder.
 
     Raises:
         DamagedArtefactError: It is no such archive, it is cut short, or it holds anything but

@@ -4,47 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
 from features.calendar import epoch
-from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
+from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
 from features.errors import UnknownNameError
 from features.home import Home
 from features.terminal import console as terminal
 from features.terminal import grid
+from training.commands import AsOfOption, QueuesOption, VolumeArgument, read_as_of, tell
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+def register_bad_days(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
+    """Add the verb to the command."""
 
     @app.command(name="bad-days", epilog="Example: python -m training bad-days volume --json")
     def bad_days(
-        model: Annotated[Literal["volume"], typer.Argument(help="Which model.")],
-        as_of: Annotated[
-            str | None,
-            typer.Option(help="As known at this time (ISO 8601 with zone); default: latest data."),
-        ] = None,
-        queue: Annotated[
-            list[str] | None, typer.Option("--queue", help="Only this queue; may be repeated.")
-        ] = None,
+        model: VolumeArgument,
+        as_of: AsOfOption = None,
+        queue: QueuesOption = None,
         home: HomeOption = DEFAULT_HOME,
         json: JsonOption = False,
     ) -> None:
         """List the outages, surges and shut days that forecasts do not learn from."""
         del model  # the other one has none
-        moment = None if as_of is None else parse_moment(as_of, option="--as-of")
-        table = read_bad_days(Home(home), now=clock(), as_of=moment, queues=tuple(queue or ()))
+        table = read_bad_days(
+            Home(home), now=clock(), as_of=read_as_of(as_of), queues=tuple(queue or ())
+        )
         rows: list[Any] = table.to_dict("records")
         if json:
             print_json(
@@ -52,7 +43,7 @@ def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
             )
             return
         if not rows:
-            Console().print("no bad days", highlight=False)
+            tell("no bad days")
             return
         shown = grid("queue", "day", "from", "to", "kind", "times the usual")
         for row in rows:
@@ -66,11 +57,7 @@ def read_bad_days(
 ) -> pd.DataFrame:
     """Find the bad days of the histories in the lake.
 
-    Args:
-        home: Where the lake stands.
-        now: The moment, aware UTC.
-        as_of: As known then, aware UTC; by default the latest that the data allow.
-        queues: Only these; empty for all.
+    ``as_of`` is by default the latest that the data allow; empty ``queues`` stand for all.
 
     Returns:
         Columns ``queue``, ``day``, ``from`` and ``to`` (clock times, empty for a whole day),

@@ -20,12 +20,7 @@ from training.volume.config import VolumeConfig
 
 
 class Config(BaseModel):
-    """Everything that a fit can be asked for.
-
-    Attributes:
-        volume: Settings of the volume model.
-        churn: Settings of the churn model.
-    """
+    """Everything that a fit can be asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,9 +34,6 @@ class Config(BaseModel):
 
 def load_config(path: Path | None) -> Config:
     """Read a configuration file; without one every key has its default.
-
-    Args:
-        path: A TOML file with the tables ``[volume]`` and ``[churn]``, each optional.
 
     Raises:
         ConfigError: The file cannot be read or parsed, a key is unknown (near names are
@@ -95,12 +87,7 @@ def _keys_beside(keys: list[str]) -> list[str]:
 
 
 def settings(model: type[BaseModel], *, prefix: str = "") -> Iterator[tuple[str, FieldInfo, Any]]:
-    """Yield each key of a configuration class as dotted path, field and default.
-
-    Args:
-        model: The class; nested classes are walked.
-        prefix: Put before each path.
-    """
+    """Yield each key of a configuration class as dotted path, field and default."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from settings(field.annotation, prefix=f"{prefix}{name}.")

@@ -26,8 +26,6 @@ class Fitted:
     """A fit that was recorded.
 
     Attributes:
-        version: The registered version; it is the challenger.
-        as_of: The moment its data look back from, aware UTC.
         warnings: What the feature store had to assume, and what the model's card warns of.
     """
 
@@ -51,14 +49,7 @@ def fit(
     The lake's versions are pinned when the store is opened, so a load that comes meanwhile
     changes nothing.
 
-    Args:
-        home: Where the lake stands.
-        tracking: Where the run is recorded.
-        model: Which model.
-        config: What is asked for.
-        clock: Gives the time, aware UTC.
-        as_of: The moment to look back from, aware UTC; by default the latest that the data allow.
-        progress: Told how far it is.
+    ``as_of``: The moment to look back from, aware UTC; by default the latest that the data allow.
 
     Raises:
         HorizonError: ``as_of`` lies in the future.

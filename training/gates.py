@@ -1,14 +1,8 @@
 """The gates between a challenger and production: what is measured, and against which limit.
 
-A challenger and a champion were usually fitted at different times, so no window is new to both:
-what came after the champion's data is training data of the challenger. Each is therefore judged
-by its own back-test, in which every forecast and score was made from earlier data only, and by
-figures relative to a baseline on the same rows (seasonal naive; the base rate that came true),
-which takes out most of what makes one period harder than another. The rest is what the tolerance
-is for. Both figures come from the cards inside the bundles, so they travel with the models.
-
-Integrity gates (the bundle opens, replays its golden requests, answers on the current snapshot)
-can never be forced. Accuracy and change gates can, with a reason that the ledger keeps.
+Both models are judged by their own back-tests, relative to a baseline on the same rows, since no
+window is new to both. Integrity gates (the bundle opens, replays its golden requests, answers on
+the current snapshot) can never be forced; accuracy and change gates can, with a reason.
 """
 
 from __future__ import annotations
@@ -20,14 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from scipy.stats import spearmanr
 
 from features.calendar import Float64
-from features.errors import (
-    ArtefactError,
-    EbbflowError,
-    IncompatibleArtefactError,
-)
+from features.errors import ArtefactError, EbbflowError, IncompatibleArtefactError
 from features.home import ModelName
 from features.snapshot import FeatureTable, Snapshot
 from serving.models.bundle import open_model
@@ -66,12 +56,9 @@ class Gate:
     """One measurement against its limit.
 
     Attributes:
-        name: What is asked of the challenger.
-        passed: Whether it holds.
         forcible: Whether a reason may override it.
         value: The figure measured, None where the gate is no figure.
         limit: The figure it must reach or stay within.
-        detail: One sentence for a reader.
     """
 
     name: str
@@ -87,7 +74,6 @@ class Sound:
     """A bundle that passed the integrity gates.
 
     Attributes:
-        card: Its model card.
         answer: What it answers on the snapshot, see ``answer_on``; empty without a snapshot.
     """
 
@@ -130,15 +116,7 @@ def examine(
     A gate that makes the later ones pointless (the bundle does not open, or cannot answer) ends
     the list. A champion that is itself unfit is left out of the comparison, and named.
 
-    Args:
-        model: Which model both are.
-        challenger: The challenger's bundle folder.
-        champion: The bundle folder that serves now, None before the first promotion.
-        snapshot: The current snapshot.
-        limits: What the challenger may cost.
-
-    Returns:
-        The gates in the order of measurement.
+    ``champion`` is None before the first promotion; the gates stand in the order of measurement.
     """
     new, gates = integrity(model, challenger, snapshot=snapshot)
     if new is None:
@@ -160,13 +138,8 @@ def integrity(
 ) -> tuple[Sound | None, tuple[Gate, ...]]:
     """Open a bundle, replay its golden requests and let it answer.
 
-    Args:
-        model: Which model it must hold.
-        bundle: Its folder.
-        snapshot: What to answer on; without one that gate is left out.
-
-    Returns:
-        The card and answer, or None where the bundle is unfit; and the gates.
+    Without a ``snapshot`` that gate is left out. Returns the card and answer, or None where the
+    bundle is unfit; and the gates.
     """
     try:
         opened: Model = open_model(model, bundle)
@@ -219,10 +192,7 @@ def answer_on(model: Model, snapshot: Snapshot) -> tuple[Answer, str]:
     probability = model.score(features).probability if len(features) else np.empty(0)
     scored = probability[~np.isnan(probability)]
     _require_sound("scores", scored, most=1.0)
-    return (
-        {"": probability},
-        f"{len(scored)} of {len(features)} sampled customers are scored",
-    )
+    return {"": probability}, f"{len(scored)} of {len(features)} sampled customers are scored"
 
 
 def _sample(table: FeatureTable, names: tuple[str, ...]) -> Float64:
@@ -273,14 +243,14 @@ def _keeps_up(
 def _measured(model: ModelName, card: Mapping[str, Any]) -> list[tuple[_Measure, float]]:
     """Return each measure with its figure, NaN where the card has none."""
     metrics = card.get("metrics", {})
-    found = []
+    measured = []
     for measure in _MEASURES[model]:
         try:
             value = float(measure.of(metrics))
         except (KeyError, TypeError, ZeroDivisionError):
             value = float("nan")
-        found.append((measure, value))
-    return found
+        measured.append((measure, value))
+    return measured
 
 
 def _figure(name: str, value: float, limit: float) -> Gate:
@@ -302,45 +272,36 @@ def _change(model: ModelName, new: Answer, old: Answer, *, limits: Limits) -> Ga
     ]
     a, b = (np.concatenate([pair[i] for pair in pairs] or [np.empty(0)]) for i in (0, 1))
     if model == "volume":
-        total, difference = float(b.sum()), float(np.abs(a - b).sum())
-        if total == 0:
-            return Gate(
-                "change of the forecast",
-                difference == 0,
-                True,
-                None,
-                limits.forecast_change,
-                f"the champion foresees no contact at all, the challenger {a.sum():.1f}",
-            )
-        change = difference / total
-        detail = f"it differs by {change:.1%} of the champion's contacts"
-        passed = change <= limits.forecast_change
-        return Gate("change of the forecast", passed, True, change, limits.forecast_change, detail)
+        return _change_of_volume(a, b, limit=limits.forecast_change)
     both = ~np.isnan(a) & ~np.isnan(b)
     correlation = rank_correlation(a[both], b[both])
     detail = f"rank correlation {correlation:.3f} over {both.sum()} customers"
     if both.any():
         detail += f"; mean probability {a[both].mean():.3f}, the champion's {b[both].mean():.3f}"
-    passed = correlation >= limits.rank_correlation
-    return Gate("order of the scores", passed, True, correlation, limits.rank_correlation, detail)
+    limit = limits.rank_correlation
+    return Gate("order of the scores", correlation >= limit, True, correlation, limit, detail)
+
+
+def _change_of_volume(new: Float64, old: Float64, *, limit: float) -> Gate:
+    name, total, difference = "change of the forecast", old.sum(), np.abs(new - old).sum()
+    if total == 0:
+        detail = f"the champion foresees no contact at all, the challenger {new.sum():.1f}"
+        return Gate(name, bool(difference == 0), True, None, limit, detail)
+    change = float(difference / total)
+    detail = f"it differs by {change:.1%} of the champion's contacts"
+    return Gate(name, change <= limit, True, change, limit, detail)
 
 
 def rank_correlation(a: Float64, b: Float64) -> float:
     """Return Spearman's rank correlation, ties at their mean rank; 1 for equal arrays.
 
-    Args:
-        a: float64[n].
-        b: float64[n].
-
-    Returns:
-        In [-1, 1]; 0 where one of two different arrays is constant.
+    Both are float64[n]; 0 where one of two different arrays is constant.
 
     >>> rank_correlation(np.array([0.1, 0.2, 0.9]), np.array([0.1, 0.3, 0.2]))
     0.5
     """
     if np.array_equal(a, b):
         return 1.0
-    x, y = (pd.Series(values).rank().to_numpy() for values in (a, b))
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
-    return float(np.corrcoef(x, y)[0, 1])
+    return float(spearmanr(a, b).statistic)

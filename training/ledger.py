@@ -1,8 +1,7 @@
 """The ledger of promotions and roll-backs: who changed what serves, when, why, on what evidence.
 
-One JSON line an entry, appended and synced *before* the change is made, so that no change is
-without its entry. An entry counts as carried out when what serves agrees: each entry records
-what served at its time, so the next one (or what serves now) shows whether it took effect.
+One JSON line an entry, synced *before* the change is made. An entry counts as carried out when the
+next one, or what serves now, agrees.
 """
 
 from __future__ import annotations
@@ -24,10 +23,6 @@ class Entry:
     """One promotion or roll-back.
 
     Attributes:
-        at: When, aware UTC.
-        who: The user who asked for it.
-        action: What was done.
-        model: Which model.
         from_bundle: Id of the bundle that served before, None where none did.
         to_bundle: Id of the bundle that serves from then on.
         version: Its registered version, None where the registry does not know it.
@@ -103,11 +98,6 @@ def previous(entries: Sequence[Entry], *, model: ModelName, serving: str) -> str
 
     A promotion goes one step forward, a roll-back one step back: rolling back twice goes two
     steps back. Entries that were not carried out do not count.
-
-    Args:
-        entries: The ledger, oldest first.
-        model: Which model.
-        serving: Id of the bundle that serves now.
     """
     mine = [entry for entry in entries if entry.model == model]
     found_after = [*(entry.from_bundle for entry in mine), serving][1:]

@@ -1,10 +1,7 @@
 """Promotion and roll-back: how a registered version comes to serve, and how the last one returns.
 
-The order of steps makes a crash harmless wherever it falls: the bundle is copied into a hidden
-folder and renamed (nobody reads it yet), the ledger's entry is synced (an entry that was not
-carried out does not count), ``CURRENT`` is swapped in one step, and last the aliases follow.
-Until the swap the old bundle serves, from the swap on the new one; ``promote`` again completes
-what is left. Serving reads ``CURRENT`` alone, never the registry.
+A crash is harmless wherever it falls: the bundle is copied and renamed, the ledger's entry synced,
+``CURRENT`` swapped, and last the aliases follow; ``promote`` again completes what is left.
 """
 
 from __future__ import annotations
@@ -13,18 +10,14 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from features.artefact import current_id, point_to
-from features.errors import (
-    ArtefactError,
-    EbbflowError,
-    NotPublishedError,
-    PromotionRefusedError,
-)
+from features.errors import ArtefactError, EbbflowError, NotPublishedError, PromotionRefusedError
 from features.home import Home, ModelName
 from features.snapshot import open_current_snapshot
 from serving.models.bundle import open_model
@@ -41,12 +34,8 @@ class Change:
     """What a promotion or roll-back did.
 
     Attributes:
-        model: Which model.
         changed: Whether another bundle serves now than before.
-        from_bundle: Id of the bundle that served before, None where none did.
-        to_bundle: Id of the bundle that serves now.
         version: Its registered version, None where the registry does not know it.
-        gates: What was measured.
         warning: What could not be completed, empty where all was.
     """
 
@@ -57,6 +46,35 @@ class Change:
     version: int | None
     gates: tuple[Gate, ...]
     warning: str = ""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Who asks for another bundle to serve, when and why; and what served until then."""
+
+    home: Home
+    action: Literal["promote", "rollback"]
+    model: ModelName
+    now: datetime
+    who: str
+    reason: str
+    serving: str | None
+
+    def carry_out(self, bundle: str, *, version: int | None, gates: tuple[Gate, ...]) -> None:
+        """Write the ledger's entry, then let the bundle serve."""
+        entry = ledger.Entry(
+            at=self.now,
+            who=self.who,
+            action=self.action,
+            model=self.model,
+            from_bundle=self.serving,
+            to_bundle=bundle,
+            version=version,
+            reason=self.reason,
+            gates=tuple(asdict(gate) for gate in gates),
+        )
+        ledger.append(self.home.ledger, entry)
+        point_to(self.home.bundles(self.model), bundle)
 
 
 def promote(
@@ -73,19 +91,8 @@ def promote(
 ) -> Change:
     """Examine a registered version and make it the one that serves.
 
-    Args:
-        home: Where bundles are published.
-        tracking: Where versions are registered.
-        model: Which model.
-        now: The time, aware UTC.
-        who: The user who asks, for the ledger.
-        number: The version; by default the challenger.
-        force_reason: Why it should serve although an accuracy or change gate fails.
-        limits: What the challenger may cost; by default ``Limits()``.
-        seen: Told the gates as soon as they are measured.
-
-    Returns:
-        What was done; ``changed`` is False where that bundle serves already.
+    ``number`` is by default the challenger's; ``seen`` is told the gates once they are measured.
+    ``changed`` of what is returned is False where that bundle serves already.
 
     Raises:
         NotPublishedError: There is no challenger, or no snapshot to examine it on.
@@ -113,19 +120,9 @@ def promote(
             seen(gates)
         _refuse_failed(version, gates, force_reason)
         _install(bundle, root=root, model=model)
-    entry = ledger.Entry(
-        at=now,
-        who=who,
-        action="promote",
-        model=model,
-        from_bundle=serving,
-        to_bundle=version.bundle_id,
-        version=version.number,
-        reason=force_reason or "all gates passed",
-        gates=tuple(asdict(gate) for gate in gates),
-    )
-    ledger.append(home.ledger, entry)
-    point_to(root, version.bundle_id)
+    reason = force_reason or "all gates passed"
+    request = _Request(home, "promote", model, now, who, reason, serving)
+    request.carry_out(version.bundle_id, version=version.number, gates=gates)
     _set_aliases(tracking, version)
     return Change(model, True, serving, version.bundle_id, version.number, gates)
 
@@ -145,36 +142,16 @@ def rollback(
     It needs the home folder alone: where the registry cannot be reached, the alias is left and
     the answer says so.
 
-    Args:
-        home: Where bundles are published.
-        tracking: Where versions are registered.
-        model: Which model.
-        now: The time, aware UTC.
-        who: The user who asks, for the ledger.
-        reason: Why, for the ledger.
-        seen: Told the gates as soon as they are measured.
-
     Raises:
         NotPublishedError: Nothing serves, or nothing served before.
         PromotionRefusedError: The earlier bundle is damaged or cannot answer.
     """
     root = home.bundles(model)
     serving = current_id(root)
-    if serving is None:
-        raise NotPublishedError(
-            f"no {model} bundle serves", remedy=f"run `python -m training promote {model}`"
-        )
     entries = ledger.read(home.ledger)
-    target = ledger.previous(entries, model=model, serving=serving)
-    if target is None:
-        raise NotPublishedError(
-            f"roll-back of {model}",
-            got=f"no bundle before `{serving}` in the ledger",
-            remedy="promote a version by its number: `python -m training models` lists them",
-        )
-    snapshot = (
-        open_current_snapshot(home.snapshots) if current_id(home.snapshots) is not None else None
-    )
+    target = _before(entries, model, serving)
+    published = current_id(home.snapshots) is not None
+    snapshot = open_current_snapshot(home.snapshots) if published else None
     _, gates = integrity(model, root / target, snapshot=snapshot)
     if seen is not None:
         seen(gates)
@@ -185,21 +162,26 @@ def rollback(
             remedy="promote another version by its number; what serves now goes on serving",
         )
     number = next((e.version for e in reversed(entries) if e.to_bundle == target), None)
-    entry = ledger.Entry(
-        at=now,
-        who=who,
-        action="rollback",
-        model=model,
-        from_bundle=serving,
-        to_bundle=target,
-        version=number,
-        reason=reason,
-        gates=tuple(asdict(gate) for gate in gates),
-    )
-    ledger.append(home.ledger, entry)
-    point_to(root, target)
+    request = _Request(home, "rollback", model, now, who, reason, serving)
+    request.carry_out(target, version=number, gates=gates)
     warning = _follow(tracking, model, bundle=target)
     return Change(model, True, serving, target, number, gates, warning)
+
+
+def _before(entries: Sequence[ledger.Entry], model: ModelName, serving: str | None) -> str:
+    """Return the bundle that served before the one that serves."""
+    if serving is None:
+        raise NotPublishedError(
+            f"no {model} bundle serves", remedy=f"run `python -m training promote {model}`"
+        )
+    target = ledger.previous(entries, model=model, serving=serving)
+    if target is None:
+        raise NotPublishedError(
+            f"roll-back of {model}",
+            got=f"no bundle before `{serving}` in the ledger",
+            remedy="promote a version by its number: `python -m training models` lists them",
+        )
+    return target
 
 
 def _wanted(tracking: Tracking, model: ModelName, number: int | None) -> Version:
@@ -222,11 +204,9 @@ def _refuse_failed(version: Version, gates: tuple[Gate, ...], force_reason: str 
     raise PromotionRefusedError(
         f"promotion of {version.model} version {version.number}",
         got=_words(firm or failed),
-        remedy=(
-            "fit again; this gate cannot be forced"
-            if firm
-            else "fit again, or state why it should serve all the same with --force-reason"
-        ),
+        remedy="fit again; this gate cannot be forced"
+        if firm
+        else "fit again, or state why it should serve all the same with --force-reason",
     )
 
 
@@ -264,10 +244,10 @@ def _set_aliases(tracking: Tracking, version: Version) -> None:
 def _follow(tracking: Tracking, model: ModelName, *, bundle: str) -> str:
     """Point the champion alias at a bundle's version, or return why that was not possible."""
     try:
-        found = [v for v in tracking.versions(model) if v.bundle_id == bundle]
+        versions = [v for v in tracking.versions(model) if v.bundle_id == bundle]
     except EbbflowError as error:
         return f"the alias `champion` could not be moved: {error}"
-    if not found:
+    if not versions:
         return f"the alias `champion` was not moved: {tracking.root} has no version of `{bundle}`"
-    tracking.set_alias(model, alias="champion", number=found[0].number)
+    tracking.set_alias(model, alias="champion", number=versions[0].number)
     return ""

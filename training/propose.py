@@ -5,61 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
+from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
 from features.home import Home
-
-if TYPE_CHECKING:
-    from training.churn.propose import Proposal
+from training.commands import AsOfOption, read_as_of, tell
 
 
-def register(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-    """
+def register_propose(app: typer.Typer, *, clock: Callable[[], datetime]) -> None:
+    """Add the verb to the command."""
 
     @app.command(name="propose", epilog="Example: python -m training propose churn --json")
-    def propose(
+    def propose_verb(
         model: Annotated[Literal["churn"], typer.Argument(help="Which model.")],
-        as_of: Annotated[
-            str | None,
-            typer.Option(help="As known at this time (ISO 8601 with zone); default: latest data."),
-        ] = None,
+        as_of: AsOfOption = None,
         home: HomeOption = DEFAULT_HOME,
         json: JsonOption = False,
     ) -> None:
         """Propose `horizon_days` and `active_days` from the gaps between purchases, and say why."""
+        from features.store import FeatureStore
+        from training.churn.propose import propose
+
         del model  # the other one has none
-        moment = None if as_of is None else parse_moment(as_of, option="--as-of")
-        found = read_proposal(Home(home), now=clock(), as_of=moment)
+        moment = read_as_of(as_of)
+        with FeatureStore(Home(home)) as store:
+            proposal = propose(store, as_of=moment or store.latest(now=clock()))
         if json:
-            print_json({**asdict(found), "why": found.why})
+            print_json({**asdict(proposal), "why": proposal.why})
             return
-        text = f"[churn]\nhorizon_days = {found.horizon_days}\nactive_days = {found.active_days}"
+        horizon, active = proposal.horizon_days, proposal.active_days
+        text = f"[churn]\nhorizon_days = {horizon}\nactive_days = {active}"
         Console().print(text, highlight=False, markup=False)
-        Console(stderr=True).print(found.why, highlight=False, soft_wrap=True)
-
-
-def read_proposal(home: Home, *, now: datetime, as_of: datetime | None = None) -> Proposal:
-    """Propose a definition from the histories in the lake.
-
-    Args:
-        home: Where the lake stands.
-        now: The time, aware UTC.
-        as_of: What was known then counts; by default, all that the data hold.
-
-    Raises:
-        TooLittleDataError: Too few customers bought on two days.
-    """
-    from features.store import FeatureStore
-    from training.churn.propose import propose as from_gaps
-
-    with FeatureStore(home) as store:
-        return from_gaps(store, as_of=store.latest(now=now) if as_of is None else as_of)
+        tell(proposal.why, stderr=True)

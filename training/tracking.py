@@ -1,10 +1,8 @@
 """Runs and registered models in MLflow: the only module that knows it.
 
-Everything stands under one folder: the database ``mlflow.db`` (SQLite, several processes may
-write) and ``artifacts/``. A run holds what was asked, what was measured, tables, pictures, the
-data's versions and the bundle as one archive; the registered models ``ebbflow-volume`` and
-``ebbflow-churn`` hold one version a run, with the aliases ``champion`` and ``challenger``.
-Nothing that answers a request reads from here: promotion copies the bundle out.
+One folder holds the database ``mlflow.db`` and ``artifacts/``. The models ``ebbflow-volume`` and
+``ebbflow-churn`` hold one version a run, with the aliases ``champion`` and ``challenger``. Nothing
+that answers a request reads from here: promotion copies the bundle out.
 """
 
 from __future__ import annotations
@@ -43,15 +41,7 @@ class Version:
     """One registered version of a model.
 
     Attributes:
-        model: Which model.
         number: Its number in the registry, from 1.
-        bundle_id: Id of the bundle inside.
-        run_id: The run that made it.
-        created_at: When it was registered, aware UTC.
-        as_of: The moment its data look back from, aware UTC.
-        aliases: The aliases that point at it.
-        metrics: The run's metrics.
-        archive_sha256: Checksum of the archived bundle.
     """
 
     model: ModelName
@@ -143,16 +133,7 @@ class Tracking:
         data_versions: Mapping[str, int],
         data_root: Path,
     ) -> Version:
-        """Log a run, register its bundle as a new version and make that the challenger.
-
-        Args:
-            trained: What the fit handed over.
-            as_of: The moment its data look back from, aware UTC.
-            started_at: When the fit began, aware UTC.
-            ended_at: When it ended, aware UTC.
-            data_versions: Version of each lake table that was read.
-            data_root: Where these tables stand.
-        """
+        """Log a run, register its bundle as a new version and make that the challenger."""
         tags = {
             "model": trained.model,
             "bundle_id": trained.bundle.name,
@@ -225,9 +206,7 @@ class Tracking:
     def fetch(self, version: Version, *, into: Path) -> Path:
         """Download, check and unpack a version's bundle, and return the bundle folder.
 
-        Args:
-            version: The version.
-            into: An empty folder.
+        ``into``: An empty folder.
 
         Raises:
             DamagedArtefactError: The archive is missing, differs from its checksum, or holds

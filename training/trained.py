@@ -1,10 +1,7 @@
-"""What a fit hands over: a bundle on disk and the facts that are worth recording about it.
+"""What a fit hands over: a bundle on disk and what is worth recording about it.
 
-Promotion compares models by some of the metrics in the bundle's card (the same ones as in
-``Trained.metrics``), all measured out of sample on rolling origins or test as-ofs:
-
-- volume: ``skill``, one minus the WAPE over the seasonal baseline's WAPE on the same origins;
-- churn: ``auc``, ``log_loss``, ``base_log_loss`` (of the base rate that came true), ``ece``.
+Promotion compares models by ``skill`` (volume) or ``auc``, ``log_loss`` and ``base_log_loss``
+(churn), all measured out of sample.
 """
 
 from __future__ import annotations
@@ -26,14 +23,10 @@ class Trained:
     """One fitted model, not yet recorded and not yet promoted.
 
     Attributes:
-        model: Which of the two models it is.
         bundle: Folder that ``features.artefact.writing`` made; its name is the bundle's id.
         params: What the fit was asked for and what it chose, flat, for the tracking run.
         metrics: Figures measured out of sample, by flat name such as ``skill`` or ``auc``.
-        tables: Tables worth keeping beside the run, by file stem.
-        figures: Pictures worth keeping beside the run, by file stem.
         lineage: Ids and versions of the data that it was made from, JSON-ready.
-        warnings: What a person should know of it.
     """
 
     model: ModelName

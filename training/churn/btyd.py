@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import betaln, gammaln
@@ -17,15 +20,30 @@ _SPREAD = 1.5
 _LIMIT = 7.0
 
 
+class BtydByDate(dict[datetime, BuyTillYouDie]):
+    """The model as known at each moment, fitted on first use.
+
+    ``histories`` holds, by moment, what ``history_of`` gives of those who were known then, perhaps
+    of a sample.
+    """
+
+    def __init__(self, histories: Mapping[datetime, Float64]) -> None:
+        super().__init__()
+        self.histories = dict(histories)
+
+    def __missing__(self, at: datetime) -> BuyTillYouDie:
+        self[at] = fit_btyd(self.histories[at])
+        return self[at]
+
+
 def fit_btyd(histories: Float64) -> BuyTillYouDie:
     """Fit the parameters to the customers who ever bought.
 
     The likelihood is that of the modified BG/NBD model; a mild prior on the logarithms of the
     parameters, worth about one customer, keeps a handful of histories from running away.
 
-    Args:
-        histories: Frequency, recency and age in days of each customer, float64[n, 3], as
-            ``serving.models.churn.btyd.history_of`` gives them; rows with NaN are left out.
+    ``histories``, float64[n, 3], is what ``serving.models.churn.btyd.history_of`` gives; rows with
+    NaN are left out.
 
     Raises:
         TooLittleDataError: Nobody ever bought.
@@ -48,23 +66,18 @@ def fit_btyd(histories: Float64) -> BuyTillYouDie:
         prior = 0.5 * float((((logarithms - _CENTRE) / _SPREAD) ** 2).sum())
         return prior - float(counts @ log_likelihood(np.exp(logarithms), rows))
 
-    found = minimize(
+    best = minimize(
         loss,
         _CENTRE,
         method="L-BFGS-B",
         bounds=[(centre - _LIMIT, centre + _LIMIT) for centre in _CENTRE],
     )
-    r, alpha, a, b = (float(value) for value in np.exp(found.x))
+    r, alpha, a, b = (float(value) for value in np.exp(best.x))
     return BuyTillYouDie(r=r, alpha=alpha * unit, a=a, b=b)
 
 
 def log_likelihood(parameters: Float64, histories: Float64) -> Float64:
-    """Return the log likelihood of each customer's history, float64[n].
-
-    Args:
-        parameters: r, alpha, a, b.
-        histories: Frequency, recency and age, float64[n, 3].
-    """
+    """Return the log likelihood of each customer's history, float64[n]."""
     r, alpha, a, b = parameters
     x, last, age = histories.T
     bought = gammaln(r + x) - gammaln(r) + r * np.log(alpha)

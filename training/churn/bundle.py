@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from features.artefact import Artefact, new_id, writing
 from features.calendar import Float64
@@ -28,6 +28,7 @@ from serving.models.churn.model import (
     golden_answers,
     read_churn_model,
 )
+from serving.models.churn.reasons import ReasonBook
 from serving.models.churn.value import ValueModel
 from training.churn.config import ChurnConfig
 from training.churn.data import RECENCY, TERM_LEFT, History
@@ -52,16 +53,8 @@ def write_bundle(
 ) -> Path:
     """Write a fit as a bundle and return its folder.
 
-    Args:
-        root: Folder that the bundle is written into.
-        fitted: The fit.
-        history: What it was fitted on.
-        reference: Features of the population at the fit's moment, float64[n, k]: tiers and the
-            usual values are taken from it.
-        card: The model card.
-        config: Tiers and population.
-        value: What customers are worth; None where no money is known.
-        now: The time, aware UTC.
+    Tiers and the usual values are taken from ``reference``, features of the population at the
+    fit's moment, float64[n, k]. ``value`` is None where no money is known.
 
     Raises:
         TooLittleDataError: Tiers are by money, and none is known.
@@ -73,19 +66,68 @@ def write_bundle(
             expected="`amount_minor` above 0",
             remedy='load the amounts, or set `tiers_by = "capacity"`',
         )
-    derived = fitted.learners.derived
     names = (*history.names, *DERIVED)
-    book = reason_book(names, derived.joined(reference, names=history.names))
-    scores = fitted.blend(reference) + fitted.level.value
-    probability = 1 / (1 + np.exp(-scores))
-    limits: Iterable[float] = (
-        config.tier_money_minor
-        if config.tiers_by == "money"
-        else np.quantile(probability, 1 - np.cumsum(config.tier_shares))
+    book = reason_book(names, fitted.learners.derived.joined(reference, names=history.names))
+    documents = _documents(fitted, history.names, reference, book=book, value=value, config=config)
+    members = np.array([book.members[name] for name in names])
+    booster = fitted.learners.booster
+    trees = tree_tables(booster, groups=members, group_count=len(book.groups))
+    golden = _golden_customers(
+        reference, recency=history.names.index(RECENCY), active_days=config.active_days
     )
-    standing = standing_of(history.names, reference, probability, config=config)
-    scoring = {
-        "feature_names": list(history.names),
+    id = new_id(now)
+    manifest: dict[str, Any] = {
+        "kind": CHURN_BUNDLE_KIND,
+        "schema": CHURN_BUNDLE_SCHEMA,
+        "created_at": now,
+        "lineage": {"as_of": fitted.at.isoformat()},
+        "meta": {"card": card},
+        "id": id,
+    }
+    with writing(root, **manifest) as folder:
+        for name, document in documents.items():
+            text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+            (folder / name).write_text(text, encoding="utf-8")
+        np.savez(folder / TREES_FILE, **trees.arrays())
+        # The booster itself, for people and tools; answers come from its tables.
+        (folder / MODEL_FILE).write_text(booster.model_to_string(), encoding="utf-8")
+        answers = golden_answers(read_churn_model(Artefact(path=folder, **manifest)), golden)
+        np.savez(folder / GOLDEN_FILE, features=golden, **answers)
+    return root / id
+
+
+def _documents(
+    fitted: Fitted,
+    names: Sequence[str],
+    reference: Float64,
+    *,
+    book: ReasonBook,
+    value: ValueModel | None,
+    config: ChurnConfig,
+) -> dict[str, Any]:
+    """Return the JSON of the bundle by file name."""
+    probability = expit(fitted.blend(reference) + fitted.level.value)
+    standing = standing_of(names, reference, probability, config=config)
+    return {
+        SCORING_FILE: _scoring(fitted, names, probability, config=config),
+        LINEAR_FILE: fitted.learners.linear.document(),
+        REASONS_FILE: book.document(),
+        RECORDS_FILE: {
+            "standing": standing.document(),
+            "value": None if value is None else value.document(),
+        },
+    }
+
+
+def _scoring(
+    fitted: Fitted, names: Sequence[str], probability: Float64, *, config: ChurnConfig
+) -> dict[str, Any]:
+    if config.tiers_by == "money":
+        limits: Iterable[float] = config.tier_money_minor
+    else:
+        limits = np.quantile(probability, 1 - np.cumsum(config.tier_shares))
+    return {
+        "feature_names": list(names),
         "linear_weight": fitted.linear_weight,
         "slope": fitted.slope,
         "level": fitted.level.value,
@@ -93,53 +135,10 @@ def write_bundle(
         "active_days": config.active_days,
         "definition": config.definition,
         "term_feature": TERM_LEFT if config.definition == "contract" else None,
-        "derived": derived.document(),
+        "derived": fitted.learners.derived.document(),
         "tiers_by": config.tiers_by,
         "tier_from": [float(limit) for limit in limits],
     }
-    records = {
-        "standing": standing.document(),
-        "value": None if value is None else value.document(),
-    }
-    members = np.array([book.members[name] for name in names])
-    trees = tree_tables(
-        fitted.learners.booster, groups=members, group_count=len(book.groups)
-    ).arrays()
-    id = new_id(now)
-    lineage = {"as_of": fitted.at.isoformat()}
-    artefact = Artefact(
-        path=root / id,
-        id=id,
-        kind=CHURN_BUNDLE_KIND,
-        schema=CHURN_BUNDLE_SCHEMA,
-        created_at=now,
-        lineage=lineage,
-        meta={"card": card},
-    )
-    with writing(
-        root,
-        kind=artefact.kind,
-        schema=artefact.schema,
-        created_at=now,
-        lineage=lineage,
-        meta={"card": card},
-        id=id,
-    ) as folder:
-        _write_json(folder / SCORING_FILE, scoring)
-        _write_json(folder / LINEAR_FILE, fitted.learners.linear.document())
-        _write_json(folder / REASONS_FILE, book.document())
-        _write_json(folder / RECORDS_FILE, records)
-        np.savez(folder / TREES_FILE, **trees)
-        # The booster itself, for people and tools; answers come from its tables.
-        (folder / MODEL_FILE).write_text(
-            fitted.learners.booster.model_to_string(), encoding="utf-8"
-        )
-        golden = _golden_customers(
-            reference, recency=history.names.index(RECENCY), active_days=config.active_days
-        )
-        answers = golden_answers(read_churn_model(replace(artefact, path=folder)), golden)
-        np.savez(folder / GOLDEN_FILE, features=golden, **answers)
-    return root / id
 
 
 def _golden_customers(reference: Float64, *, recency: int, active_days: int) -> Float64:
@@ -149,8 +148,3 @@ def _golden_customers(reference: Float64, *, recency: int, active_days: int) -> 
     lapsed = some[:1].copy()
     lapsed[:, recency] = active_days + 1
     return np.concatenate([some, lapsed, np.full((1, reference.shape[1]), np.nan)])
-
-
-def _write_json(path: Path, document: Any) -> None:
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
-    path.write_text(text, encoding="utf-8")

@@ -1,8 +1,6 @@
-"""What the churn model learns from: an as-of grid, its features, its labels, its season.
+"""The grid of past dates that the churn model learns from: features, labels and season.
 
-Every date is a moment at which scores could have been made. Its features are what was known
-then; its labels are complete one horizon later. Between a date to learn from and a later one to
-calibrate or test on lies at least the horizon, so no label window reaches over the boundary.
+The features of a date are what was known then; its labels are complete one horizon later.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -22,7 +20,7 @@ from features.calendar import Float64
 from features.customers import CARRIED_NAMES
 from features.errors import ContractError, TooLittleDataError
 from serving.models.churn.btyd import INPUTS, history_of
-from training.churn.btyd import fit_btyd
+from training.churn.btyd import BtydByDate
 from training.churn.config import ChurnConfig
 from training.churn.plain import Plain, log_odds, plain_outlook
 
@@ -64,10 +62,9 @@ class AsOf:
     """One date of the grid.
 
     Attributes:
-        at: The date.
         features: float64[n, k] of its population, NaN where missing.
         churned: 1 where no purchase followed within the horizon, else 0, float64[n].
-        population: Customers of its population, sampled or not.
+        population: Its customers, sampled or not.
         pace: Log of purchases in the label window by all customers, for each customer of the
             population; None where it is not known.
         ids: The customers, text[n].
@@ -87,24 +84,24 @@ class AsOf:
         """Share that churned."""
         return float(self.churned.mean())
 
+    @property
+    def both_classes(self) -> bool:
+        """Whether some churned and some stayed."""
+        return bool(self.churned.min() < self.churned.max())
+
 
 @dataclass(frozen=True)
 class History:
     """Everything a fit may look at.
 
     Attributes:
-        names: Feature names.
-        as_of: The moment the final model is made at.
-        horizon: Length of the label window.
         dates: The grid, the most recent first; all labels complete by ``as_of``.
         today: Features of the population at ``as_of``, float64[n, k].
         demand: Purchases by all customers in the horizon before a moment, as known then.
-        histories: When everybody known at a moment bought, ``btyd.history_of``, perhaps sampled;
-            for ``as_of`` and each date.
+        btyd: The buy-till-you-die model of ``as_of`` and of each date.
         surprises: By moment, by how much more customers of the ``recent`` days after it bought
             nothing than the buy-till-you-die model had expected, in log-odds.
         recent: Length of that shorter label window.
-        start: The first purchase.
     """
 
     names: tuple[str, ...]
@@ -113,7 +110,7 @@ class History:
     dates: tuple[AsOf, ...]
     today: Float64
     demand: Mapping[datetime, float]
-    histories: Mapping[datetime, Float64]
+    btyd: BtydByDate
     surprises: Mapping[datetime, float]
     recent: timedelta
     start: datetime
@@ -150,11 +147,7 @@ def load_history(
 ) -> History:
     """Read the grid of as-of dates that a fit at ``as_of`` may use.
 
-    Args:
-        source: Features and labels.
-        as_of: The moment the final model is made at, aware UTC.
-        config: Horizon, step and sizes.
-        progress: Told the share done, in [0, 1].
+    ``progress``: Told the share done, in [0, 1].
 
     Raises:
         TooLittleDataError: No date of the grid has complete labels and enough customers, or
@@ -164,72 +157,78 @@ def load_history(
     now = source.customers([as_of]).to_pandas()
     names = tuple(name for name in now.columns if name not in (*KEYS, *CARRIED_NAMES))
     _check_names(names, config=config)
-    if now.empty:
-        raise TooLittleDataError(
-            f"as-of {as_of.isoformat()}",
-            got="a moment at which no customer was known",
-            expected="at least one customer with a row that happened and was known before it",
-            remedy="fit as of a later moment, or say in the mapping when rows were known",
-        )
-    if now[TENURE].isna().all():
-        raise TooLittleDataError(
-            f"churn training data as of {as_of.isoformat()}",
-            got=f"`{TENURE}` missing for everyone: nobody had bought by then",
-            expected="at least one purchase known by then",
-            remedy="load `purchases`, or choose a later as-of",
-        )
-    longest = now[TENURE].max()
-    start = as_of - timedelta(days=float(longest))
+    _check_bought(now, as_of)
+    start = as_of - timedelta(days=float(now[TENURE].max()))
     grid = _grid(as_of, start=start, config=config)
     labels = _labels(source, grid, config)
     recent = timedelta(days=config.recent_days)
     buying = config.definition == "purchase"
-    soon = _silent_shares(source, (as_of - recent, *grid), config) if buying else {}
-    # Contracts end by their terms, whatever the season of purchases.
+    walk = _Walk(
+        names=names,
+        config=config,
+        labels=labels,
+        # Contracts end by their terms, whatever the season of purchases.
+        silent=_silent_shares(source, (as_of - recent, *grid), config) if buying else {},
+        btyd=BtydByDate({as_of: _histories(now, names)}),
+    )
     counted = _demand_moments((as_of, *labels), horizon, start=start) if buying else set()
-    moments = sorted({*labels, *soon, *counted})
-    surprises: dict[datetime, float] = {}
-    found: list[AsOf] = []
-    demand: dict[datetime, float] = {}
-    histories = {as_of: _histories(now, names)}
+    moments = sorted({*labels, *walk.silent, *counted})
     for done in range(0, len(moments), _DATES_AT_ONCE):
         some = moments[done : done + _DATES_AT_ONCE]
         frame = source.customers(some).to_pandas()
         for at in some:
-            rows = frame[frame["as_of"] == at]
-            demand[at] = _purchases(rows, config.horizon_days)
-            if at in soon:
-                surprises[at] = _surprise(rows, soon[at], names=names, config=config)
-            if at in labels:
-                histories[at] = _histories(rows, names)
-                date = _as_of(at, rows, labels[at], names=names, config=config)
-                if buying:
-                    outlook = plain_outlook(
-                        fit_btyd(histories[at]),
-                        date.features,
-                        names=names,
-                        ahead_days=config.horizon_days,
-                    )
-                    date = replace(date, plain=outlook)
-                found.append(date)
+            walk.read(at, frame[frame["as_of"] == at])
         progress(min(done + _DATES_AT_ONCE, len(moments)) / len(moments))
-    dates = tuple(
-        replace(date, pace=_pace(demand.get(date.at + horizon, 0.0), date.population))
-        for date in reversed(found)
-    )
-    active = now[now[TERM_LEFT] > 0] if not buying else now[now[RECENCY] <= config.active_days]
+    active = now[now[RECENCY] <= config.active_days] if buying else now[now[TERM_LEFT] > 0]
     return History(
         names=names,
         as_of=as_of,
         horizon=horizon,
-        dates=dates,
+        dates=tuple(
+            replace(date, pace=_pace(walk.demand.get(date.at + horizon, 0.0), date.population))
+            for date in reversed(walk.dates)
+        ),
         today=active[list(names)].to_numpy(dtype=float),
-        demand=demand,
-        histories=histories,
-        surprises=surprises,
+        demand=walk.demand,
+        btyd=walk.btyd,
+        surprises=walk.surprises,
         recent=recent,
         start=start,
     )
+
+
+@dataclass
+class _Walk:
+    """What is gathered on the way through the moments, the earliest first."""
+
+    names: tuple[str, ...]
+    config: ChurnConfig
+    labels: Mapping[datetime, pd.Series[float]]
+    silent: Mapping[datetime, float]
+    btyd: BtydByDate
+    dates: list[AsOf] = field(default_factory=list)
+    demand: dict[datetime, float] = field(default_factory=dict)
+    surprises: dict[datetime, float] = field(default_factory=dict)
+
+    def read(self, at: datetime, rows: pd.DataFrame) -> None:
+        """Take what a moment is needed for: demand, surprise, a date of the grid."""
+        self.demand[at] = _purchases(rows, self.config.horizon_days)
+        if at in self.silent or at in self.labels:
+            self.btyd.histories[at] = _histories(rows, self.names)
+        if at in self.silent:
+            active = rows[rows[RECENCY] <= self.config.active_days]
+            features = active[list(self.names)].to_numpy(dtype=float)
+            plain = self._plain(at, features, ahead_days=self.config.recent_days)
+            self.surprises[at] = log_odds(self.silent[at]) - log_odds(plain.rate)
+        if at in self.labels:
+            date = _as_of(at, rows, self.labels[at], names=self.names, config=self.config)
+            if self.config.definition == "purchase":
+                plain = self._plain(at, date.features, ahead_days=self.config.horizon_days)
+                date = replace(date, plain=plain)
+            self.dates.append(date)
+
+    def _plain(self, at: datetime, features: Float64, *, ahead_days: float) -> Plain:
+        return plain_outlook(self.btyd[at], features, names=self.names, ahead_days=ahead_days)
 
 
 def _check_names(names: Sequence[str], *, config: ChurnConfig) -> None:
@@ -245,6 +244,23 @@ def _check_names(names: Sequence[str], *, config: ChurnConfig) -> None:
         )
 
 
+def _check_bought(now: pd.DataFrame, as_of: datetime) -> None:
+    if now.empty:
+        raise TooLittleDataError(
+            f"as-of {as_of.isoformat()}",
+            got="a moment at which no customer was known",
+            expected="at least one customer with a row that happened and was known before it",
+            remedy="fit as of a later moment, or say in the mapping when rows were known",
+        )
+    if now[TENURE].isna().all():
+        raise TooLittleDataError(
+            f"churn training data as of {as_of.isoformat()}",
+            got=f"`{TENURE}` missing for everyone: nobody had bought by then",
+            expected="at least one purchase known by then",
+            remedy="load `purchases`, or choose a later as-of",
+        )
+
+
 def _grid(as_of: datetime, *, start: datetime, config: ChurnConfig) -> list[datetime]:
     """Return the dates with complete labels and enough history, the most recent first."""
     first = start + timedelta(days=config.min_history_days)
@@ -252,26 +268,26 @@ def _grid(as_of: datetime, *, start: datetime, config: ChurnConfig) -> list[date
         as_of - timedelta(days=config.known_days + i * config.step_days)
         for i in range(config.grid_dates)
     ]
-    found = [at for at in dates if at >= first]
-    if not found:
+    usable = [at for at in dates if at >= first]
+    if not usable:
         raise TooLittleDataError(
             "churn training data",
             got=f"purchases over {(as_of - start).days} days before {as_of:%Y-%m-%d}",
             expected=f"at least {config.least_history_days} days, to learn and to test",
             remedy="load a longer history of `purchases`, or set a shorter `horizon_days`",
         )
-    return found
+    return usable
 
 
 def _demand_moments(
     moments: Sequence[datetime], horizon: timedelta, *, start: datetime
 ) -> set[datetime]:
     """Return the moments at which the purchases of the last horizon must be counted."""
-    found = {at + horizon for at in moments[1:]}
+    counted = {at + horizon for at in moments[1:]}
     for at in moments:
         if at - YEAR >= start - _TOLERANCE:
-            found |= {at, at - YEAR, at - YEAR + horizon}
-    return found
+            counted |= {at, at - YEAR, at - YEAR + horizon}
+    return counted
 
 
 def _labels(
@@ -279,16 +295,16 @@ def _labels(
 ) -> dict[datetime, pd.Series[float]]:
     """Return the labels by date, each indexed by customer, of dates with enough customers."""
     frame = labelled(source, sorted(grid), config).to_pandas()
-    found = {
+    by_date = {
         at: pd.Series(rows["churned"].to_numpy(dtype=float), index=rows["customer_id"])
         for at in grid
         for rows in [frame[frame["as_of"] == at]]
     }
-    enough = {at: rows for at, rows in found.items() if len(rows) >= config.min_customers}
+    enough = {at: rows for at, rows in by_date.items() if len(rows) >= config.min_customers}
     if not enough:
         raise TooLittleDataError(
             "churn training data",
-            got=f"at most {max(len(rows) for rows in found.values())} customers "
+            got=f"at most {max(len(rows) for rows in by_date.values())} customers "
             + (
                 f"with a purchase in {config.active_days} days"
                 if config.definition == "purchase"
@@ -322,16 +338,6 @@ def _silent_shares(
         for at, row in by.iterrows()
         if row["size"] >= config.min_customers and 0 < row["mean"] < 1
     }
-
-
-def _surprise(
-    rows: pd.DataFrame, share: float, *, names: Sequence[str], config: ChurnConfig
-) -> float:
-    active = rows[rows[RECENCY] <= config.active_days][list(names)].to_numpy(dtype=float)
-    outlook = plain_outlook(
-        fit_btyd(_histories(rows, names)), active, names=names, ahead_days=config.recent_days
-    )
-    return log_odds(share) - log_odds(outlook.rate)
 
 
 def _as_of(

@@ -14,27 +14,24 @@ _SHOWN = 6
 
 
 def doubts(history: History) -> list[str]:
-    """Return warnings on features that are empty for everybody, or that are the label itself.
-
-    Args:
-        history: What is fitted on.
-    """
-    said = []
-    silent = _empty(history)
+    """Return warnings on features that are empty for everybody, or that are the label itself."""
+    warnings = []
+    empty_now = _empty(history)
     ever = np.zeros(len(history.names), dtype=bool)
     for date in history.dates:
         ever |= ~np.isnan(date.features).all(axis=0)
     for places, what in (
-        (silent & ever, "are empty for everybody now and were filled before; check their feed"),
-        (silent & ~ever, "are empty for everybody at every date and teach nothing"),
+        (empty_now & ever, "are empty for everybody now and were filled before; check their feed"),
+        (empty_now & ~ever, "are empty for everybody at every date and teach nothing"),
     ):
         if places.any():
             names = [name for name, here in zip(history.names, places, strict=True) if here]
-            said.append(f"{len(names)} of {len(history.names)} features {what}: {_listed(names)}")
+            count = f"{len(names)} of {len(history.names)} features"
+            warnings.append(f"{count} {what}: {_listed(names)}")
     echo = judge_echo(history.dates[0], history.names)
     if echo.passed is False:
-        said.append(f"leak: {echo.found}; {echo.remedy}")
-    return said
+        warnings.append(f"leak: {echo.found}; {echo.remedy}")
+    return warnings
 
 
 def empty_features(history: History) -> list[str]:
@@ -48,8 +45,6 @@ def _empty(history: History) -> Bool:
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    return shown + (
-        f" and {len(names) - _SHOWN} more; the card names all as `empty_features`"
-        if len(names) > _SHOWN
-        else ""
-    )
+    if len(names) <= _SHOWN:
+        return shown
+    return f"{shown} and {len(names) - _SHOWN} more; the card names all as `empty_features`"

@@ -1,4 +1,4 @@
-"""How good churn probabilities are: ranking, sharpness and calibration, in plain numpy."""
+"""How good churn probabilities are: ranking, sharpness and calibration."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import metrics
 
 from features.calendar import Float64
 from features.errors import TooLittleDataError
@@ -26,8 +27,6 @@ class ChurnMetrics:
         base_log_loss: The same when everyone gets the base rate that came true.
         ece: Expected calibration error over ten bins of equal size.
         base_rate: Share that churned.
-        mean_probability: Mean of the probabilities.
-        customers: Customers measured.
     """
 
     auc: float
@@ -46,11 +45,7 @@ class ChurnMetrics:
 
 
 def evaluate(churned: Float64, probability: Float64) -> ChurnMetrics:
-    """Measure probabilities.
-
-    Args:
-        churned: 0 or 1, float64[n].
-        probability: In [0, 1], float64[n].
+    """Measure probabilities, in [0, 1], float64[n], by what happened, 0 or 1, float64[n].
 
     Raises:
         TooLittleDataError: All customers churned, or none: ranking has no meaning.
@@ -64,52 +59,18 @@ def evaluate(churned: Float64, probability: Float64) -> ChurnMetrics:
             remedy="measure at another date",
         )
     top = np.argsort(-probability, kind="stable")[: max(1, round(len(churned) / 10))]
+    off_the_ends = np.clip(probability, 1e-12, 1 - 1e-12)
     return ChurnMetrics(
-        auc=auc(churned, probability),
-        average_precision=average_precision(churned, probability),
+        auc=float(metrics.roc_auc_score(churned, probability)),
+        average_precision=float(metrics.average_precision_score(churned, probability)),
         top_decile_lift=float(churned[top].mean()) / rate,
-        log_loss=log_loss(churned, probability),
-        base_log_loss=log_loss(churned, np.full(len(churned), rate)),
+        log_loss=float(metrics.log_loss(churned, off_the_ends)),
+        base_log_loss=float(metrics.log_loss(churned, np.full(len(churned), rate))),
         ece=expected_calibration_error(churned, probability),
         base_rate=rate,
         mean_probability=float(probability.mean()),
         customers=len(churned),
     )
-
-
-def auc(churned: Float64, score: Float64) -> float:
-    """Return the chance that a churner scores above a stayer, ties counted half.
-
-    >>> auc(np.array([0, 0, 1, 1.0]), np.array([0.1, 0.4, 0.35, 0.8]))
-    0.75
-    """
-    positive, negative = score[churned == 1], np.sort(score[churned == 0])
-    below = np.searchsorted(negative, positive, side="left")
-    upto = np.searchsorted(negative, positive, side="right")
-    return float((below + upto).sum() / (2 * len(positive) * len(negative)))
-
-
-def average_precision(churned: Float64, score: Float64) -> float:
-    """Return the area under precision over recall, as steps; ties enter together.
-
-    >>> round(average_precision(np.array([0, 0, 1, 1.0]), np.array([0.1, 0.4, 0.35, 0.8])), 4)
-    0.8333
-    """
-    order = np.argsort(-score, kind="stable")
-    hits, ranked = np.cumsum(churned[order]), score[order]
-    last = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]
-    recall = hits[last] / hits[-1]
-    return float(np.sum(np.diff(np.r_[0.0, recall]) * hits[last] / (last + 1)))
-
-
-def log_loss(churned: Float64, probability: Float64) -> float:
-    """Return the mean negative log likelihood in nats; probabilities are kept off 0 and 1.
-
-    >>> round(log_loss(np.array([1.0, 0.0]), np.array([0.5, 0.5])), 4)
-    0.6931
-    """
-    p = np.clip(probability, 1e-12, 1 - 1e-12)
-    return float(-np.mean(churned * np.log(p) + (1 - churned) * np.log1p(-p)))
 
 
 def expected_calibration_error(churned: Float64, probability: Float64) -> float:

@@ -12,11 +12,7 @@ _GREY = "0.6"
 
 
 def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw outcome over probability, one line a test date.
-
-    Args:
-        tables: By date, the table of ``evaluate_churn.reliability``.
-    """
+    """Draw outcome over probability, one line a test date."""
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color=_GREY, linewidth=1, linestyle="--", label="as predicted")
@@ -34,11 +30,7 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the lift over the share contacted, one line a test date.
-
-    Args:
-        tables: By date, the table of ``evaluate_churn.lift``.
-    """
+    """Draw the lift over the share contacted, one line a test date."""
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
     axes.axhline(1, color=_GREY, linewidth=1, linestyle="--", label="picked at random")
@@ -54,11 +46,7 @@ def lift_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def importance_figure(importance: pd.DataFrame) -> Figure:
-    """Draw how much each group of features moves the scores.
-
-    Args:
-        importance: Columns ``group`` and ``mean_log_odds``, the largest first.
-    """
+    """Draw how much each group of features moves the scores."""
     figure = Figure(figsize=(6.4, 1.2 + 0.3 * len(importance)), layout="constrained")
     axes = figure.subplots()
     words = importance["group"].str.replace("_", " ")

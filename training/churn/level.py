@@ -1,8 +1,7 @@
 """The base rate of the months ahead: the intercept of the calibrated log-odds.
 
-How many customers buy again within a horizon moves with the season by more than any model of
-single customers can know. It is set here, for a whole date at once, from past dates' intercepts
-and from the pace of purchases that last year's same weeks lead to expect.
+It moves with the season by more than any model of single customers can know, so it is set for a
+whole date at once, from past dates' intercepts and the pace of purchases expected.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from scipy.special import expit
 
 from features.calendar import Float64
 from training.churn.data import AsOf
+from training.churn.linear import level_of
 from training.churn.plain import Plain, log_odds
 
 PACE_PRIOR = -1.0
@@ -50,22 +51,6 @@ class Level:
     by_date: tuple[tuple[datetime, float, float, float | None], ...]
 
 
-def level_of(score: Float64, rate: float) -> float:
-    """Return the intercept at which the mean probability equals a rate, by bisection.
-
-    >>> round(level_of(np.array([2.0, 2.0]), 0.5), 6)
-    -2.0
-    """
-    low, high = -30.0, 30.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if float(np.mean(1 / (1 + np.exp(-np.clip(middle + score, -500, 500))))) < rate:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
 def level_ahead(
     dates: Sequence[AsOf],
     scores: Float64,
@@ -83,17 +68,12 @@ def level_ahead(
     lead to expect is put in for the months ahead. Without a year of history, half of how it erred
     over the last weeks counts.
 
-    Args:
-        dates: Dates learnt from, the most recent first.
-        scores: Log-odds without a level of the customers to be judged, float64[n].
-        plain: What the buy-till-you-die model expects of them.
-        recent: The latest surprise, in log-odds; None where there is none.
-        pace_ahead: The pace expected; None where it cannot be.
+    The first of ``dates`` is the most recent; ``scores`` are log-odds without a level, float64[n].
     """
     slope, surprise = 0.0, RECENT_SHARE * (recent or 0.0)
-    known = [(_miss(date), brisk) for date in dates if (brisk := _brisk(date)) is not None]
-    if pace_ahead is not None and known:
-        miss, brisk = np.array(known).T
+    errors = [error for date in dates if (error := _errors(date)) is not None]
+    if pace_ahead is not None and errors:
+        miss, brisk = np.array(errors).T
         centred = brisk - brisk.mean()
         slope = float(
             (centred @ (miss - miss.mean()) + PACE_PRIOR_WEIGHT * PACE_PRIOR)
@@ -101,7 +81,7 @@ def level_ahead(
         )
         rest = miss - slope * brisk
         surprise = slope * (pace_ahead - plain.pace) + 0.5 * rest[0] + 0.5 * rest.mean()
-    rate = 1 / (1 + math.exp(-(log_odds(plain.rate) + surprise)))
+    rate = float(expit(log_odds(plain.rate) + surprise))
     return Level(
         value=level_of(scores, rate),
         rate=rate,
@@ -115,18 +95,16 @@ def level_ahead(
     )
 
 
-def level_carried(dates: Sequence[AsOf], levels: Sequence[float], *, rate: float) -> Level:
+def level_carried(dates: Sequence[AsOf], levels: Sequence[float], scores: Float64) -> Level:
     """Return the level of past dates, carried over: half the most recent one's, half the mean.
 
     For contracts, whose scores hold the ends of their terms: no season of purchases moves them.
-
-    Args:
-        dates: Dates learnt from, the most recent first.
-        levels: The level of each, as ``level_of`` gives it.
-        rate: Share expected to churn with that level.
+    The first of ``dates`` and ``levels`` is the most recent; ``scores`` are as for ``level_ahead``.
     """
+    level = float(0.5 * levels[0] + 0.5 * np.mean(levels))
+    rate = float(expit(scores + level).mean())
     return Level(
-        value=carried(levels),
+        value=level,
         rate=rate,
         plain_rate=rate,
         surprise=0.0,
@@ -136,20 +114,8 @@ def level_carried(dates: Sequence[AsOf], levels: Sequence[float], *, rate: float
     )
 
 
-def carried(levels: Sequence[float]) -> float:
-    """Return half the first level plus half the mean.
-
-    >>> carried([1.0, 0.0])
-    0.75
-    """
-    return float(0.5 * levels[0] + 0.5 * np.mean(levels))
-
-
-def _miss(date: AsOf) -> float:
-    """Return by how much the rate came out above the plain one, in log-odds."""
-    return log_odds(date.base_rate) - log_odds(date.plain.rate) if date.plain else 0.0
-
-
-def _brisk(date: AsOf) -> float | None:
-    """Return by how much purchases came out above the plain pace, in logs."""
-    return None if date.pace is None or date.plain is None else date.pace - date.plain.pace
+def _errors(date: AsOf) -> tuple[float, float] | None:
+    """Return by how much the rate, in log-odds, and the pace, in logs, exceeded the plain ones."""
+    if date.plain is None or date.pace is None:
+        return None
+    return log_odds(date.base_rate) - log_odds(date.plain.rate), date.pace - date.plain.pace

@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.special import logit
+
 from features.calendar import Float64
 from serving.models.churn.btyd import BuyTillYouDie, history_of
 
@@ -26,14 +29,7 @@ class Plain:
 def plain_outlook(
     btyd: BuyTillYouDie, features: Float64, *, names: Sequence[str], ahead_days: float
 ) -> Plain:
-    """Return what a buy-till-you-die model expects of customers.
-
-    Args:
-        btyd: The model.
-        features: float64[n, k] of customers who bought.
-        names: The k names.
-        ahead_days: Days that it looks ahead.
-    """
+    """Return what a model expects of n customers who bought, features float64[n, k]."""
     frequency, last, age = history_of(features, names=names).T
     silent = btyd.p_silent(frequency, last, age, ahead_days)
     ahead = btyd.expected_purchases(frequency, last, age, ahead_days)
@@ -41,10 +37,9 @@ def plain_outlook(
 
 
 def log_odds(rate: float) -> float:
-    """Return log(p / (1 - p)) of a share, kept off 0 and 1.
+    """Return the log-odds of a share, which is kept off 0 and 1.
 
     >>> log_odds(0.5)
     0.0
     """
-    kept = min(max(rate, 1e-6), 1 - 1e-6)
-    return math.log(kept / (1 - kept))
+    return float(logit(np.clip(rate, 1e-6, 1 - 1e-6)))

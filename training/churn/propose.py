@@ -8,9 +8,9 @@ from datetime import datetime
 
 import numpy as np
 
-from features.calendar import Float64
 from features.errors import ContractError, TooLittleDataError
 from training.churn.data import RECENCY, ChurnSource
+from training.service.patience import kaplan_meier
 
 LAST_GAP = "gap_days_last"
 HORIZON_SHARE, ACTIVE_SHARE = 0.75, 0.9
@@ -25,8 +25,6 @@ class Proposal:
     """A definition of churn that fits a centre's own rhythm.
 
     Attributes:
-        horizon_days: Proposed ``horizon_days``.
-        active_days: Proposed ``active_days``.
         ended: Gaps between purchases that have ended: the last of each customer.
         open: Silences that go on: one a customer.
         median_days: Half of the gaps that end at all have ended by then.
@@ -64,10 +62,6 @@ def propose(source: ChurnSource, *, as_of: datetime) -> Proposal:
     A silence that goes on is a gap of which only the least length is known: the distribution is
     that of Kaplan and Meier, so that slow customers are not left out.
 
-    Args:
-        source: Features, such as a ``FeatureStore``.
-        as_of: The moment, aware UTC.
-
     Raises:
         ContractError: The features lack the last gap.
         TooLittleDataError: Fewer than ``LEAST_GAPS`` customers bought on two days.
@@ -90,7 +84,9 @@ def propose(source: ChurnSource, *, as_of: datetime) -> Proposal:
             expected=f"at least {LEAST_GAPS}",
             remedy="load a longer history of `purchases`, or set `horizon_days` by hand",
         )
-    days, share = gap_distribution(ended, still)
+    ends = np.repeat([True, False], [len(ended), len(still)])
+    gaps = kaplan_meier(np.concatenate([ended, still]), ends)
+    days, share = gaps.seconds, 1 - gaps.share
     half, most, nearly = (
         float(days[np.searchsorted(share, q * share[-1])])
         for q in (0.5, HORIZON_SHARE, ACTIVE_SHARE)
@@ -106,26 +102,6 @@ def propose(source: ChurnSource, *, as_of: datetime) -> Proposal:
         active_quantile_days=nearly,
         returning=float(share[-1]),
     )
-
-
-def gap_distribution(ended: Float64, still: Float64) -> tuple[Float64, Float64]:
-    """Return by which share gaps have ended after each of some days, by Kaplan and Meier.
-
-    Args:
-        ended: Lengths of gaps that ended, in days, float64[n].
-        still: Lengths so far of gaps that go on, float64[m].
-
-    Returns:
-        The lengths at which gaps ended, ascending, and the share that has ended by then.
-
-    >>> days, share = gap_distribution(np.array([10.0, 30.0]), np.array([20.0]))
-    >>> days.tolist(), share.round(3).tolist()  # 1/3, then the only one still watched
-    ([10.0, 30.0], [0.333, 1.0])
-    """
-    days, counts = np.unique(ended, return_counts=True)
-    everyone = np.sort(np.concatenate([ended, still]))
-    watched = len(everyone) - np.searchsorted(everyone, days, side="left")
-    return days, np.asarray(1 - np.cumprod(1 - counts / watched), dtype=np.float64)
 
 
 def _rounded(days: float, *, limit: int) -> int:

@@ -1,7 +1,6 @@
 """The cut points of stages and segments, set once per fit on the population of the day.
 
-They are rounded, so that a model fitted a month later moves few customers, and stay what they are
-until the next model is promoted.
+They are rounded, so that a model fitted a month later moves few customers.
 """
 
 from __future__ import annotations
@@ -27,11 +26,8 @@ def standing_of(
 ) -> Standing:
     """Return the cut points for a population.
 
-    Args:
-        names: Feature names, in column order.
-        reference: Features of the population at the fit's moment, float64[n, k].
-        probability: Of churn, float64[n].
-        config: Horizon, population and shares.
+    ``reference`` holds its features at the fit's moment, float64[n, k]; ``probability``, of churn,
+    is float64[n].
     """
     columns = {name: reference[:, j] for j, name in enumerate(names)}
     at_risk = config.tier_shares[0] + config.tier_shares[1]

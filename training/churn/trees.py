@@ -1,9 +1,7 @@
 """From a LightGBM booster to the look-up tables that serving answers from.
 
-The value of a set S of features under a pattern of answers is the tree's expected output when
-the splits on features in S go as the pattern says and every other split goes both ways in
-proportion to the training rows it saw (path-dependent TreeSHAP). The Shapley value of a group is
-the sum over its features.
+The value of a set of features is the tree's expected output when splits on them go as the pattern
+says, and all others both ways in proportion to their training rows (path-dependent TreeSHAP).
 """
 
 from __future__ import annotations
@@ -23,10 +21,8 @@ from serving.models.churn.trees import MAX_SPLITS, TreeTables
 def tree_tables(booster: lgb.Booster, *, groups: Int64, group_count: int) -> TreeTables:
     """Work out a booster's tables.
 
-    Args:
-        booster: Binary objective, numeric features only, at most ``MAX_SPLITS`` splits a tree.
-        groups: Index of each feature's group, int64[k].
-        group_count: Number of groups.
+    ``booster``: Binary objective, numeric features only, at most ``MAX_SPLITS`` splits a tree.
+    ``groups``: Index of each feature's group, int64[k].
 
     Raises:
         ConfigError: A tree has more splits than a table can hold.

@@ -1,16 +1,8 @@
 """What customers are worth, learnt from the money that followed past dates.
 
-Of those who stayed, the money of one horizon is their own pace so far, corrected by a few features.
-The correction is fitted by quasi-likelihood with a variance between Poisson's and gamma's (power
-1.5, as for claims in insurance), because money is skewed and a few large customers would else
-decide alone; then its level is set so that the sum over customers is the sum that came. Dates of
-one whole year count alike, so that no season is taken for the ordinary.
-
-How much twelve months bring is counted where twelve months have passed: the money of those who
-stayed, over that of one horizon, and the share of it that those who left still brought. Where
-history is too short for that, a buy-till-you-die model says both from the purchases of each
-customer; where a centre lacks even the features for it, each later horizon loses the share of
-money that the horizons seen put at risk, and nobody comes back.
+One horizon of a customer who stays is their own pace, corrected by quasi-likelihood with variance
+``mean ** 1.5`` (as for insurance claims) over one whole year of dates. How much 12 months bring is
+counted where they have passed; else a buy-till-you-die model or a constant loss foretells it.
 """
 
 from __future__ import annotations
@@ -21,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from features.calendar import Float64
 from serving.models.churn.btyd import INPUTS, history_of
@@ -29,7 +20,7 @@ from serving.models.churn.value import MOST_CORRECTION, YEAR_DAYS, Pace, ValueMo
 from training.churn.btyd import fit_btyd
 from training.churn.config import ChurnConfig
 from training.churn.data import YEAR, AsOf, ChurnSource, History, labelled
-from training.churn.linear import blank_linear
+from training.churn.linear import blank_linear, moving_weights, newton_weights
 
 SPEND = "spend_minor_365d"
 SINCE = "purchase_first_days"
@@ -39,11 +30,10 @@ last season for the next."""
 _LEAST_PACE = 0.05
 """Of the mean pace: who spent less is taken for somebody who spends this."""
 _POWER = 1.5
-_STEPS = 50
-_LARGEST_STEP = 1.0
 _RIDGE = 0.02
 """Penalty on a correction, in shares of the rows: little was seen where history is short."""
 _LEAST_ROWS = 50
+_YEAR = timedelta(days=YEAR_DAYS)
 
 
 @dataclass(frozen=True)
@@ -62,65 +52,42 @@ class Money:
 def load_money(
     source: ChurnSource, history: History, *, config: ChurnConfig
 ) -> dict[datetime, Money]:
-    """Read what came after each date; empty where the source tells no money.
-
-    Args:
-        source: Labels.
-        history: The dates, with the customers of each.
-        config: Horizon and population.
-    """
+    """Read what came after each date; empty where the source tells no money."""
     dates = {date.at: date for date in history.dates}
-    over = [at for at in dates if at + timedelta(days=YEAR_DAYS) <= history.as_of]
-    near = _read(source, dates, list(dates), days=config.horizon_days, config=config)
-    far = _read(source, dates, over, days=YEAR_DAYS, config=config) if over else {}
+    over = {at: date for at, date in dates.items() if at + _YEAR <= history.as_of}
+    near = _money_after(source, dates, days=config.horizon_days, config=config)
+    far = _money_after(source, over, days=YEAR_DAYS, config=config) if over else {}
     return {at: Money(horizon=money, year=far.get(at)) for at, money in near.items()}
 
 
-def _read(
-    source: ChurnSource,
-    dates: Mapping[datetime, AsOf],
-    moments: Sequence[datetime],
-    *,
-    days: int,
-    config: ChurnConfig,
+def _money_after(
+    source: ChurnSource, dates: Mapping[datetime, AsOf], *, days: int, config: ChurnConfig
 ) -> dict[datetime, Float64]:
-    frame = labelled(
-        source, sorted(moments), config.model_copy(update={"horizon_days": days})
-    ).to_pandas()
+    config = config.model_copy(update={"horizon_days": days})
+    frame = labelled(source, sorted(dates), config).to_pandas()
     if "value_minor" not in frame:
         return {}
-    found = {}
-    for at in moments:
-        rows = frame[frame["as_of"] == at]
-        money = pd.Series(rows["value_minor"].to_numpy(dtype=float), index=rows["customer_id"])
-        found[at] = money.reindex(dates[at].ids).fillna(0.0).to_numpy(dtype=float)
-    return found
+    frame = frame.set_index("customer_id")
+    return {
+        at: frame["value_minor"][frame["as_of"] == at].reindex(date.ids).fillna(0).to_numpy(float)
+        for at, date in dates.items()
+    }
 
 
 def fit_value(history: History, money: Mapping[datetime, Money], at: datetime) -> ValueModel | None:
     """Fit what could be known of customers' worth at a moment.
 
-    Args:
-        history: The dates; only those whose labels were complete at ``at`` are used.
-        money: From ``load_money``.
-        at: The moment, aware UTC.
-
-    Returns:
-        The model; None where too few customers stayed or no money came.
+    Only dates whose labels were complete at ``at`` are used. None where too few customers stayed
+    or no money came.
     """
     dates = [date for date in history.before(at) if date.at in money]
-    names = tuple(name for name in _CORRECTED_BY if name in history.names)
-    year = [date for date in dates if date.at > dates[0].at - YEAR]
-    stayed = [date.churned == 0 for date in year]
-    if not {SPEND, SINCE} <= set(history.names) or not year:
+    if not {SPEND, SINCE} <= set(history.names) or not dates:
         return None
-    features = np.concatenate(
-        [date.features[mask] for date, mask in zip(year, stayed, strict=True)]
-    )
-    came = np.concatenate(
-        [money[date.at].horizon[mask] for date, mask in zip(year, stayed, strict=True)]
-    )
+    year = [date for date in dates if date.at > dates[0].at - YEAR]
+    features = np.concatenate([date.features[date.churned == 0] for date in year])
+    came = np.concatenate([money[date.at].horizon[date.churned == 0] for date in year])
     columns = dict(zip(history.names, features.T, strict=True))
+    names = tuple(name for name in _CORRECTED_BY if name in history.names)
     if len(came) < _LEAST_ROWS or came.sum() <= 0 or columns[SPEND].sum() <= 0:
         return None
     near = _fit_money(columns, came, names=names, horizon=history.horizon)
@@ -134,41 +101,32 @@ def _fit_money(
     pace = Pace(SPEND, SINCE, horizon_days=horizon / timedelta(days=1), least_minor=1e-9)
     pace = replace(pace, least_minor=_LEAST_PACE * float(pace.of(columns).mean()))
     features = np.column_stack([columns[name] for name in names])
-    line = blank_linear(features)
-    design = np.hstack(line.design(features))
-    moving = np.flatnonzero(np.ptp(design, axis=0) > 1e-9)
+    blank = blank_linear(features)
     own = pace.of(columns)
-    weights = np.zeros(design.shape[1])
-    weights[moving] = _newton(design[:, moving], came / came.mean(), own / own.mean())
+    weights = moving_weights(
+        np.hstack(blank.design(features)),
+        lambda design: _corrections(design, came / came.mean(), own / own.mean()),
+    )
     k = len(names)
-    line = replace(line, weight=weights[:k], missing_weight=weights[k:])
+    line = replace(blank, weight=weights[:k], missing_weight=weights[k:])
     model = ValueModel(pace, names, line, 0.0, reach=1.0, return_share=0.0)
-    said = model.of_one_horizon(columns)
-    return replace(model, log_level=float(np.log(came.sum() / said.sum())))
+    expected = model.of_one_horizon(columns)
+    return replace(model, log_level=float(np.log(came.sum() / expected.sum())))
 
 
-def _newton(design: Float64, came: Float64, own: Float64) -> Float64:
+def _corrections(design: Float64, came: Float64, own: Float64) -> Float64:
     """Fit log-linear weights by quasi-likelihood of variance ``mean ** 1.5``, with a ridge.
 
-    Args:
-        design: float64[n, k].
-        came: Money over its mean, float64[n].
-        own: What is corrected, over its mean, float64[n].
+    ``came``, float64[n], is money over its mean; ``own`` is what is corrected, over its mean.
     """
     whole = np.hstack([np.ones((len(design), 1)), design])
-    penalty = np.r_[1e-6, np.full(design.shape[1], _RIDGE * len(design))]
-    weights = np.zeros(whole.shape[1])
-    for _ in range(_STEPS):
+
+    def slope_and_curve(weights: Float64) -> tuple[Float64, Float64]:
         mean = own * np.exp(np.clip(whole @ weights, -MOST_CORRECTION, MOST_CORRECTION))
-        gradient = whole.T @ ((came - mean) * mean ** (1 - _POWER)) - penalty * weights
-        curve = mean ** (2 - _POWER)
-        hessian = (whole * curve[:, None]).T @ whole + np.diag(penalty)
-        step = np.linalg.solve(hessian, gradient)
-        largest = float(np.abs(step).max())
-        weights += step * min(1.0, _LARGEST_STEP / (largest + 1e-12))
-        if largest < 1e-6:
-            break
-    return weights[1:]
+        return whole.T @ ((came - mean) * mean ** (1 - _POWER)), mean ** (2 - _POWER)
+
+    penalty = np.r_[1e-6, np.full(design.shape[1], _RIDGE * len(design))]
+    return newton_weights(whole, slope_and_curve, penalty=penalty, largest_step=1.0, steps=50)[1:]
 
 
 def _reaching(
@@ -183,34 +141,35 @@ def _reaching(
 
     What was counted weighs as much as the dates it was counted at fill of a year of seasons.
     """
-    seen = [
-        date
-        for date in dates
-        if money[date.at].year is not None and date.at + timedelta(days=YEAR_DAYS) <= at
-    ]
+    seen = [date for date in dates if money[date.at].year is not None and date.at + _YEAR <= at]
     weight = min(1.0, (seen[0].at - seen[-1].at) / YEAR) if seen else 0.0
-    told: list[tuple[float, tuple[float, float]]] = []
+    # Each: its weight, the horizons that 12 months are worth, the share that leavers still bring.
+    estimates: list[tuple[float, float, float]] = []
     if seen:
-        came = [_both(_year(money[date.at]), date) for date in seen]
-        told.append((weight, _reach(near, history, seen, came)))
+        estimates.append((weight, *_counted_reach(near, history, seen, money)))
     if weight < 1 and set(INPUTS) <= set(history.names):
-        told.append((1 - weight, _foreseen(near, history, dates[0])))
-    if not told:
-        horizons = timedelta(days=YEAR_DAYS) / history.horizon
-        said = _both(near.of_one_horizon(_columns(history, dates[0])), dates[0])
-        told.append((1.0, (_decaying(horizons, said.left / (said.left + said.stayed)), 0.0)))
-    weights = [max(share, 1e-9) for share, _ in told]
-    reach, back = (float(np.average([x[i] for _, x in told], weights=weights)) for i in (0, 1))
-    return replace(near, reach=reach, return_share=back)
+        estimates.append((1 - weight, *_foreseen_reach(near, history, dates[0])))
+    if not estimates:
+        expected = _by_outcome(near.of_one_horizon(_columns(history, dates[0])), dates[0])
+        lost = expected.left / (expected.left + expected.stayed)
+        estimates.append((1.0, _decaying(_YEAR / history.horizon, lost), 0.0))
+    weights, reaches, shares = zip(*estimates, strict=True)
+    weights = [max(share, 1e-9) for share in weights]
+    return replace(
+        near,
+        reach=float(np.average(reaches, weights=weights)),
+        return_share=float(np.average(shares, weights=weights)),
+    )
 
 
-def _reach(
-    near: ValueModel, history: History, dates: Sequence[AsOf], came: Sequence[_Sums]
+def _counted_reach(
+    near: ValueModel, history: History, dates: Sequence[AsOf], money: Mapping[datetime, Money]
 ) -> tuple[float, float]:
     """Return the horizons that twelve months are worth, and the share that leavers still bring."""
-    said = [_both(near.of_one_horizon(_columns(history, date)), date) for date in dates]
-    reach = max(sum(x.stayed for x in came) / sum(x.stayed for x in said), 1.0)
-    back = sum(x.left for x in came) / max(reach * sum(x.left for x in said), 1e-9)
+    year = [_by_outcome(np.asarray(money[date.at].year), date) for date in dates]
+    one = [_by_outcome(near.of_one_horizon(_columns(history, date)), date) for date in dates]
+    reach = max(sum(x.stayed for x in year) / sum(x.stayed for x in one), 1.0)
+    back = sum(x.left for x in year) / max(reach * sum(x.left for x in one), 1e-9)
     return reach, float(np.clip(back, 0.0, 1.0))
 
 
@@ -222,26 +181,25 @@ class _Sums:
     left: float
 
 
-def _both(money: Float64, date: AsOf) -> _Sums:
+def _by_outcome(money: Float64, date: AsOf) -> _Sums:
     left = date.churned == 1
     return _Sums(stayed=float(money[~left].sum()), left=float(money[left].sum()))
-
-
-def _year(money: Money) -> Float64:
-    return np.zeros(0) if money.year is None else money.year
 
 
 def _columns(history: History, date: AsOf) -> dict[str, Float64]:
     return dict(zip(history.names, date.features.T, strict=True))
 
 
-def _foreseen(near: ValueModel, history: History, date: AsOf) -> tuple[float, float]:
+def _foreseen_reach(near: ValueModel, history: History, date: AsOf) -> tuple[float, float]:
     """Return the same by the purchases expected of each customer, worth what theirs were."""
     days = history.horizon / timedelta(days=1)
-    model = fit_btyd(history_of(date.features, names=history.names))
-    frequency, recency, age = history_of(date.features, names=history.names).T
+    purchases = history_of(date.features, names=history.names)
+    model = fit_btyd(purchases)
+    frequency, recency, age = purchases.T
     columns = _columns(history, date)
-    price = _price(columns)
+    spent = columns.get("spend_minor_ever")
+    # The mean money of a day with purchases; 1 each where that is not known.
+    price = np.ones(len(age)) if spent is None else spent / np.maximum(columns[INPUTS[0]], 1.0)
     one, year = (
         price * model.expected_purchases(frequency, recency, age, ahead)
         for ahead in (days, float(YEAR_DAYS))
@@ -250,16 +208,9 @@ def _foreseen(near: ValueModel, history: History, date: AsOf) -> tuple[float, fl
     back = price * model.expected_purchases(frequency, recency, age + days, YEAR_DAYS - days)
     left = date.churned == 1
     share = min(float(np.nansum(back[left]) / np.nansum(year)), 0.9)
-    said = _both(near.of_one_horizon(columns), date)
+    expected = _by_outcome(near.of_one_horizon(columns), date)
     reach = max(float(np.nansum(year) / np.nansum(one)) * (1 - share), 1.0)
-    return reach, min(share / (1 - share) * said.stayed / max(said.left, 1e-9), 1.0)
-
-
-def _price(columns: Mapping[str, Float64]) -> Float64:
-    """Return the mean money of a day with purchases; 1 each where that is not known."""
-    days = columns[INPUTS[0]]
-    spent = columns.get("spend_minor_ever")
-    return np.ones(len(days)) if spent is None else spent / np.maximum(days, 1.0)
+    return reach, min(share / (1 - share) * expected.stayed / max(expected.left, 1e-9), 1.0)
 
 
 def _decaying(horizons: float, lost: float) -> float:
@@ -269,25 +220,18 @@ def _decaying(horizons: float, lost: float) -> float:
     1.8125
     """
     whole = int(horizons)
-    kept = (1 - lost) ** np.arange(whole + 1)
-    return max(float(kept[:whole].sum() + (horizons - whole) * kept[whole]), 1.0)
+    staying = (1 - lost) ** np.arange(whole + 1)
+    return max(float(staying[:whole].sum() + (horizons - whole) * staying[whole]), 1.0)
 
 
 def value_facts(
     value: ValueModel | None, money: Mapping[datetime, Money], at: datetime
 ) -> dict[str, Any] | None:
-    """Return what a model card says of a model of value.
-
-    Args:
-        value: The model; None where there is none.
-        money: From ``load_money``.
-        at: The moment it was fitted at.
-    """
+    """Return what a model card says of a model of value; None where there is none."""
     if value is None:
         return None
-    over = [d for d in money if d + timedelta(days=YEAR_DAYS) <= at]
     return {
         "horizons_in_12_months": value.reach,
         "share_of_leavers_money_that_comes_back": value.return_share,
-        "dates_with_12_months_seen": len(over),
+        "dates_with_12_months_seen": sum(date + _YEAR <= at for date in money),
     }

@@ -1,8 +1,7 @@
-"""What outcomes are adjusted for: facts from before the decision, chosen before it too (CUPED).
+"""What outcomes are adjusted for: features known before the decision (CUPED).
 
-Only facts that were known at the decision can stand here: the arm cannot have moved them, so they
-take noise away and no effect (Deng, Xu, Kohavi and Walker, 2013). The list is fixed and not chosen
-by the outcomes, which would be a search for a good result.
+The arm cannot have moved them, so they take away noise and no effect (Deng, Xu, Kohavi and Walker,
+2013). The list is fixed: choosing it by the outcomes would be a search for a good result.
 """
 
 from __future__ import annotations
@@ -43,9 +42,6 @@ def adjusters(sample: Sample) -> tuple[Float64, tuple[str, ...]]:
     Each feature stands as its signed logarithm; money of the last 90 days also as it is, capped
     at its 99th percentile, since money ahead is in proportion to it. A missing value is the mean,
     and a column says where it is missing. What repeats other columns is left out.
-
-    Args:
-        sample: The customers.
 
     Returns:
         float64[n, k], and the names.

@@ -1,10 +1,8 @@
 """Whether an experiment can stop: advice that may be asked for as often as one likes.
 
-A 95 % interval that is looked at every night until it leaves zero will leave it by chance. So the
-advice goes by an interval that holds at all looks together: the normal mixture of Robbins (1970),
-in the asymptotic form of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas ("Time-uniform central
-limit theory and asymptotic confidence sequences", 2024). It is wider than the one for a single
-look, and the number and the times of looks need not be planned.
+It goes by an interval that holds at all looks together: the normal mixture of Robbins (1970) in the
+form of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas ("Time-uniform central limit theory and
+asymptotic confidence sequences", 2024).
 """
 
 from __future__ import annotations
@@ -37,8 +35,6 @@ class Advice:
     """Whether to stop.
 
     Attributes:
-        word: The advice.
-        reason: Why, a sentence.
         low: Lower end of the interval that holds at all looks; None where there is none.
         high: Its upper end.
         information_share: What is known, as a share of what finds the least effect with 80 %
@@ -57,10 +53,7 @@ def always_valid(
 ) -> tuple[float, float]:
     """Return the interval that covers the truth at all looks together.
 
-    Args:
-        found: The estimate at this look.
-        target_error: Standard error that the experiment is to come to.
-        alpha: Chance that it ever misses, in (0, 1).
+    ``alpha``: Chance that it ever misses, in (0, 1).
     """
     information, target = found.standard_error**-2, target_error**-2
     # The mixture's variance that makes the boundary lowest there, to a good approximation.
@@ -82,10 +75,8 @@ def target_error(least_effect: float) -> float:
 def advise(found: Effect, *, customers: int, least_effect: float = LEAST_EFFECT) -> Advice:
     """Say whether an experiment can stop, by its effect on retention.
 
-    Args:
-        found: The effect on retention so far.
-        customers: Customers whose outcome is complete.
-        least_effect: The smallest effect worth having, above 0.
+    ``customers``: Customers whose outcome is complete. ``least_effect``: The smallest effect worth
+    having, above 0.
     """
     aim = target_error(least_effect)
     share = (aim / found.standard_error) ** 2 if found.standard_error > 0 else math.inf

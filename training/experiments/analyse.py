@@ -50,15 +50,10 @@ class Result:
     """What is known of one experiment.
 
     Attributes:
-        decided: Who was decided about, and what came.
-        ratio: The sample ratio check; None where the chance of being contacted is not stated.
         retention: What a contact did to the share that stays; None where it cannot be told.
         value: The same of money within the horizon, minor units.
-        adjusted_for: Features that the adjustment is for.
-        advice: Whether to stop.
         qini: Ranking by effect beside ranking by risk; None where the data do not suffice.
         no_uplift: Why there is none; empty where there is.
-        warnings: What a person should know.
     """
 
     decided: Decided
@@ -75,9 +70,7 @@ class Result:
 def analyse(decided: Decided, *, least_effect: float = LEAST_EFFECT) -> Result:
     """Analyse one experiment; too few customers are an answer that says so, never an error.
 
-    Args:
-        decided: The experiment.
-        least_effect: The smallest effect on retention worth having, above 0.
+    ``least_effect``: The smallest effect on retention worth having, above 0.
     """
     sample = decided.sample
     warnings = _warnings(decided)

@@ -1,11 +1,7 @@
-"""What a contact did, with an interval: the plain difference, and the one adjusted for the past.
+"""What a contact did, with an interval: the plain difference, and the adjusted one.
 
-Adjustment is by one regression an arm on centred facts from before the decision, which is the
-fully interacted regression of Lin ("Agnostic notes on regression adjustments to experimental
-data", 2013): in large samples it is never less precise than the plain difference, whether or not
-the model is right. Standard errors are robust (HC2, which is Neyman's variance where nothing is
-adjusted for), with what the sample's own mix of customers adds where the effect varies with the
-facts, so that the interval is for customers such as these and not for these alone.
+One regression an arm on centred features (Lin, "Agnostic notes on regression adjustments to
+experimental data", 2013), with robust standard errors (HC2) and the sample's own mix of customers.
 """
 
 from __future__ import annotations
@@ -26,7 +22,6 @@ class Effect:
 
     Attributes:
         estimate: Contacted minus held out.
-        standard_error: Of the estimate.
         freedom: Degrees of freedom of its interval (Satterthwaite).
     """
 
@@ -35,11 +30,7 @@ class Effect:
     freedom: float
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Return the confidence interval.
-
-        Args:
-            level: Share of such intervals that cover the truth, in (0, 1).
-        """
+        """Return the confidence interval."""
         half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.standard_error
         return self.estimate - half, self.estimate + half
 

@@ -20,10 +20,6 @@ _MOST = 6
 def draw_experiments(results: Sequence[Result], path: Path) -> None:
     """Write effects and Qini curves as a PNG, one row an experiment.
 
-    Args:
-        results: The experiments; the six of most customers are drawn.
-        path: The file.
-
     Raises:
         InputError: The name does not end in ``.png``.
     """

@@ -1,19 +1,19 @@
 """Results of experiments as an immutable folder that serving reads.
 
-The folder holds ``results.json``: the document of each experiment by its name. An analysis of one
-experiment carries the others over as they were.
+It holds ``results.json``, one document an experiment; others are carried over as they were.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from features.artefact import current_id, point_to, writing
-from features.calendar import moment
+from features.calendar import Bool, moment
 from features.errors import ArtefactError
 from serving.sets.experiments import (
     EXPERIMENTS_KIND,
@@ -25,46 +25,44 @@ from serving.sets.scores import iso
 from training.experiments.analyse import Outcome, Result
 from training.experiments.effects import Effect
 from training.experiments.qini import SHARES, Band, Qini
+from training.experiments.ratio import Ratio
+from training.experiments.sample import Sample
 
 _DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How experiments were looked at.
+
+    Attributes:
+        as_of: What is known then counts, aware UTC.
+        least_effect: The smallest effect on retention worth having.
+    """
+
+    as_of: datetime
+    horizon_days: int
+    least_effect: float
 
 
 def publish_results(
     root: Path,
     results: Iterable[Result],
+    settings: Settings,
     *,
-    as_of: datetime,
-    horizon_days: int,
-    least_effect: float,
     lineage: Mapping[str, Any],
     now: datetime,
 ) -> str:
-    """Write results beside those of other experiments, and make the folder the current one.
-
-    Args:
-        root: Folder of all results.
-        results: Of the experiments that were analysed.
-        as_of: What is known then counts, aware UTC.
-        horizon_days: Days that were looked ahead from each decision.
-        least_effect: The smallest effect on retention worth having.
-        lineage: What they were made from.
-        now: The moment of writing, aware UTC.
-
-    Returns:
-        The folder's id.
-    """
-    documents = _carried(root)
-    for result in results:
-        documents[result.decided.experiment] = document(
-            result, as_of=as_of, horizon_days=horizon_days, least_effect=least_effect
-        )
+    """Write results beside those of other experiments, make the folder current, return its id."""
+    documents = _published_before(root)
+    documents |= {result.decided.experiment: document(result, settings) for result in results}
     with writing(
         root,
         kind=EXPERIMENTS_KIND,
         schema=EXPERIMENTS_SCHEMA,
         created_at=now,
         lineage=lineage,
-        meta={"as_of": as_of.isoformat(), "experiments": len(documents)},
+        meta={"as_of": settings.as_of.isoformat(), "experiments": len(documents)},
     ) as folder:
         text = json.dumps(documents, indent=1, ensure_ascii=False, allow_nan=False, sort_keys=True)
         (folder / RESULTS_FILE).write_text(text, encoding="utf-8")
@@ -73,7 +71,7 @@ def publish_results(
     return id
 
 
-def _carried(root: Path) -> dict[str, Any]:
+def _published_before(root: Path) -> dict[str, Any]:
     """Return the documents in force; none where they cannot be read, since all is made anew."""
     try:
         id = current_id(root)
@@ -82,23 +80,14 @@ def _carried(root: Path) -> dict[str, Any]:
         return {}
 
 
-def document(
-    result: Result, *, as_of: datetime, horizon_days: int, least_effect: float
-) -> dict[str, Any]:
-    """Return what is told of one experiment.
-
-    Args:
-        result: The analysis.
-        as_of: What is known then counts.
-        horizon_days: Days that were looked ahead.
-        least_effect: The smallest effect on retention worth having.
-    """
+def document(result: Result, settings: Settings) -> dict[str, Any]:
+    """Return what is told of one experiment, JSON-ready."""
     decided, sample = result.decided, result.decided.sample
     contacted = int(sample.treated.sum())
     return {
         "experiment": decided.experiment,
-        "as_of": iso(as_of),
-        "horizon_days": horizon_days,
+        "as_of": iso(settings.as_of),
+        "horizon_days": settings.horizon_days,
         "actions": list(decided.actions),
         "first_decided_at": iso(moment(decided.first_at)),
         "last_decided_at": iso(moment(decided.last_at)),
@@ -108,29 +97,16 @@ def document(
             "waiting": decided.decided - len(sample),
             "other_arm": decided.other_arm,
         },
-        "arms": [
-            _arm("treat", result, contacted=True),
-            _arm("control", result, contacted=False),
-        ],
-        "sample_ratio": None
-        if result.ratio is None
-        else {
-            "treat": result.ratio.treated,
-            "control": result.ratio.control,
-            "expected_treat": round(result.ratio.expected_treated, 2),
-            "p_value": result.ratio.p_value,
-            "alarm": result.ratio.alarm,
-        },
+        "arms": [_arm("treat", sample, sample.treated), _arm("control", sample, ~sample.treated)],
+        "sample_ratio": None if result.ratio is None else _ratio(result.ratio),
         "retention": _outcome(result.retention, contacted=contacted),
         "value_minor": _outcome(result.value, contacted=contacted),
         "adjusted_for": list(result.adjusted_for),
         "advice": {
             "word": result.advice.word,
             "reason": result.advice.reason,
-            "least_effect": least_effect,
-            "low": _rounded(result.advice.low),
-            "high": _rounded(result.advice.high),
-            "information_share": _rounded(result.advice.information_share),
+            "least_effect": settings.least_effect,
+            **_numbers(result.advice, "low", "high", "information_share"),
         },
         "uplift": None if result.qini is None else _qini(result.qini),
         "no_uplift": result.no_uplift or None,
@@ -138,15 +114,23 @@ def document(
     }
 
 
-def _arm(name: str, result: Result, *, contacted: bool) -> dict[str, Any]:
-    sample = result.decided.sample
-    arm = sample.treated == contacted
-    count = int(arm.sum())
+def _arm(name: str, sample: Sample, members: Bool) -> dict[str, Any]:
+    count = int(members.sum())
     return {
         "arm": name,
         "customers": count,
-        "retained": _rounded(float(sample.retained[arm].mean())) if count else None,
-        "value_minor": _rounded(float(sample.value[arm].mean())) if count else None,
+        "retained": _rounded(float(sample.retained[members].mean())) if count else None,
+        "value_minor": _rounded(float(sample.value[members].mean())) if count else None,
+    }
+
+
+def _ratio(ratio: Ratio) -> dict[str, Any]:
+    return {
+        "treat": ratio.treated,
+        "control": ratio.control,
+        "expected_treat": round(ratio.expected_treated, 2),
+        "p_value": ratio.p_value,
+        "alarm": ratio.alarm,
     }
 
 
@@ -192,11 +176,11 @@ def _qini(found: Qini) -> dict[str, Any]:
 
 
 def _band(band: Band) -> dict[str, Any]:
-    return {
-        "estimate": _rounded(band.estimate),
-        "low": _rounded(band.low),
-        "high": _rounded(band.high),
-    }
+    return _numbers(band, "estimate", "low", "high")
+
+
+def _numbers(source: Any, *names: str) -> dict[str, Any]:
+    return {name: _rounded(getattr(source, name)) for name in names}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,10 +1,8 @@
 """Qini: how much is gained by contacting the first of a ranking, beside contacting at random.
 
-The curve says, for each share of customers contacted in the order of a ranking, what retention is
-gained over all customers (Radcliffe, "Using control groups to target on predicted lift", 2007);
-each customer counts with a number whose mean is his effect (``uplift.pseudo_effect``), so any
-chance of the arm does. The coefficient is the area between the curve and the straight line of
-contacting at random. Bands come from drawing the customers again.
+The curve tells, by the share contacted, the retention gained over all customers (Radcliffe, "Using
+control groups to target on predicted lift", 2007); the coefficient is the area above the line of
+random contacts. Bands are by bootstrap.
 """
 
 from __future__ import annotations
@@ -23,13 +21,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Band:
-    """A figure with a 95 % band.
-
-    Attributes:
-        estimate: The figure.
-        low: Lower end.
-        high: Upper end.
-    """
+    """A figure with a 95 % band."""
 
     estimate: float
     low: float
@@ -65,11 +57,9 @@ def qini(
 ) -> Qini:
     """Compare two rankings of the same customers.
 
-    Args:
-        effect: A number of each customer whose mean is the effect, float64[n].
-        by_uplift: Ranking by effect, the largest first, float64[n].
-        by_risk: Ranking by risk, the largest first, float64[n].
-        rng: Draws the customers again.
+    ``effect``: A number of each customer whose mean is the effect, float64[n]. ``by_uplift``:
+    Ranking by effect, the largest first, float64[n]. ``by_risk``: Ranking by risk, the largest
+    first, float64[n].
     """
     orders = [np.argsort(-by, kind="stable") for by in (by_uplift, by_risk)]
     n = len(effect)

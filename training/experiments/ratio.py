@@ -17,8 +17,6 @@ class Ratio:
     """Customers in each arm, beside what was expected.
 
     Attributes:
-        treated: Customers contacted.
-        control: Customers held out.
         expected_treated: Customers whom the draw should have had contacted.
         p_value: Chance of a ratio at least as far off under a sound draw (chi-square, one
             degree of freedom).

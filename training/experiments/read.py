@@ -39,8 +39,6 @@ class Decided:
     """One experiment as known at a moment.
 
     Attributes:
-        experiment: Its name.
-        actions: What was done with those contacted.
         first_at: First decision, epoch seconds.
         last_at: Last decision, epoch seconds.
         decided: Customers decided about.
@@ -69,12 +67,8 @@ def read_experiments(
 ) -> tuple[Decided, ...]:
     """Return the experiments known at a moment, by name.
 
-    Args:
-        source: Decisions, outcomes and features.
-        as_of: The moment, aware UTC.
-        horizon_days: Days that are looked ahead from each decision.
-        treat_share: Chance of being contacted, in (0, 1), where the decisions do not state it.
-        only: The one experiment to read; None for all.
+    ``treat_share``: Chance of being contacted, in (0, 1), where the decisions do not state it.
+    ``only``: The one experiment to read; None for all.
 
     Raises:
         TooLittleDataError: No decision is known.

@@ -15,7 +15,6 @@ class Sample:
     """The customers of one experiment, arrays of n.
 
     Attributes:
-        customer_ids: Who.
         treated: Whether each was contacted, bool[n].
         share: Chance of being contacted that the draw gave, in (0, 1), float64[n].
         retained: 1.0 where a purchase or renewal followed within the horizon, float64[n].
@@ -51,11 +50,7 @@ class Sample:
         return min(treated, len(self) - treated)
 
     def take(self, rows: Int64 | Bool) -> Self:
-        """Return some of the customers.
-
-        Args:
-            rows: Their places, or whether each is taken, bool[n].
-        """
+        """Return some of the customers."""
         places = np.arange(len(self))[rows]
         return type(self)(
             customer_ids=tuple(self.customer_ids[i] for i in places),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from rich.console import Console
 
@@ -11,31 +10,26 @@ from features.terminal import console as terminal
 from features.terminal import grid
 from training.experiments.analyse import Result
 from training.experiments.effects import Effect
-from training.experiments.qini import Band
+from training.experiments.publish import Settings
+from training.experiments.qini import Qini
 
 
-def print_results(results: Sequence[Result], *, as_of: datetime, horizon_days: int) -> None:
-    """Print each experiment: its arms, effects, advice, and the rankings.
-
-    Args:
-        results: By name.
-        as_of: What is known then counts.
-        horizon_days: Days that were looked ahead.
-    """
+def print_results(results: Sequence[Result], settings: Settings) -> None:
+    """Print each experiment: its arms, effects, advice, and the rankings."""
     console = terminal()
     for result in results:
         decided = result.decided
         console.print(
             f"{decided.experiment}: {', '.join(decided.actions)}; {decided.decided:,} customers "
             f"decided about, of whom {len(decided.sample):,} had come to the end of their "
-            f"{horizon_days} days by {as_of:%Y-%m-%d %H:%M} UTC",
+            f"{settings.horizon_days} days by {settings.as_of:%Y-%m-%d %H:%M} UTC",
             markup=False,
         )
         _print_arms(console, result)
         _print_effects(console, result)
         console.print(f"advice: {result.advice.word}. {result.advice.reason}", markup=False)
         if result.qini is not None:
-            _print_rankings(console, result)
+            _print_rankings(console, result.qini)
         else:
             console.print(f"no ranking by effect yet: {result.no_uplift}", markup=False)
         for warning in result.warnings:
@@ -91,19 +85,14 @@ def _figures(
     )
 
 
-def _print_rankings(console: Console, result: Result) -> None:
-    if result.qini is None:
-        return
+def _print_rankings(console: Console, qini: Qini) -> None:
     numbers = ("Qini coefficient", "95 % band")
     shown = grid("ranking", *numbers, numbers=numbers)
     for name, band in (
-        ("by effect", result.qini.coefficient_uplift),
-        ("by risk", result.qini.coefficient_risk),
-        ("effect less risk", result.qini.difference),
+        ("by effect", qini.coefficient_uplift),
+        ("by risk", qini.coefficient_risk),
+        ("effect less risk", qini.difference),
     ):
-        shown.add_row(name, f"{band.estimate:+.4f}", _ends(band))
+        ends = f"{band.low:+.4f} to {band.high:+.4f}"
+        shown.add_row(name, f"{band.estimate:+.4f}", ends)
     console.print(shown)
-
-
-def _ends(band: Band) -> str:
-    return f"{band.low:+.4f} to {band.high:+.4f}"

@@ -18,9 +18,9 @@ from features.lake import Lake
 from features.past import copy_until
 from features.store import FeatureStore
 from serving.models.churn.model import open_churn_model
+from training.churn.backtest import dates_to_test
 from training.churn.config import ChurnConfig
 from training.churn.data import AsOf, ChurnSource, History, load_history
-from training.churn.train import dates_to_test
 from training.leakage import echo, replay, splits, stability, strength
 from training.leakage.card import judge_card
 from training.leakage.reading import ONE_ROW, read_date
@@ -40,13 +40,7 @@ VOLUME_DAYS = 28
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
-
-    Attributes:
-        model: Whose data were audited.
-        as_of: The moment that they look back from.
-        verdicts: One a check.
-    """
+    """What an audit found."""
 
     model: ModelName
     as_of: datetime
@@ -86,13 +80,8 @@ def audit_churn(
 ) -> Audit:
     """Audit what a churn model would learn from.
 
-    Args:
-        home: Its lake and, where there is one, its published bundle.
-        config: Horizon, grid and sizes, as training uses them.
-        now: The time, aware UTC.
-        as_of: The moment to look back from; by default the latest that the data allow.
-        wrap: What training reads from, made of a store; by default the store itself.
-        progress: Told how far it is.
+    ``as_of``: The moment to look back from; by default the latest that the data allow. ``wrap``:
+    What training reads from, made of a store; by default the store itself.
 
     Raises:
         HorizonError: ``as_of`` lies in the future.
@@ -210,7 +199,7 @@ def _splits(
 
 
 def _columns(source: ChurnSource, history: _History, config: ChurnConfig) -> list[Verdict]:
-    names = (echo.CHECK, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
+    names = (echo.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
     if history.found is None or not history.tested:
         return [unjudged(name, history.why) for name in names]
     found = history.found
@@ -231,7 +220,7 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _stable(history: _History) -> Verdict:
     if history.found is None or not history.tested:
-        return unjudged(stability.CHECK, history.why)
+        return unjudged(stability.LATER_DATES, history.why)
     found = history.found
     date = history.tested[0]
     return stability.judge_stability(Judged(date, found.before(date.at), found.names))

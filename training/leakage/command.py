@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
+from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
+from features.errors import UnknownNameError
 from features.home import Home, ModelName
 from features.terminal import console as terminal
 from features.terminal import grid
-
-if TYPE_CHECKING:
-    from training.leakage.audit import Audit, Progress
-    from training.leakage.verdict import Verdict
+from training.commands import Progress, read_as_of, tell
+from training.leakage.verdict import Verdict
 
 LEAKS = 3
 """Exit code where a leak was found: refused, as by a gate."""
@@ -30,13 +29,7 @@ def register(
     clock: Callable[[], datetime],
     progress: Callable[[str], AbstractContextManager[Progress]],
 ) -> None:
-    """Add the verb to the command.
-
-    Args:
-        app: ``python -m training``.
-        clock: Returns now, aware UTC.
-        progress: Shows steps on standard error.
-    """
+    """Add the verb to the command."""
 
     @app.command(epilog="Example: python -m training leakage --model churn --json")
     def leakage(
@@ -57,8 +50,7 @@ def register(
         from training.config import load_config
         from training.leakage.audit import audit_churn, audit_volume
 
-        settings = load_config(config)
-        moment = None if as_of is None else parse_moment(as_of, option="--as-of")
+        settings, moment, allowed = load_config(config), read_as_of(as_of), allow or []
         with progress(f"leakage {model}") as report:
             if model == "churn":
                 audit = audit_churn(
@@ -66,55 +58,53 @@ def register(
                 )
             else:
                 audit = audit_volume(Home(home), now=clock(), as_of=moment, progress=report)
-        allowed = _allowed(audit, allow or [])
-        _show(audit, allowed, json=json)
-        if any(verdict.check not in allowed for verdict in audit.leaks):
+        _refuse_unknown(allowed, audit.verdicts)
+        leaks = [verdict for verdict in audit.leaks if verdict.check not in allowed]
+        if json:
+            print_json(
+                {
+                    "model": audit.model,
+                    "as_of": audit.as_of.isoformat(),
+                    "leaks": len(leaks),
+                    "checks": [
+                        {**asdict(v), "allowed": v.check in allowed} for v in audit.verdicts
+                    ],
+                }
+            )
+        else:
+            _show(f"{audit.model} as of {audit.as_of:%Y-%m-%d %H:%M} UTC", audit.verdicts, leaks)
+        if leaks:
             raise typer.Exit(LEAKS)
 
 
-def _allowed(audit: Audit, names: list[str]) -> frozenset[str]:
-    from features.errors import UnknownNameError
-
-    known = [verdict.check for verdict in audit.verdicts]
+def _refuse_unknown(names: Collection[str], verdicts: Sequence[Verdict]) -> None:
+    known = [verdict.check for verdict in verdicts]
     for name in names:
         if name not in known:
             raise UnknownNameError("check", name, known, field="allow")
-    return frozenset(names)
 
 
-def _show(audit: Audit, allowed: frozenset[str], *, json: bool) -> None:
-    leaks = [verdict for verdict in audit.leaks if verdict.check not in allowed]
-    if json:
-        print_json(
-            {
-                "model": audit.model,
-                "as_of": audit.as_of.isoformat(),
-                "leaks": len(leaks),
-                "checks": [{**v.document(), "allowed": v.check in allowed} for v in audit.verdicts],
-            }
-        )
-        return
+def _show(title: str, verdicts: Sequence[Verdict], leaks: Sequence[Verdict]) -> None:
+    """Print a table of the checks, and of the leaks that are not allowed what to do."""
     table = grid("check", "result", "found", "seconds", numbers=("seconds",))
-    for verdict in audit.verdicts:
+    for verdict in verdicts:
         table.add_row(
             verdict.check,
-            _result(verdict, allowed),
+            _result(verdict, allowed=verdict not in leaks),
             "" if verdict.passed is None else verdict.found,
             f"{verdict.seconds:.1f}",
         )
     terminal().print(table)
-    out = Console(highlight=False, soft_wrap=True)
-    for why in dict.fromkeys(v.found for v in audit.verdicts if v.passed is None):
-        out.print(f"not judged: {why}")
+    for why in dict.fromkeys(v.found for v in verdicts if v.passed is None):
+        tell(f"not judged: {why}")
     for verdict in leaks:
-        out.print(f"[red]{verdict.check}[/]: {verdict.remedy}.")
-    found = f"{len(leaks)} leaks" if len(leaks) != 1 else "1 leak"
-    out.print(f"{audit.model} as of {audit.as_of:%Y-%m-%d %H:%M} UTC: {found}")
+        tell(f"[red]{verdict.check}[/]: {verdict.remedy}.")
+    tell(f"{title}: {len(leaks)} {'leak' if len(leaks) == 1 else 'leaks'}")
 
 
-def _result(verdict: Verdict, allowed: frozenset[str]) -> str:
+def _result(verdict: Verdict, *, allowed: bool) -> str:
     if verdict.passed is None:
         return "not judged"
     if verdict.passed:
         return "[green]passed[/]"
-    return "[yellow]allowed[/]" if verdict.check in allowed else "[red]leak[/]"
+    return "[yellow]allowed[/]" if allowed else "[red]leak[/]"

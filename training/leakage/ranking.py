@@ -1,19 +1,18 @@
 """How well one column ranks churners, alone and beside a score, and what chance allows.
 
-Everything is judged out of fold: customers fall into two halves, and what is learnt on one half is
-measured on the other. So a column of noise ranks like a coin, however small the data are.
+Customers fall into two halves, and what is learnt on one is measured on the other.
 """
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
+from scipy.special import ndtri
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from features.calendar import Float64, Int64
-from training.churn.evaluate import auc
+from serving.models.shrinkage import shrink
 
 BINS = 10
 CHANCE = 1e-4
@@ -27,9 +26,7 @@ def alone(values: Float64, churned: Float64) -> Float64:
 
     A bin holds a tenth of the customers, or one value where there are few; empty cells are a bin.
 
-    Args:
-        values: The column, float64[n], NaN where empty.
-        churned: 0 or 1, float64[n].
+    ``values`` is float64[n], NaN where empty; ``churned`` 0 or 1, float64[n].
     """
     place = bins(values)
     half = _halves(len(churned))
@@ -39,7 +36,7 @@ def alone(values: Float64, churned: Float64) -> Float64:
         base = float(churned[learn].mean())
         n = np.bincount(place[learn], minlength=place.max() + 1)
         hits = np.bincount(place[learn], weights=churned[learn], minlength=place.max() + 1)
-        rate = (hits + _PRIOR_ROWS * base) / (n + _PRIOR_ROWS)
+        rate = shrink(hits, weight=n, prior=base, prior_weight=_PRIOR_ROWS)
         score[~learn] = rate[place[~learn]] - base
     return score
 
@@ -47,10 +44,7 @@ def alone(values: Float64, churned: Float64) -> Float64:
 def beside(values: Float64, churned: Float64, *, score: Float64) -> Float64:
     """Return a score of each customer from a score and a column together, out of fold.
 
-    Args:
-        values: The column, float64[n], NaN where empty.
-        churned: 0 or 1, float64[n].
-        score: A score learnt elsewhere, float64[n].
+    ``score``, float64[n], was learnt elsewhere; the rest is as for ``alone``.
     """
     place = bins(values)
     spread = float(score.std()) or 1.0
@@ -58,14 +52,14 @@ def beside(values: Float64, churned: Float64, *, score: Float64) -> Float64:
         [(score - score.mean()) / spread, place[:, None] == np.arange(place.max() + 1)]
     ).astype(float)
     half = _halves(len(churned))
-    found = np.empty(len(churned))
+    together = np.empty(len(churned))
     for side in (0, 1):
         learn = half != side
         model = LogisticRegression(C=1.0, solver="newton-cholesky").fit(
             design[learn], churned[learn]
         )
-        found[~learn] = model.decision_function(design[~learn]) - model.intercept_[0]
-    return found
+        together[~learn] = model.decision_function(design[~learn]) - model.intercept_[0]
+    return together
 
 
 def bins(values: Float64) -> Int64:
@@ -79,25 +73,20 @@ def bins(values: Float64) -> Int64:
     if len(known) > BINS:
         edges = np.unique(np.quantile(values[~empty], np.arange(1, BINS) / BINS))
         place = np.searchsorted(edges, values[~empty], side="right")
-    found = np.full(len(values), int(place.max(initial=-1)) + 1, dtype=np.int64)
-    found[~empty] = place
-    return found
+    binned = np.full(len(values), int(place.max(initial=-1)) + 1, dtype=np.int64)
+    binned[~empty] = place
+    return binned
 
 
 def strength(values: Float64, churned: Float64) -> float:
     """Return the AUC of a column alone, out of fold: 0.5 says nothing."""
-    return auc(churned, alone(values, churned))
+    return float(roc_auc_score(churned, alone(values, churned)))
 
 
 def difference(churned: Float64, one: Float64, other: Float64) -> tuple[float, float]:
     """Return by how much one score's AUC is above another's, and its standard error.
 
-    DeLong, DeLong and Clarke-Pearson 1988, for two scores of the same customers.
-
-    Args:
-        churned: 0 or 1, float64[n].
-        one: A score, float64[n].
-        other: Another, float64[n].
+    DeLong, DeLong and Clarke-Pearson 1988, for two scores of the same customers, float64[n].
 
     >>> y = np.array([0, 0, 1, 1.0])
     >>> difference(y, np.array([1, 2, 3, 4.0]), np.array([1, 3, 2, 4.0]))[0]
@@ -112,7 +101,7 @@ def difference(churned: Float64, one: Float64, other: Float64) -> tuple[float, f
 
 def beyond_chance(columns: int) -> float:
     """Return how many standard errors are beyond chance where so many columns are judged."""
-    return NormalDist().inv_cdf(1 - CHANCE / max(columns, 1))
+    return float(ndtri(1 - CHANCE / max(columns, 1)))
 
 
 def _placements(churned: Float64, score: Float64) -> tuple[Float64, Float64]:

@@ -20,14 +20,7 @@ ONE_ROW = "one row a customer and date"
 def read_date(
     source: ChurnSource, at: datetime, *, names: Sequence[str], config: ChurnConfig
 ) -> tuple[AsOf, list[Probe], Verdict]:
-    """Return a date's population, its orders, and whether each customer stands once.
-
-    Args:
-        source: Features and labels.
-        at: The date.
-        names: Feature names.
-        config: Horizon, population and the most rows of a date.
-    """
+    """Return a date's population, its orders, and whether each customer stands once."""
     rows = source.customers([at]).to_pandas()
     labels = labelled(source, [at], config).to_pandas()
     rows["row"] = np.arange(len(rows), dtype=float)

@@ -1,9 +1,7 @@
-"""Whether the past can be computed without the future: the same from a lake that ends at a moment.
+"""Whether the past can be computed without the future.
 
-Features as of a moment are computed twice: from the whole lake, and from a copy in which nothing
-is that came or was known later. They must be equal, bit for bit. A window that reaches past the
-as-of, a mean over later months, an encoding fitted on all dates, and a customer who does not exist
-yet all differ.
+Features as of a moment are computed from the whole lake, and from a copy that ends at the moment;
+they must be equal, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,19 +16,13 @@ import pyarrow as pa
 from training.churn.data import KEYS
 from training.leakage.verdict import Verdict, leak, passed
 
-CHECK = "replay of features"
+FEATURE_REPLAY = "replay of features"
 SHOWN = 8
 """Most names that a sentence lists."""
 
 
 def replayed(whole: pa.Table, cut: pa.Table, *, at: datetime) -> Verdict:
-    """Compare a moment's features from the whole lake with those from its past alone.
-
-    Args:
-        whole: ``customer_id``, ``as_of`` and features, from the whole lake.
-        cut: The same from a lake that ends at the moment.
-        at: The moment.
-    """
+    """Compare a moment's features from the whole lake with those from its past alone."""
     one, other = _by_customer(whole), _by_customer(cut)
     unborn = one.index.difference(other.index)
     gone = other.index.difference(one.index)
@@ -56,13 +48,13 @@ def replayed(whole: pa.Table, cut: pa.Table, *, at: datetime) -> Verdict:
         faults.append(f"{len(gone):,} customers vanish with what came later")
     if not faults:
         return passed(
-            CHECK,
+            FEATURE_REPLAY,
             f"{len(one.columns)} features of {len(one):,} customers as of {at:%Y-%m-%d} do not "
             "change with what came later",
             **evidence,
         )
     return leak(
-        CHECK,
+        FEATURE_REPLAY,
         f"as of {at:%Y-%m-%d}: {'; '.join(faults)}",
         "compute it from rows with event time before the as-of and `available_at` at it or before; "
         "fit means and encodings anew for each as-of",

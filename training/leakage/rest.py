@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 import lightgbm as lgb
 import numpy as np
+from scipy.special import logit
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
 from features.calendar import Bool, Float64, Int64
 from serving.models.churn.linear import log_scaled
 from training.churn.data import RECENCY, AsOf
+from training.churn.linear import blank_linear
 
 LEAST_ROWS = 40
 """Fewest customers of either class that a ranking is judged on."""
 ROWS_A_DATE = 4_000
 LEARNT_DATES = 4
-_SEED = 23
+_SAMPLE_SEED = 23
 _TREES = {
     "objective": "binary",
     "num_leaves": 8,
@@ -27,7 +29,7 @@ _TREES = {
     "feature_fraction": 0.5,
     "lambda_l2": 5.0,
     "num_threads": 1,
-    "seed": _SEED,
+    "seed": _SAMPLE_SEED,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
@@ -40,9 +42,7 @@ class Judged:
     """A later date that columns are judged at, and the earlier ones that a model learns from.
 
     Attributes:
-        date: The later date.
         earlier: Dates whose labels were complete by then, the most recent first.
-        names: Feature names.
     """
 
     date: AsOf
@@ -56,20 +56,15 @@ class Judged:
 
 
 def rest_score(judged: Judged, kept: Bool) -> Float64:
-    """Return the ranks of a model of some features at the date, learnt on the earlier ones.
-
-    Args:
-        judged: The dates.
-        kept: Which features it sees, bool[k].
-    """
-    dates = [date for date in judged.earlier[:LEARNT_DATES] if two_classes(date)]
+    """Return the ranks of a model of the ``kept`` features, bool[k], learnt on earlier dates."""
+    dates = [
+        (date, _some_rows(date)) for date in judged.earlier[:LEARNT_DATES] if date.both_classes
+    ]
     if not dates or not kept.any():
         return np.zeros(len(judged.date.churned))
-    rows = [_some(date) for date in dates]
-    features = np.concatenate([d.features[r] for d, r in zip(dates, rows, strict=True)])[:, kept]
-    churned = np.concatenate([d.churned[r] for d, r in zip(dates, rows, strict=True)])
-    level = np.concatenate([np.full(len(r), d.base_rate) for d, r in zip(dates, rows, strict=True)])
-    offset = np.log(level / (1 - level))
+    features = np.concatenate([date.features[rows] for date, rows in dates])[:, kept]
+    churned = np.concatenate([date.churned[rows] for date, rows in dates])
+    offset = np.concatenate([np.full(len(rows), logit(date.base_rate)) for date, rows in dates])
     later = judged.date.features[:, kept]
     booster = lgb.train(_TREES, lgb.Dataset(features, churned, init_score=offset), _ROUNDS)
     trees = np.asarray(booster.predict(later, raw_score=True, num_threads=1))
@@ -78,15 +73,12 @@ def rest_score(judged: Judged, kept: Bool) -> Float64:
 
 
 def _line(features: Float64, churned: Float64, later: Float64) -> Float64:
-    scaled, empty = log_scaled(features), np.isnan(features)
-    seen = np.maximum((~empty).sum(axis=0), 1)
-    mean = np.where(empty, 0.0, scaled).sum(axis=0) / seen
-    spread = np.sqrt((np.where(empty, 0.0, scaled - mean) ** 2).sum(axis=0) / seen)
-    spread = np.where(spread > 1e-9, spread, 1.0)
+    blank = blank_linear(features)
 
     def design(rows: Float64) -> Float64:
-        gone = np.isnan(rows)
-        return np.hstack([np.where(gone, 0.0, (log_scaled(rows) - mean) / spread), gone])
+        empty = np.isnan(rows)
+        scaled = (log_scaled(rows) - blank.mean) / blank.scale
+        return np.hstack([np.where(empty, 0.0, scaled), empty])
 
     model = LogisticRegression(C=0.05, solver="newton-cholesky").fit(design(features), churned)
     return np.asarray(model.decision_function(design(later)))
@@ -98,16 +90,11 @@ def silent_at(date: AsOf, names: Sequence[str]) -> Float64:
     return (recency > np.nanmedian(recency)).astype(float)
 
 
-def _some(date: AsOf) -> Int64:
+def _some_rows(date: AsOf) -> Int64:
     n = len(date.churned)
     if n <= ROWS_A_DATE:
         return np.arange(n, dtype=np.int64)
-    return np.random.default_rng(_SEED).choice(n, ROWS_A_DATE, replace=False)
-
-
-def two_classes(date: AsOf) -> bool:
-    """Return whether some churned and some stayed."""
-    return bool(date.churned.min() < date.churned.max())
+    return np.random.default_rng(_SAMPLE_SEED).choice(n, ROWS_A_DATE, replace=False)
 
 
 def enough(date: AsOf) -> bool:

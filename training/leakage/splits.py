@@ -1,7 +1,6 @@
 """Whether a plan of fits keeps time apart: learn < gap < calibrate < gap < test.
 
-Each check is a comparison of dates, and of customers where a plan names them. The plan of training
-is read off the functions that training itself uses.
+The plan of training is read off the functions that training itself uses.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from training.churn.backtest import dates_to_test
 from training.churn.config import ChurnConfig
 from training.churn.data import History
 from training.churn.fit import split
-from training.churn.train import dates_to_test
 from training.leakage.verdict import Verdict, leak, passed
 
 APART = "split by time"
@@ -28,7 +27,6 @@ class Part:
     """Rows of one date in one role.
 
     Attributes:
-        at: The date.
         customers: Whose rows; None for the whole population.
     """
 
@@ -51,7 +49,6 @@ class Fit:
         learn: What it learns from.
         calibrate: What it is calibrated on; those learners saw only ``held_out``.
         held_out: What the learners that are calibrated saw.
-        test: What it is judged on.
     """
 
     made_at: datetime
@@ -83,13 +80,7 @@ def training_plan(history: History, *, config: ChurnConfig) -> tuple[Fit, ...]:
 def audit_splits(
     fits: Sequence[Fit], *, horizon: timedelta, known_until: datetime
 ) -> tuple[Verdict, ...]:
-    """Judge a plan.
-
-    Args:
-        fits: The plan.
-        horizon: Length of the label window.
-        known_until: Until when purchases are known, aware UTC.
-    """
+    """Judge a plan."""
     return (
         _apart(fits),
         _gap(fits, horizon),

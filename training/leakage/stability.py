@@ -13,7 +13,7 @@ from training.leakage.ranking import beyond_chance, difference
 from training.leakage.rest import LEARNT_DATES, Judged, enough, silent_at
 from training.leakage.verdict import Verdict, leak, passed, unjudged
 
-CHECK = "strength on later dates"
+LATER_DATES = "strength on later dates"
 DROP = 0.10
 """AUC that a column may lose from the dates learnt from to a later one."""
 
@@ -22,7 +22,7 @@ def judge_stability(judged: Judged) -> Verdict:
     """Judge whether a feature that ranks well on dates learnt from fails on a later one."""
     dates = [date for date in judged.earlier[:LEARNT_DATES] if enough(date)]
     if not dates or not enough(judged.date):
-        return unjudged(CHECK, "no earlier date had complete labels of both classes")
+        return unjudged(LATER_DATES, "no earlier date had complete labels of both classes")
     fallen, drops = [], []
     limit = beyond_chance(len(judged.names))
     for i, name in enumerate(judged.names):
@@ -42,14 +42,14 @@ def judge_stability(judged: Judged) -> Verdict:
             f"`{f['feature']}` (AUC {f['learnt']:.2f}, then {f['later']:.2f})" for f in fallen[:4]
         )
         return leak(
-            CHECK,
+            LATER_DATES,
             f"ranks the dates learnt from and not the next: {text}",
             "an encoding or a mean was made from the labels that it should foretell: fit it anew "
             "for each as-of, from labels complete by then",
             features=fallen,
             **evidence,
         )
-    return passed(CHECK, f"no feature loses more than {max(drops):.3f} AUC", **evidence)
+    return passed(LATER_DATES, f"no feature loses more than {max(drops):.3f} AUC", **evidence)
 
 
 def _directed(date: AsOf, column: int) -> tuple[float, float]:

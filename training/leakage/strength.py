@@ -1,11 +1,8 @@
 """Whether a column ranks churners better than anything known at the time plausibly could.
 
-What is made of the past says more about the past than about the future: days without a purchase
-so far are told by recency exactly, days without one to come only by chance. So a column is a
-suspect where it ranks those who will fall silent better than those who have been silent, and it is
-a leak where it then lifts the ranking of a model of all other columns by more than any single
-column does. A column is also a leak where it alone beats the model of all others by far, whatever
-it says about the past.
+A suspect ranks those who will fall silent better than those who have been silent. It is a leak
+where it lifts the ranking of a model of all other columns by more than any single column does, or
+alone beats that model by far.
 """
 
 from __future__ import annotations
@@ -25,7 +22,7 @@ GAIN = 0.04
 LEAD = 0.08
 """AUC that one column may be ahead of the model of all others."""
 _LEADERS = 3
-_SEED = 23
+_FILL_SEED = 23
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,6 @@ class Probe:
     """A column to judge.
 
     Attributes:
-        check: The check it belongs to.
         name: What it is called in a sentence.
         values: float64[n], NaN where it says nothing.
         feature: Place of the feature that it stands for; None where it is none.
@@ -50,12 +46,10 @@ class Reading:
     """What one column says at a date, as AUC out of fold.
 
     Attributes:
-        name: The column.
         future: How well it ranks those who will buy nothing.
         past: How well it ranks those who had not bought for long.
         gain: What it adds to the model of all columns that are no suspects.
         lead: How far it alone is ahead of the model of all others.
-        is_leak: Whether it is one.
     """
 
     name: str
@@ -72,12 +66,7 @@ ORDER = "order of ids and rows"
 
 
 def judge_columns(judged: Judged, *, orders: Sequence[Probe]) -> tuple[Verdict, ...]:
-    """Judge every feature, where it is missing, and orders of customers.
-
-    Args:
-        judged: The date and those before it.
-        orders: Places of the date's customers, of check ``ORDER``.
-    """
+    """Judge every feature, where it is missing, and orders of customers."""
     checks = (FEATURES, MISSING, ORDER)
     if not enough(judged.date):
         why = f"fewer than {LEAST_ROWS} customers of either class at {judged.date.at:%Y-%m-%d}"
@@ -96,18 +85,14 @@ def _features(judged: Judged) -> list[Probe]:
     probes = []
     for i, name in enumerate(judged.names):
         values = judged.date.features[:, i]
-        known = values[~np.isnan(values)]
+        empty = np.isnan(values)
+        known = values[~empty]
         if len(known) and np.ptp(known) > 0:
-            probes.append(Probe(FEATURES, f"`{name}`", _drawn(values, known), i))
+            # Empty cells get values of others: that they are empty is judged by itself.
+            filled = values.copy()
+            filled[empty] = np.random.default_rng(_FILL_SEED).choice(known, int(empty.sum()))
+            probes.append(Probe(FEATURES, f"`{name}`", filled, i))
     return probes
-
-
-def _drawn(values: Float64, known: Float64) -> Float64:
-    """Fill empty cells with values of others: that they are empty is judged by itself."""
-    empty = np.isnan(values)
-    filled = values.copy()
-    filled[empty] = np.random.default_rng(_SEED).choice(known, int(empty.sum()))
-    return filled
 
 
 def _missing(judged: Judged) -> list[Probe]:
@@ -192,8 +177,8 @@ def _verdict(check: str, readings: Sequence[Reading]) -> Verdict:
         f"{r.name} (AUC {r.future:.2f}, {r.past:.2f} of the past; adds {r.gain:.2f})"
         for r in found[:4]
     )
-    return leak(check, f"tells who will leave better than it could: {text}", _REMEDY[check],
-                **evidence)  # fmt: skip
+    words = f"tells who will leave better than it could: {text}"
+    return leak(check, words, _REMEDY[check], **evidence)
 
 
 _REMEDY = {

@@ -18,11 +18,7 @@ MANY_SETTLED = 0.2
 
 
 def judge_clocks(tables: Sequence[Clocks]) -> tuple[Verdict, ...]:
-    """Judge the counts of rows that contradict their clocks.
-
-    Args:
-        tables: One entry a table that was loaded.
-    """
+    """Judge the counts of rows that contradict their clocks."""
     if not tables:
         return tuple(
             unjudged(check, "nothing was loaded")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -12,12 +12,8 @@ class Verdict:
     """What one check found.
 
     Attributes:
-        check: The check's name.
         passed: Whether it found no leak; None where there was nothing to judge.
-        found: What was found, in words.
         evidence: The same in numbers.
-        remedy: What to do, where it did not pass.
-        seconds: What the check took.
     """
 
     check: str
@@ -26,10 +22,6 @@ class Verdict:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     remedy: str = ""
     seconds: float = 0.0
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON-ready values."""
-        return asdict(self)
 
 
 def passed(check: str, found: str, **evidence: Any) -> Verdict:

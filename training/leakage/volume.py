@@ -10,22 +10,16 @@ from features.snapshot import QueueHistory
 from training.leakage.verdict import Verdict, leak, passed
 from training.volume.source import VolumeSource
 
-CHECK = "replay of histories"
+HISTORY_REPLAY = "replay of histories"
 
 
 def replayed_volume(whole: VolumeSource, cut: VolumeSource, *, at: datetime) -> Verdict:
-    """Compare a moment's histories from the whole lake with those from its past alone.
-
-    Args:
-        whole: The whole lake.
-        cut: A lake that ends at the moment.
-        at: The moment.
-    """
+    """Compare a moment's histories from the whole lake with those from its past alone."""
     one, other = whole.volume(at), cut.volume(at)
     changed = sorted(
         name
         for name in {*one, *other}
-        if name not in one or name not in other or not _equal(one[name], other[name])
+        if name not in one or name not in other or not _equal_histories(one[name], other[name])
     )
     faults = [f"queue `{name}`" for name in changed]
     if tuple(whole.events(at)) != tuple(cut.events(at)):
@@ -38,7 +32,7 @@ def replayed_volume(whole: VolumeSource, cut: VolumeSource, *, at: datetime) -> 
         faults.append("the flow of orders")
     if faults:
         return leak(
-            CHECK,
+            HISTORY_REPLAY,
             f"as of {at:%Y-%m-%d} the future changes {', '.join(faults[:8])}",
             "compute it from rows with event time before the as-of and `available_at` at it or "
             "before",
@@ -46,7 +40,7 @@ def replayed_volume(whole: VolumeSource, cut: VolumeSource, *, at: datetime) -> 
             as_of=at.isoformat(),
         )
     return passed(
-        CHECK,
+        HISTORY_REPLAY,
         f"{len(one)} queues, events and orders as of {at:%Y-%m-%d} do not change with what came "
         "later",
         queues=len(one),
@@ -54,7 +48,7 @@ def replayed_volume(whole: VolumeSource, cut: VolumeSource, *, at: datetime) -> 
     )
 
 
-def _equal(one: QueueHistory, other: QueueHistory) -> bool:
+def _equal_histories(one: QueueHistory, other: QueueHistory) -> bool:
     names = ("starts", "offered", "aht_seconds", "handled", "quarters")
     return one.queue == other.queue and all(
         np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names

@@ -1,31 +1,26 @@
-"""Whether the queue model predicts the service level that was achieved, and what makes it.
+"""Whether the queue model predicts the service level that was achieved, and what corrects it.
 
-For each queue and interval with contacts: those that came, their handle time, the agents that were
-on phone and the patience give a predicted service level; the history tells the achieved one. Where
-agents serve several queues, a contact waits for all of them and behind the contacts of all these
-queues, so the model is asked for the whole pool.
-
-Where predicted and achieved differ in total, work is hidden from the handle times (after-call work,
-short breaks: agents do less than it seems), or a queue goes first or last in its pool. One factor
-sets it right: the *efficiency*, by which handle times are divided, so that an agent serves at the
-*effective service rate* efficiency / AHT. It is fitted on the earlier two thirds of the days, and
-kept only where it predicts the later third better; otherwise it is 1.
-
-Contacts that hang up in the first seconds, whatever the wait, count neither as offered nor as
-missed.
+Where both differ in total, work is hidden from the handle times, or a queue goes first or last in
+its pool. One factor corrects it, the *efficiency* by which handle times are divided. It is fitted
+on the earlier two thirds of the days and used only where it predicts the later third better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 from features.calendar import Bool, Int64, Queue, interval_of
+from features.errors import TooLittleDataError, UnknownNameError
+from features.home import Home
+from features.store import FeatureStore
 from features.waits import Waits
 from serving.models.volume.service import Service
 from serving.staffing.asked import DEFERRED
+from training.service import DAYS
 from training.service.compare import EFFICIENCIES, Compared, fit_efficiency
 from training.service.patience import Patience, Survival, fit_patience, kaplan_meier, short_seconds
 from training.service.pools import Grid, Own, compare, grid_of
@@ -47,15 +42,12 @@ class Calibration:
     """What the history says of how one queue is served.
 
     Attributes:
-        service: What staffing uses.
         patience: The fit with its interval; None with too few hang-ups.
         survival: Patience without a shape; empty where nobody hung up.
         short_seconds: Hang-ups before it were left out; 0 for none.
-        short: How many these were.
         aht_seconds: Average handle time; NaN where nobody was handled.
         efficiency: What fits the earlier part, also where it is not kept; NaN where nothing was
             compared.
-        compared: The intervals; None where nothing was compared.
         why: Why nothing was compared or the efficiency was not kept; empty where it was.
     """
 
@@ -73,9 +65,7 @@ class Calibration:
 def calibrate(waits: Waits, queues: Mapping[str, Queue]) -> dict[str, Calibration]:
     """Learn how each queue is served, and compare what is predicted with what was achieved.
 
-    Args:
-        waits: Contacts whose wait is over.
-        queues: Queues by name; a contact of another is left out.
+    ``queues``: Queues by name; a contact of another is left out.
 
     Returns:
         By name, queues of which a wait is known; deferred channels have none to speak of.
@@ -103,6 +93,51 @@ def calibrate(waits: Waits, queues: Mapping[str, Queue]) -> dict[str, Calibratio
             compared = compare(waits, grids[key], place, own, until=until)
         found[one.queue.queue] = _calibrated(waits, one, compared, why)
     return found
+
+
+def read_service(
+    home: Home,
+    *,
+    now: datetime,
+    as_of: datetime | None = None,
+    days: int = DAYS,
+    queues: tuple[str, ...] = (),
+) -> tuple[datetime, dict[str, Calibration]]:
+    """Learn how the queues in the lake are served.
+
+    ``as_of`` is by default the latest that the data allow; empty ``queues`` stand for all.
+
+    Returns:
+        The moment that was looked back from, and what was learnt, by queue.
+
+    Raises:
+        TooLittleDataError: There is no contact in these days, or none with a wait.
+        UnknownNameError: There is no such queue.
+    """
+    with FeatureStore(home) as store:
+        moment = as_of or store.latest(now=now)
+        known = {queue.queue: queue for queue in store.queues(moment)}
+        for name in queues:
+            if name not in known:
+                raise UnknownNameError("queue", name, known, field="queue")
+        waits = store.waits(moment, days=days)
+    if len(waits) == 0:
+        raise TooLittleDataError(
+            f"no single contact of the {days} days before {moment:%Y-%m-%d %H:%M} UTC is known",
+            remedy="load some with `python -m features ingest interactions`, or ask for another "
+            "time with `--as-of`",
+        )
+    found = calibrate(waits, known)
+    missing = [name for name in queues if name not in found]
+    if missing or not found:
+        names = ", ".join(f"`{name}`" for name in missing) or "all queues"
+        raise TooLittleDataError(
+            f"nothing is known of waits in {names}",
+            got=f"{len(waits):,} contacts",
+            expected="contacts with `wait_seconds`, of channels that wait for an agent",
+            remedy="map the column that holds the wait",
+        )
+    return moment, {name: found[name] for name in queues or sorted(found)}
 
 
 def _split(waits: Waits) -> int:

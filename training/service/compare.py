@@ -30,7 +30,6 @@ class Compared:
         aht_seconds: Average handle time of what came to them, float64[n].
         pool_agents: Mean agents on phone who serve it, whatever they do, float64[n].
         line: How contacts wait for them, with the patience of all who do.
-        within_seconds: The goal.
     """
 
     starts: Int64

@@ -24,10 +24,6 @@ _LEAST_WAITING = 10
 def draw_service(found: Mapping[str, Calibration], path: Path) -> None:
     """Write predicted against achieved service level, and patience, as a PNG.
 
-    Args:
-        found: By queue; the busiest six are drawn.
-        path: The file.
-
     Raises:
         InputError: The name does not end in ``.png``.
     """

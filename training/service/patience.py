@@ -1,21 +1,8 @@
 """How long contacts wait before they hang up, from waits most of which end with an answer.
 
-Who is answered after w seconds would have waited longer: his patience is *censored* at w. The mean
-wait of those who hung up is far below the mean patience, since the patient are answered first.
-
-Two estimates take the answered into account. The product-limit estimate (`kaplan_meier`) assumes
-no shape. The exponential one is hang-ups over all seconds waited, the maximum of the likelihood,
-and is what Erlang A asks for.
-
-Patience is not exponential: the hazard of a hang-up is highest in the first seconds and falls. In a
-queue with few waits Erlang A rests on the density of patience near the origin, and not on its mean
-(Zeltyn and Mandelbaum 2005). So the exponential is fitted to the waits up to a horizon, and what
-is beyond it counts as censored there; the horizon is the one that best foretells, in later weeks,
-the hang-ups within a typical wait. A short horizon has little bias and a long one many hang-ups.
-
-Hang-ups in the first seconds are another matter: they come, whatever the wait, from people who
-misdialled or hung up while a menu was read. Where they are far more frequent than the hazard
-after them explains, they take no part.
+Who is answered after w seconds would have waited longer: that patience is *censored* at w. The
+exponential, which Erlang A asks for, is fitted to waits up to the horizon that best foretells later
+hang-ups, since patience near the origin decides (Zeltyn and Mandelbaum 2005).
 
 Sources: E. L. Kaplan and P. Meier, JASA 53 (1958); L. Brown et al., "Statistical analysis of a
 telephone call center", JASA 100 (2005); S. Zeltyn and A. Mandelbaum, "Call centers with impatient
@@ -27,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import CensoredData, ecdf
 
 from features.calendar import Bool, Float64, Int64
 
@@ -66,8 +54,6 @@ class Patience:
 
     Attributes:
         mean_seconds: Mean of the exponential patience.
-        low_seconds: Lower end of its 95 % interval.
-        high_seconds: Upper end.
         horizon_seconds: Waits count up to here; infinite for all of every wait.
         abandoned: Hang-ups that it rests on.
     """
@@ -93,13 +79,14 @@ def kaplan_meier(seconds: Float64, abandoned: Bool) -> Survival:
     >>> found.seconds.tolist(), found.share.round(3).tolist()  # 3/4, then 3/4 x 2/3
     ([10.0, 20.0], [0.75, 0.5])
     """
-    order = np.argsort(seconds, kind="stable")
-    times, first = np.unique(seconds[order], return_index=True)
-    ended = np.add.reduceat(abandoned[order].astype(np.int64), first) if len(first) else first
-    waiting = len(seconds) - first
-    share = np.cumprod(1 - ended / waiting).astype(np.float64)
-    left = ended > 0
-    return Survival(times[left], share[left], waiting[left])
+    if not abandoned.any():
+        return Survival(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+    known = CensoredData(uncensored=seconds[abandoned], right=seconds[~abandoned])
+    longer = ecdf(known).sf
+    ended = np.isin(longer.quantiles, seconds[abandoned])
+    times = longer.quantiles[ended]
+    waiting = len(seconds) - np.searchsorted(np.sort(seconds), times)
+    return Survival(times, longer.probabilities[ended], waiting)
 
 
 def short_seconds(seconds: Float64, abandoned: Bool) -> float:
@@ -107,10 +94,6 @@ def short_seconds(seconds: Float64, abandoned: Bool) -> float:
 
     It is ``SHORT_SECONDS`` where hang-ups before it are more than twice as many as the hazard of
     the same span after it explains, and by more than three standard errors.
-
-    Args:
-        seconds: Waits, float64[n], at least 0.
-        abandoned: Whether each ended with a hang-up, bool[n].
 
     >>> waits = np.r_[np.zeros(40), np.arange(100.0)]  # 40 at once, then one in ten
     >>> short_seconds(waits, (waits == 0) | (np.arange(140) % 10 == 0))
@@ -136,11 +119,8 @@ def fit_exponential(
     interval takes the logarithm as normal with variance 1 / hang-ups (Cox and Oakes, *Analysis of
     Survival Data*, 1984, chapter 3).
 
-    Args:
-        seconds: Waits, float64[n], at least 0.
-        abandoned: Whether each ended with a hang-up, bool[n].
-        after: Waits count from here on: an exponential does not remember what was before.
-        until: Waits count up to here.
+    ``seconds``: Waits, float64[n], at least 0. ``abandoned``: Whether each ended with a hang-up,
+    bool[n].
 
     >>> waits = np.full(100, 30.0)
     >>> fit_exponential(waits, np.arange(100) < 25).mean_seconds  # 3,000 seconds, 25 hang-ups

@@ -21,11 +21,9 @@ class Own:
     """One queue's contacts, and what was learnt of their patience.
 
     Attributes:
-        queue: The queue.
         rows: Places of its contacts with a wait, int64[n].
         starts: Interval of each, epoch seconds, int64[n].
         short_seconds: Hang-ups before it are left out.
-        patience: The fit.
     """
 
     queue: Queue
@@ -40,7 +38,6 @@ class Grid:
     """What came and who was there, on one grid of m intervals, for q queues.
 
     Attributes:
-        presence: Who was on phone.
         offered: float64[m, q], without hang-ups in the first seconds.
         handled: Contacts with a handle time, float64[m, q].
         handle_seconds: Sum of these, float64[m, q].
@@ -61,13 +58,8 @@ def grid_of(
 ) -> Grid:
     """Count on one grid.
 
-    Args:
-        waits: All contacts.
-        work: What agents were seen to handle; at least one contact.
-        spells: When they were on phone.
-        counted: Which contacts come to the agents, bool[n].
-        time_zone: IANA zone of the grid.
-        minutes: Length of an interval.
+    ``work``: What agents were seen to handle; at least one contact. ``counted``: Which contacts
+    come to the agents, bool[n]. ``time_zone``: IANA zone of the grid.
     """
     presence = presence_of(work, spells, minutes=minutes, time_zone=time_zone)
     starts, queues = presence.starts, len(waits.queues)
@@ -98,12 +90,7 @@ def compare(
 ) -> Compared:
     """Gather what one queue's service levels are compared on.
 
-    Args:
-        waits: All contacts.
-        grid: The grid of the queue's zone and interval.
-        place: The queue's place in ``Waits.queues``.
-        own: All queues whose contacts wait for an agent, by place.
-        until: Where the later part begins, epoch seconds.
+    ``until``: Where the later part begins, epoch seconds.
     """
     one, presence = own[place], grid.presence
     mates = np.array(

@@ -1,14 +1,8 @@
 """How many agents were on phone, and for which queues, read off the contacts that they answered.
 
-Rosters are seldom in a history; who answered what, and for how long, is. An agent is on phone from
-the first contact's answer to the end of the last one before a longer gap, short gaps counted: he
-was waiting for a contact then. What this cannot see: the time before the first contact of a spell
-and after the last one, and breaks shorter than the gap allowed.
-
-An agent who serves several queues counts in each by the share of that day's handle time that he
-gave it, so that the agents of all queues add up to the people there. But contacts of a queue meet
-all who serve it, and these are busy with other queues too: its *pool* is all of their time, and all
-that comes to them.
+An agent is on phone from the first contact's answer to the end of the last one before a longer gap,
+and counts in each queue by its share of that day's handle time. The *pool* of a queue is all the
+time of those who serve it. Time before the first and after the last contact is not seen.
 """
 
 from __future__ import annotations
@@ -114,10 +108,8 @@ class Presence:
         An agent serves it who gave it at least a tenth of the share of his handle time that all
         agents together gave it: one stray contact in months makes nobody serve a queue.
 
-        Args:
-            queue: Its place in ``Waits.queues``.
-            mates: Queues whose contacts wait in the same way, itself among them, bool[queues];
-                time that agents gave to others is not theirs to share.
+        ``mates``: Queues whose contacts wait in the same way, itself among them, bool[queues]; time
+        that agents gave to others is not theirs to share.
         """
         agent = self.task_cell // self.days
         mine = self.task_queue == queue
@@ -180,10 +172,6 @@ def work_of(waits: Waits) -> Work:
 def spells_of(work: Work, *, gap_seconds: float = GAP_SECONDS) -> Spells:
     """Return the spans in which each agent was on phone.
 
-    Args:
-        work: What the agents handled.
-        gap_seconds: Longest gap between two contacts that counts as being on phone.
-
     >>> contacts = Work(np.zeros(3, np.int32), np.zeros(3, np.int32),
     ...                 np.array([0.0, 900.0, 9000.0]), np.array([300.0, 300.0, 300.0]))
     >>> found = spells_of(contacts)  # ten minutes without a contact, then more than two hours
@@ -206,10 +194,6 @@ def doubled(work: Work, queue: int) -> float:
 
     It is 0 where each agent holds one contact at a time; much of it where several people share one
     id.
-
-    Args:
-        work: What the agents handled.
-        queue: The queue's place in ``Waits.queues``.
     """
     mine: Bool = work.queue == queue
     own = Work(work.queue[mine], work.agent[mine], work.begin[mine], work.handle_seconds[mine])
@@ -223,11 +207,8 @@ def doubled(work: Work, queue: int) -> float:
 def presence_of(work: Work, spells: Spells, *, minutes: int, time_zone: str) -> Presence:
     """Lay spells on a grid of intervals.
 
-    Args:
-        work: What the agents handled; at least one contact.
-        spells: From ``spells_of``.
-        minutes: Length of an interval.
-        time_zone: IANA zone of the grid and of the days.
+    ``work``: What the agents handled; at least one contact. ``time_zone``: IANA zone of the grid
+    and of the days.
     """
     first, end = int(spells.start.min()), int(np.ceil(spells.end.max()))
     starts = interval_starts(first - minutes * 60, end, minutes, time_zone)

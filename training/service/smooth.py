@@ -1,8 +1,7 @@
 """Rates and handle times behind what was counted: chance taken out as far as it explains them.
 
-The queue model is asked with a rate and adds the chance of single contacts itself. Asked with the
-count that came, it would reckon chance twice, and predict too little where waits grow ever faster
-with the load.
+The queue model adds the chance of single contacts itself; asked with counts, it would count it
+twice.
 """
 
 from __future__ import annotations
@@ -18,10 +17,6 @@ def smooth_counts(counts: Float64, week: Int64) -> Float64:
     Counts vary around the mean of their place in the week by m + c m² (Poisson, and what days
     differ by); each is drawn to the mean by the share 1 / (1 + c m) that Poisson has in it. The
     one c of all places is found by moments.
-
-    Args:
-        counts: Contacts of each interval, float64[m].
-        week: Its place in the week, int64[m], at least 0.
 
     >>> smooth_counts(np.array([8.0, 12.0, 10.0, 10.0]), np.zeros(4, np.int64)).tolist()
     [10.0, 10.0, 10.0, 10.0]

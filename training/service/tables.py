@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from training.service.calibrate import Calibration
 from training.service.compare import Compared
 
 ALL = "all"
+_Row = dict[str, Any]
 _COLUMNS = (
     "queue", "hour", "contacts", "abandoned", "short_abandoned", "patience_seconds",
     "patience_low_seconds", "patience_high_seconds", "patience_horizon_seconds", "aht_seconds",
@@ -27,7 +28,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def service_rows(found: Mapping[str, Calibration]) -> Iterator[dict[str, Any]]:
+def service_rows(found: Mapping[str, Calibration]) -> Iterator[_Row]:
     """Yield one flat row a queue, then one a queue and hour of the day; what is not known is null.
 
     Service levels, shares and errors lie in [0, 1]. ``later_`` is what no efficiency was learnt
@@ -41,9 +42,9 @@ def service_rows(found: Mapping[str, Calibration]) -> Iterator[dict[str, Any]]:
                 yield {"queue": name, "hour": hour, **_hour(one, one.compared, hour)}
 
 
-def _whole(one: Calibration) -> dict[str, Any]:
+def _whole(one: Calibration) -> _Row:
     service, patience, compared = one.service, one.patience, one.compared
-    row: dict[str, Any] = {
+    row: _Row = {
         "contacts": service.contacts,
         "abandoned": service.abandoned,
         "short_abandoned": one.short,
@@ -72,11 +73,11 @@ def _whole(one: Calibration) -> dict[str, Any]:
     }
 
 
-def _hour(one: Calibration, compared: Compared, hour: int) -> dict[str, Any]:
+def _hour(one: Calibration, compared: Compared, hour: int) -> _Row:
     use = compared.hour == hour
     later = use & compared.later
     plain = compared.predicted()
-    row: dict[str, Any] = {
+    row: _Row = {
         "contacts": int(compared.contacts[use].sum()),
         "agents_on_phone": compared.mean(compared.agents, use),
         "intervals": int(use.sum()),
@@ -102,9 +103,7 @@ def service_table(found: Mapping[str, Calibration]) -> pd.DataFrame:
     return pd.DataFrame(list(service_rows(found)), columns=list(_COLUMNS))
 
 
-def service_document(
-    found: Mapping[str, Calibration], *, as_of: datetime, days: int
-) -> dict[str, Any]:
+def service_document(found: Mapping[str, Calibration], *, as_of: datetime, days: int) -> _Row:
     """Return what was learnt as JSON-ready values."""
     return {"as_of": as_of.isoformat(), "days": days, "rows": list(service_rows(found))}
 
@@ -119,95 +118,82 @@ def print_csv(found: Mapping[str, Calibration]) -> None:
 def print_service(
     found: Mapping[str, Calibration], *, as_of: datetime, days: int, by_hour: bool
 ) -> None:
-    """Print what was learnt for people.
-
-    Args:
-        found: By queue.
-        as_of: What was known then.
-        days: How far it was looked back.
-        by_hour: Whether to print predicted and achieved by hour of the day as well.
-    """
+    """Print what was learnt for people."""
     rows = list(service_rows(found))
     terminal().print(f"Contacts of {days} days known at {as_of:%Y-%m-%d %H:%M} UTC")
     _print_waits([row for row in rows if row["hour"] == ALL])
-    _print_levels([row for row in rows if row["hour"] == ALL])
+    _print_levels([row for row in rows if row["hour"] == ALL and row["intervals"]])
     for row in rows:
         if row["hour"] == ALL and row["note"]:
             terminal().print(f"{row['queue']}: {row['note']}", style="yellow", markup=False)
     if by_hour:
-        hours = [row for row in rows if row["hour"] != ALL]
-        _print_hours(hours)
+        _print_hours([row for row in rows if row["hour"] != ALL])
 
 
-def _print_waits(rows: list[dict[str, Any]]) -> None:
-    numbers = ("contacts", "abandoned", "at once", "patience", "95 %", "up to", "AHT")
-    shown = grid("queue", *numbers, numbers=numbers)
+def _print_waits(rows: Sequence[_Row]) -> None:
+    told = []
     for row in rows:
-        low, high = (_seconds(row[f"patience_{end}_seconds"]) for end in ("low", "high"))
+        low, high = (_cell("_seconds", row[f"patience_{end}_seconds"]) for end in ("low", "high"))
         unlimited = row["patience_seconds"] is not None and row["patience_horizon_seconds"] is None
-        shown.add_row(
-            row["queue"],
-            f"{row['contacts']:,}",
-            f"{row['abandoned']:,}",
-            f"{row['short_abandoned']:,}",
-            _seconds(row["patience_seconds"]),
-            "-" if low == "-" else f"{low} - {high}",
-            "the end" if unlimited else _seconds(row["patience_horizon_seconds"]),
-            _seconds(row["aht_seconds"]),
-        )
-    terminal().print("\nPatience, seconds; `at once`: hang-ups in the first seconds, left out")
-    terminal().print(shown)
+        horizon = "the end" if unlimited else row["patience_horizon_seconds"]
+        interval = "-" if low == "-" else f"{low} - {high}"
+        told.append({**row, "interval": interval, "horizon_seconds": horizon})
+    titles = {
+        "contacts": "contacts",
+        "abandoned": "abandoned",
+        "at once": "short_abandoned",
+        "patience": "patience_seconds",
+        "95 %": "interval",
+        "up to": "horizon_seconds",
+        "AHT": "aht_seconds",
+    }
+    _print_rows(
+        "Patience, seconds; `at once`: hang-ups in the first seconds, left out", told, titles
+    )
 
 
-def _print_levels(rows: list[dict[str, Any]]) -> None:
-    numbers = (
-        "intervals", "agents", "predicted", "achieved", "efficiency", "later predicted",
-        "corrected", "achieved ", "error", "corrected ",
-    )  # fmt: skip
-    shown = grid("queue", *numbers, numbers=numbers)
-    compared = [row for row in rows if row["intervals"]]
-    for row in compared:
-        shown.add_row(
-            row["queue"],
-            f"{row['intervals']:,}",
-            f"{row['agents_on_phone']:.1f}",
-            _percent(row["predicted"]),
-            _percent(row["achieved"]),
-            f"{row['efficiency']:.2f}",
-            _percent(row["later_predicted"]),
-            _percent(row["later_corrected"]),
-            _percent(row["later_achieved"]),
-            _percent(row["later_error"]),
-            _percent(row["later_error_corrected"]),
-        )
-    if compared:
-        terminal().print("\nService level, predicted and achieved; the error is by hour of the day")
-        terminal().print(shown)
+def _print_levels(rows: Sequence[_Row]) -> None:
+    titles = {
+        "intervals": "intervals",
+        **_LEVELS,
+        "efficiency": "efficiency",
+        **_LATER,
+        "error": "later_error",
+        "corrected ": "later_error_corrected",
+    }
+    if rows:
+        title = "Service level, predicted and achieved; the error is by hour of the day"
+        _print_rows(title, rows, titles)
 
 
-def _print_hours(rows: list[dict[str, Any]]) -> None:
-    numbers = (
-        "contacts", "agents", "predicted", "achieved", "later predicted", "corrected", "achieved ",
-    )  # fmt: skip
-    shown = grid("queue", "hour", *numbers, numbers=numbers)
+def _print_hours(rows: Sequence[_Row]) -> None:
+    titles = {"hour": "hour", "contacts": "contacts", **_LEVELS, **_LATER}
+    _print_rows("Service level by hour of the day on the queues' clocks", rows, titles)
+
+
+_LEVELS = {"agents": "agents_on_phone", "predicted": "predicted", "achieved": "achieved"}
+_LATER = {
+    "later predicted": "later_predicted",
+    "corrected": "later_corrected",
+    "achieved ": "later_achieved",
+}
+
+
+def _print_rows(title: str, rows: Sequence[_Row], keys: Mapping[str, str]) -> None:
+    """Print each row's queue and the values of some keys, by the titles of their columns."""
+    shown = grid("queue", *keys, numbers=keys.keys() - {"hour"})
     for row in rows:
-        later = (row.get(f"later_{name}") for name in ("predicted", "corrected", "achieved"))
-        shown.add_row(
-            row["queue"],
-            f"{row['hour']:02d}",
-            f"{row['contacts']:,}",
-            f"{row['agents_on_phone']:.1f}",
-            _percent(row["predicted"]),
-            _percent(row["achieved"]),
-            *(_percent(level) for level in later),
-        )
-    terminal().print("\nService level by hour of the day on the queues' clocks")
+        shown.add_row(row["queue"], *(_cell(key, row.get(key)) for key in keys.values()))
+    terminal().print(f"\n{title}")
     terminal().print(shown)
 
 
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+_CELLS = {"agents_on_phone": ".1f", "efficiency": ".2f", "hour": "02d"}
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+def _cell(key: str, value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or "-"
+    if key.endswith("_seconds"):
+        return f"{value:,.0f}"
+    return format(value, _CELLS.get(key, ",d" if isinstance(value, int) else ".1%"))

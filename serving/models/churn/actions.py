@@ -1,8 +1,7 @@
 """What to do about a customer: a table of rules that the user edits.
 
-The first rule that fits a customer gives the action. A rule without conditions fits everybody, and
-the last one must be such a rule, so that nobody is without an answer. The table is TOML; the file
-``actions.toml`` in the home replaces the one that is shipped.
+The first rule that fits gives the action; the last fits everybody. ``actions.toml`` in the home
+replaces the shipped table.
 """
 
 from __future__ import annotations
@@ -140,11 +139,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class ActionTable:
-    """The rules in their order.
-
-    Attributes:
-        rules: The rules; the last fits everybody.
-    """
+    """The rules in their order."""
 
     rules: tuple[Rule, ...]
 
@@ -156,11 +151,8 @@ class ActionTable:
     def choose(self, scores: ChurnScores, *, book: ReasonBook, consent: Float64) -> Any:
         """Return the action of each customer as an index into ``actions``, int16[n].
 
-        Args:
-            scores: The customers' scores.
-            book: What their reasons stand for.
-            consent: 1 where a customer may be contacted, 0 where not, NaN where unknown,
-                float64[n].
+        ``consent``: 1 where a customer may be contacted, 0 where not, NaN where unknown,
+        float64[n].
         """
         chosen = np.full(len(consent), -1, dtype=np.int16)
         for rule in self.rules:
@@ -219,9 +211,6 @@ def shipped_actions() -> ActionTable:
 def read_actions(path: Path) -> ActionTable:
     """Return the user's table, or the shipped one where there is no such file.
 
-    Args:
-        path: The TOML file.
-
     Raises:
         ConfigError: The file cannot be read, or a rule is not as it must be.
     """
@@ -241,10 +230,6 @@ def read_actions(path: Path) -> ActionTable:
 
 def parse_actions(text: str, *, what: str) -> ActionTable:
     """Return the table that a TOML text gives.
-
-    Args:
-        text: The text.
-        what: What it is called in errors.
 
     Raises:
         ConfigError: A rule is not as it must be; the error names it and its key.

@@ -1,10 +1,7 @@
-"""Buy till you die: how likely a customer still buys, from when he bought.
+"""Buy till you die: how likely a customer still buys, from the days of purchases.
 
-The modified BG/NBD model. While alive, a customer buys as a Poisson process of rate L; after each
-purchase, the first included, he stops for good with chance p. Over customers, L is gamma with
-shape r and rate alpha, and p is beta with parameters a and b. The plain BG/NBD model lets nobody
-stop after the first purchase, so that it holds everyone with one purchase for alive however long
-ago it was; here he is judged like everyone else.
+The modified BG/NBD model: an active customer buys at rate L and stops after any purchase, the first
+included, with chance p; over customers L is gamma(r, alpha) and p beta(a, b).
 
 Sources: Fader, Hardie and Lee, "Counting your customers the easy way" (2005); Batislam, Denizel
 and Filiztekin, "Empirical validation and comparison of models for customer base analysis" (2007).
@@ -70,11 +67,7 @@ class BuyTillYouDie:
     ) -> Float64:
         """Return the purchase days expected of each customer in the days ahead.
 
-        Args:
-            frequency: See the class.
-            recency_days: See the class.
-            age_days: See the class.
-            ahead_days: The days ahead, 0 or more.
+        ``ahead_days``: The days ahead, 0 or more.
         """
         alive = self.p_alive(frequency, recency_days, age_days)
         return alive * self.purchases_if_alive(frequency, age_days, ahead_days)
@@ -136,9 +129,7 @@ class BuyTillYouDie:
 def history_of(features: Float64, *, names: Sequence[str]) -> Float64:
     """Return frequency, recency and age of each customer, float64[n, 3]; NaN who never bought.
 
-    Args:
-        features: float64[n, k].
-        names: The k names, ``INPUTS`` among them.
+    ``features``: float64[n, k].
     """
     days, last, first = (features[:, list(names).index(name)] for name in INPUTS)
     return np.column_stack(

@@ -1,7 +1,6 @@
-"""What the learners see of a customer beside his features, worked out from these alone.
+"""What the learners see of a customer beside the features, worked out from these alone.
 
-Training and serving share it, and the bundle carries its parameters: a customer's derived columns
-need no other customer.
+Training and serving share it; a customer's derived columns need no other customer.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ class Derived:
     """How derived columns are worked out.
 
     Attributes:
-        btyd: The buy-till-you-die model.
         ahead_days: Days that purchases are expected over.
     """
 
@@ -44,9 +42,7 @@ class Derived:
     def joined(self, features: Float64, *, names: Sequence[str]) -> Float64:
         """Return the features with the columns ``DERIVED`` behind them, float64[n, k + 5].
 
-        Args:
-            features: float64[n, k], NaN where missing.
-            names: The k names, ``btyd.INPUTS`` among them.
+        ``features``: float64[n, k], NaN where missing.
         """
         where = {name: j for j, name in enumerate(names)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -70,12 +70,13 @@ class LinearScore:
             + missing @ (self.missing_weight[:, None] * groups)
         )
 
+    def score(self, features: Float64) -> Float64:
+        """Return the log-odds of all features together, float64[n]."""
+        return self.grouped(features, groups=np.ones((len(self.weight), 1)))[:, 0]
+
     def document(self) -> dict[str, list[float]]:
         """Return the weights as JSON-ready lists."""
-        return {
-            name: [float(x) for x in getattr(self, name)]
-            for name in ("mean", "scale", "weight", "missing_share", "missing_weight")
-        }
+        return {field.name: getattr(self, field.name).tolist() for field in fields(self)}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> LinearScore:

@@ -1,19 +1,15 @@
 """The churn model as it is served: a bundle, and customers' features into scores.
 
-The log-odds of a customer are ``level + slope × (w × linear + (1 − w) × trees)``: a logistic
-regression on log-scaled features blended with boosted trees, calibrated on labels of later
-months than the ones learnt from. ``level`` carries the base rate of the season ahead. Everything
-is numpy over JSON and ``.npz``: answering needs no learning library.
-
-Whom the model may judge is part of it: a customer whose last purchase lies further back than
-``active_days`` gets no probability but a state that says why.
+The log-odds are ``level + slope × (w × linear + (1 − w) × trees)``: a logistic regression blended
+with boosted trees, calibrated on later months. A customer outside the population gets no
+probability but a state that says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from features.artefact import Artefact, open_artefact
-from features.calendar import Bool, Float64
+from features.calendar import Float64
 from features.errors import DamagedArtefactError, InputError
 from serving.models.churn.derived import DERIVED, Derived
 from serving.models.churn.linear import LinearScore
@@ -70,9 +66,6 @@ class ChurnScores:
             the population, and where the bundle holds no model of value.
         value_at_risk_minor: What of it is lost if the customer leaves, times the probability,
             float64[n], minor units; NaN as above.
-        stage: Index into ``STAGES``, int8[n].
-        segment: Index into ``SEGMENTS``, int8[n].
-        reasons: What raises each customer's risk; none outside the population.
     """
 
     probability: Float64
@@ -84,17 +77,11 @@ class ChurnScores:
     segment: Any
     reasons: Reasons
 
-    @cached_property
-    def percentile(self) -> Float64:
-        """Share of the scored customers among these with a lower probability, in [0, 100]."""
-        return percentile(self.probability)
-
 
 def percentile(probability: Float64) -> Float64:
     """Return the share of scored customers with a lower probability, in [0, 100].
 
-    Args:
-        probability: float64[n], NaN for a customer who is not scored.
+    ``probability`` is float64[n], NaN for a customer who is not scored.
 
     >>> percentile(np.array([0.2, 0.9, 0.2, np.nan, 0.5])).tolist()
     [0.0, 75.0, 0.0, nan, 50.0]
@@ -113,14 +100,11 @@ class Scoring:
     """The numbers that turn two raw scores into a probability and a tier.
 
     Attributes:
-        linear_weight: Share of the linear score in the blend, in [0, 1].
-        slope: Calibration slope on the blend.
         level: Calibration intercept: the base rate expected over the horizon, in log-odds.
         recency_feature: Days since the last purchase; missing where there was none.
         active_days: Greatest recency in days that the model may judge.
         tier_from: Least probability, or with tiers by money least value at risk in minor units, of
             each tier but the last, from the highest risk down.
-        tiers_by: What tiers are cut by.
         definition: Whom the model may judge: who bought of late, or whose contract runs.
         term_feature: Contracts: days until the paid term ends; missing where there is none.
     """
@@ -136,58 +120,36 @@ class Scoring:
     term_feature: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
 class ChurnModel:
     """A churn model that answers.
 
-    Args:
+    Attributes:
         artefact: The verified bundle.
         feature_names: The features in the order of a row's values.
-        scoring: Blend, calibration, population and tiers.
-        linear: The logistic regression.
-        trees: The boosted trees.
-        book: Reasons in words.
-        standing: Cut points of stages and segments.
         value: What customers are worth; None where nothing was known to learn it from.
         derived: What the learners see beside the features; None where that is nothing.
     """
 
-    def __init__(
-        self,
-        artefact: Artefact,
-        *,
-        feature_names: Sequence[str],
-        scoring: Scoring,
-        linear: LinearScore,
-        trees: TreeTables,
-        book: ReasonBook,
-        standing: Standing,
-        value: ValueModel | None,
-        derived: Derived | None = None,
-    ) -> None:
-        self.artefact = artefact
-        self.feature_names = tuple(feature_names)
-        self.scoring = scoring
-        self.book = book
-        self.standing = standing
-        self.value = value
-        self._derived = derived
-        self._linear = linear
-        self._trees = trees
-        seen = self.feature_names if derived is None else (*self.feature_names, *DERIVED)
-        self._groups = book.indicator(seen)
-        self._by_term = scoring.definition == "contract"
-        judged = scoring.term_feature if self._by_term else scoring.recency_feature
-        self._judged = self.feature_names.index(str(judged))
+    artefact: Artefact
+    feature_names: tuple[str, ...]
+    scoring: Scoring
+    linear: LinearScore
+    trees: TreeTables
+    book: ReasonBook
+    standing: Standing
+    value: ValueModel | None
+    derived: Derived | None = None
+
+    @cached_property
+    def _groups(self) -> Float64:
+        derived = () if self.derived is None else DERIVED
+        return self.book.indicator((*self.feature_names, *derived))
 
     @property
     def card(self) -> dict[str, Any]:
         """The model card."""
         return dict(self.artefact.meta["card"])
-
-    @property
-    def active_days(self) -> float:
-        """Greatest number of days since the last purchase that the model may judge."""
-        return self.scoring.active_days
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -197,9 +159,7 @@ class ChurnModel:
     def score(self, features: Float64, *, threads: int = 1) -> ChurnScores:
         """Score customers; memory beyond the answer does not grow with their number.
 
-        Args:
-            features: float64[n, k] in the order of ``feature_names``, NaN where missing.
-            threads: Threads to use; the answer does not depend on it.
+        ``features``: float64[n, k] in the order of ``feature_names``, NaN where missing.
 
         Raises:
             InputError: The matrix has another width, or an infinite value.
@@ -212,48 +172,34 @@ class ChurnModel:
                 parts = list(pool.map(self._score, chunks))
         else:
             parts = [self._score(chunk) for chunk in chunks]
-        return ChurnScores(
-            **{
-                field.name: np.concatenate([getattr(p, field.name) for p in parts])
-                for field in fields(ChurnScores)
-                if field.name != "reasons"
-            },
-            reasons=Reasons(
-                **{
-                    field.name: np.concatenate([getattr(p.reasons, field.name) for p in parts])
-                    for field in fields(Reasons)
-                }
-            ),
-        )
+        scores: ChurnScores = _concatenated(parts)
+        return scores
 
     def contributions(self, features: Float64) -> tuple[Float64, Float64]:
-        """Return what each group of features adds to each customer's log-odds.
+        """Return what each group of features adds to each customer's log-odds, and these.
 
-        Args:
-            features: float64[n, k] in the order of ``feature_names``, NaN where missing.
-
-        Returns:
-            ``(groups, log_odds)``: float64[n, g] and float64[n]; ``log_odds`` less the sum over
-            the groups is the same number for every customer.
+        ``(groups, log_odds)``: float64[n, g] and float64[n]; ``log_odds`` less the sum over the
+        groups is the same number for every customer.
         """
         self._check(features)
         share, slope = self.scoring.linear_weight, self.scoring.slope
         known = features
-        if self._derived is not None:
-            known = self._derived.joined(features, names=self.feature_names)
-        by_tree, raw = self._trees.of(np.ascontiguousarray(known.T))
-        by_line = self._linear.grouped(known, groups=self._groups)
+        if self.derived is not None:
+            known = self.derived.joined(features, names=self.feature_names)
+        by_tree, raw = self.trees.of(np.ascontiguousarray(known.T))
+        by_line = self.linear.grouped(known, groups=self._groups)
         groups = slope * (share * by_line + (1 - share) * by_tree)
         log_odds = self.scoring.level + slope * (share * by_line.sum(axis=1) + (1 - share) * raw)
         return groups, log_odds
 
     def warnings(self, scores: ChurnScores) -> list[tuple[str, ...]]:
         """Return what a reader should know of each customer."""
-        said = [
-            () if text is None else (text.format(active_days=f"{self.active_days:g}"),)
+        active_days = f"{self.scoring.active_days:g}"
+        by_state = [
+            () if text is None else (text.format(active_days=active_days),)
             for text in STATE_WARNINGS[self.scoring.definition]
         ]
-        return [said[state] for state in scores.state.tolist()]
+        return [by_state[state] for state in scores.state.tolist()]
 
     def check_golden(self) -> None:
         """Score the bundle's golden customers again and compare.
@@ -285,24 +231,29 @@ class ChurnModel:
                 f"feature `{name}`", got="an infinite value", expected="a number, or NaN"
             )
 
-    def _population(self, features: Float64) -> tuple[Any, Bool]:
-        judged = features[:, self._judged]
-        state = np.zeros(len(features), dtype=np.int8)
-        over = ~exceeds(judged, 0.0) if self._by_term else exceeds(judged, self.scoring.active_days)
+    def _state(self, columns: Mapping[str, Float64]) -> Any:
+        """Return whether and why not each customer is scored, as an index into ``STATES``."""
+        scoring = self.scoring
+        if scoring.definition == "contract":
+            days = columns[str(scoring.term_feature)]
+            over = ~exceeds(days, 0.0)
+        else:
+            days = columns[scoring.recency_feature]
+            over = exceeds(days, scoring.active_days)
+        state = np.zeros(len(days), dtype=np.int8)
         state[over] = STATES.index("lapsed")
-        state[np.isnan(judged)] = STATES.index("never_bought")
-        return state, state == 0
+        state[np.isnan(days)] = STATES.index("never_bought")
+        return state
 
     def _score(self, features: Float64) -> ChurnScores:
-        state, scored = self._population(features)
+        columns = dict(zip(self.feature_names, features.T, strict=True))
+        state = self._state(columns)
+        scored = state == 0
         groups, log_odds = self.contributions(features)
         probability = np.where(scored, 1 / (1 + np.exp(-log_odds)), np.nan)
-        columns = {name: features[:, j] for j, name in enumerate(self.feature_names)}
-        expected, at_risk = (
-            (np.full(len(features), np.nan),) * 2
-            if self.value is None
-            else self.value.of(columns, probability)
-        )
+        expected = at_risk = np.full(len(features), np.nan)
+        if self.value is not None:
+            expected, at_risk = self.value.of(columns, probability)
         bought = state != STATES.index("never_bought")
         groups[~scored] = -np.inf
         return ChurnScores(
@@ -323,17 +274,22 @@ class ChurnModel:
         return tier
 
 
+def _concatenated(parts: Sequence[Any]) -> Any:
+    """Return one record of arrays, or of such records, from several of the same type."""
+    columns = {}
+    for field in fields(parts[0]):
+        values = [getattr(part, field.name) for part in parts]
+        join = _concatenated if is_dataclass(values[0]) else np.concatenate
+        columns[field.name] = join(values)
+    return type(parts[0])(**columns)
+
+
 def golden_answers(model: ChurnModel, features: Float64) -> dict[str, Any]:
     """Return what a model says of some customers, as arrays to store and to compare."""
     scores = model.score(features)
-    return {
-        "probability": scores.probability,
-        "tier": scores.tier,
-        "state": scores.state,
-        "expected_value_minor": scores.expected_value_minor,
-        "value_at_risk_minor": scores.value_at_risk_minor,
-        "stage": scores.stage,
-        "segment": scores.segment,
+    columns = {field.name: getattr(scores, field.name) for field in fields(scores)}
+    del columns["reasons"]
+    return columns | {
         "reason": scores.reasons.phrase,
         "value": scores.reasons.value,
         "usual": scores.reasons.usual,
@@ -359,13 +315,12 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
     try:
         scoring = artefact.json(SCORING_FILE)
         records = artefact.json(RECORDS_FILE)
-        value = records["value"]
-        derived = scoring.pop("derived", None)
+        value, derived = records["value"], scoring.pop("derived", None)
         with np.load(artefact.file(TREES_FILE), allow_pickle=False) as stored:
             trees = TreeTables.from_arrays(stored)
         return ChurnModel(
             artefact,
-            feature_names=scoring.pop("feature_names"),
+            feature_names=tuple(scoring.pop("feature_names")),
             scoring=Scoring(**{**scoring, "tier_from": tuple(scoring["tier_from"])}),
             linear=LinearScore.from_document(artefact.json(LINEAR_FILE)),
             trees=trees,

@@ -1,8 +1,7 @@
 """Reasons in words: what raises one customer's risk, grouped to what a person would say.
 
-A group of features says one thing. Its weight is the sum of what its features add to the
-customer's log-odds; its words come from the first of its phrases that is true of the customer.
-A group that lowers the risk, or of which no phrase is true, is never given as a reason.
+A group's weight is the sum of what its features add to the log-odds; its words come from the first
+of its phrases that is true. A group that lowers the risk is never given as a reason.
 """
 
 from __future__ import annotations
@@ -57,9 +56,6 @@ class Phrase:
     """One way to say a group of features.
 
     Attributes:
-        code: Stable word for machines.
-        group: Index of its group.
-        feature: The feature whose value is told.
         when: True of a customer whose value is above or below the usual one, or missing.
         unit: How values are written; ``minor`` is money in minor units.
         usual_feature: The feature that holds the customer's own usual value; None: the usual
@@ -107,15 +103,7 @@ _MISSING = float(np.finfo(np.float64).min)
 
 @dataclass(frozen=True)
 class Said:
-    """One reason as customers share it.
-
-    Attributes:
-        code: Stable word for machines.
-        text: The sentence in English.
-        text_zh: The sentence in Chinese.
-        value: The customer's value; NaN where missing.
-        usual: The usual value; NaN where there is none.
-    """
+    """One reason as customers share it."""
 
     code: str
     text: str
@@ -129,7 +117,6 @@ class ReasonBook:
     """The groups and phrases of one model.
 
     Attributes:
-        groups: Code of each group.
         members: Index of each feature's group, by feature name.
         phrases: All phrases; within a group the earlier one is preferred.
     """
@@ -147,10 +134,8 @@ class ReasonBook:
     def of(self, features: Float64, weights: Float64, *, names: Sequence[str]) -> Reasons:
         """Return up to three reasons a row.
 
-        Args:
-            features: float64[n, k], NaN where missing.
-            weights: What each group adds to the log-odds, float64[n, g].
-            names: The k feature names.
+        ``features``: float64[n, k], NaN where missing. ``weights``: What each group adds to the
+        log-odds, float64[n, g].
         """
         where = {name: i for i, name in enumerate(names)}
         rows = len(features)
@@ -190,10 +175,6 @@ class ReasonBook:
     def places(self, reasons: Reasons, known: dict[SaidKey, int]) -> Any:
         """Return which of the sentences that customers share each reason is, int32[n, 3].
 
-        Args:
-            reasons: The reasons.
-            known: The place of each sentence met so far; new ones are added at the end.
-
         Returns:
             Places in the order of ``known``; -1 where there is no reason.
         """
@@ -210,11 +191,7 @@ class ReasonBook:
         return np.array(places, dtype=np.int32).reshape(reasons.phrase.shape)
 
     def said(self, key: SaidKey) -> Said:
-        """Return one reason in all words and numbers.
-
-        Args:
-            key: From ``places``.
-        """
+        """Return one reason in all words and numbers."""
         index, value, usual, own = key
         value, usual = (np.nan if told == _MISSING else told for told in (value, usual))
         english, chinese = (
@@ -227,12 +204,8 @@ class ReasonBook:
     def text(self, index: int, value: float, usual: float, own: bool, *, language: str) -> str:
         """Return one reason as a sentence.
 
-        Args:
-            index: The phrase.
-            value: The customer's value; NaN where missing.
-            usual: The usual value; NaN where there is none.
-            own: Whether ``usual`` is the customer's own.
-            language: A language in which the phrase can be said.
+        ``value``: The customer's value; NaN where missing. ``usual``: The usual value; NaN where
+        there is none.
         """
         phrase = self.phrases[index]
         text = phrase.text

@@ -1,9 +1,7 @@
 """Where a customer stands: the stage of their life cycle, and a coarse segment of value.
 
-A stage says what is happening (new, at risk, won back); a segment says what a customer is worth
-by recency, frequency and money. Both are read off a few features against cut points that training
-stores in the bundle, so that a customer moves when they buy or fall silent, and not because
-others did.
+Both are read off a few features against cut points stored in the bundle, so that a customer moves
+when they buy or fall silent, and not because others did.
 """
 
 from __future__ import annotations

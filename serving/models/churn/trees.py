@@ -1,10 +1,8 @@
 """Boosted trees as look-up tables: raw score and exact Shapley values in one pass.
 
-A tree with few splits has few possible patterns of answers to its splits. For each pattern the
-tree's output and the Shapley value of every group of features (path-dependent TreeSHAP of
-Lundberg et al. 2020, summed within the group) are worked out once, in training. A row then
-costs its comparisons and one look-up a tree, where LightGBM's own ``pred_contrib`` walks each
-tree for each feature: the same numbers, some thirty times sooner.
+For each pattern of answers to a tree's few splits, its output and the Shapley value of each group
+(path-dependent TreeSHAP, Lundberg et al. 2020) are worked out in training. The numbers are those of
+LightGBM's ``pred_contrib``, some thirty times sooner.
 """
 
 from __future__ import annotations

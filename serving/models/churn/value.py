@@ -1,14 +1,8 @@
 """What a customer is worth over the next 12 months, and how much of that is at risk.
 
-A customer's own pace is the money of the last 365 days, spread over the days since the first
-purchase (at least one horizon, at most the 365). Of a customer who stays, one horizon brings this
-pace times ``exp(log_level + line)``: a few features correct it, and the sum over customers is the
-sum that came. Twelve months are ``reach`` horizons of such money.
-One who leaves still brings ``return_share`` of it, by coming back. With the probability p of
-leaving, a customer who would bring ``m`` in 12 months if they stay
-
-- is expected to bring ``m × (1 − p × (1 − return_share))``;
-- puts ``m × p × (1 − return_share)`` at risk: the two add up to ``m``.
+Of a customer who stays, a horizon brings ``pace × exp(log_level + line)`` and 12 months ``reach``
+times that, ``m``; one who leaves still brings ``return_share`` of it. With probability p of leaving
+``m × p × (1 − return_share)`` is at risk, and the rest of ``m`` is expected.
 """
 
 from __future__ import annotations
@@ -34,7 +28,6 @@ class Pace:
     Attributes:
         spend: The feature that holds the money of the last 365 days, minor units.
         since: The feature that holds the days since the first purchase.
-        horizon_days: Length of the horizon.
         least_minor: Least pace, minor units a horizon, above 0: who spent nothing yet may still.
     """
 
@@ -61,7 +54,6 @@ class ValueModel:
     """Expected money of customers.
 
     Attributes:
-        pace: What a customer spends in one horizon, by what they spent so far.
         names: The features that correct it, in the order of the weights.
         line: Weights on the log-scaled features.
         log_level: Log of what one horizon brings of the pace, at the training mean.
@@ -107,8 +99,9 @@ class ValueModel:
         """Return the money of one horizon of customers who stay, float64[n], minor units."""
         pace = self.pace.of(columns)
         features = np.column_stack([columns[name] for name in self.names])
-        line = self.line.grouped(features, groups=np.ones((len(self.names), 1)))[:, 0]
-        correction = np.clip(self.log_level + line, -MOST_CORRECTION, MOST_CORRECTION)
+        correction = np.clip(
+            self.log_level + self.line.score(features), -MOST_CORRECTION, MOST_CORRECTION
+        )
         money: Float64 = pace * np.exp(correction)
         return money
 

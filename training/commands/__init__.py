@@ -1,0 +1,56 @@
+"""What the verbs of ``python -m training`` share: options, and lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from features.console import parse_moment
+from features.errors import InputError
+from features.home import ModelName
+
+Progress = Callable[[str, float], None]
+"""Told the step under way, in words, and the share that is done, in [0, 1]."""
+
+DEFAULT_MLRUNS = Path("mlruns")
+
+ModelArgument = Annotated[ModelName, typer.Argument(help="Which model.")]
+VolumeArgument = Annotated[Literal["volume"], typer.Argument(help="Which model.")]
+MlrunsOption = Annotated[
+    Path,
+    typer.Option(
+        "--mlruns",
+        envvar="EBBFLOW_MLRUNS",
+        help="Folder of the MLflow database and artefacts.",
+        show_default=True,
+    ),
+]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(help="As known at this time (ISO 8601 with zone); default: latest data."),
+]
+QueuesOption = Annotated[
+    list[str] | None, typer.Option("--queue", help="Only this queue; may be repeated.")
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet.")]
+
+
+def read_as_of(text: str | None) -> datetime | None:
+    """Return the moment that ``--as-of`` states; None where it is left out."""
+    return None if text is None else parse_moment(text, option="--as-of")
+
+
+def one_format(*, json: bool, csv: bool) -> None:
+    """Refuse ``--json`` together with ``--csv``."""
+    if json and csv:
+        raise InputError("`--json` and `--csv`", got="both", expected="one of them")
+
+
+def tell(text: str, *, stderr: bool = False) -> None:
+    """Print a line with rich's markup; its numbers are not coloured, and it is not folded."""
+    Console(stderr=stderr).print(text, highlight=False, soft_wrap=True)
