@@ -56,15 +56,9 @@ def train_volume(
     """Back-test on rolling origins, fit on everything known at ``as_of``, and write a bundle.
 
     Args:
-        source: Histories and events as they were known at any moment.
         as_of: What was known then is learnt from, aware UTC.
-        config: Settings.
-        root: Folder that the bundle's folder is made in.
         now: When it is trained, aware UTC.
         progress: Told what is being done, and the share that is done.
-
-    Returns:
-        The bundle, replayed once from disk, with metrics, tables and figures.
 
     Raises:
         TooLittleDataError: The history is too short for one origin.
