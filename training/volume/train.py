@@ -87,6 +87,7 @@ def train_volume(
         _write_golden(folder, past, backtest, as_of=as_of, config=config)
         bundle = root / folder.name.removeprefix(".writing-")
     open_volume_model(bundle).check_golden()
+    gains = order_gains(backtest.windows, backtest.queues)
     return Trained(
         model="volume",
         bundle=bundle,
@@ -96,11 +97,7 @@ def train_volume(
             "accuracy": table,
             "weights": _weights_table(backtest),
             "bad_days": bad,
-            "orders": orders_table(
-                backtest.queues,
-                order_gains(backtest.windows, backtest.queues),
-                backtest.state.orders.used,
-            ),
+            "orders": orders_table(backtest.queues, gains, backtest.state.orders.used),
             "service": service_table(served),
         },
         figures=volume_figures(backtest, table),
