@@ -29,10 +29,7 @@ class Backtest:
     """All windows, and what they teach.
 
     Attributes:
-        queues: Queue names by row.
-        origins: Origins, oldest first.
         windows: By origin, then queue.
-        state: What a bundle made at the end would hold.
     """
 
     queues: tuple[str, ...]

@@ -25,9 +25,6 @@ def bad_days_table(
     """List what no forecast learns from, by queue, oldest first.
 
     Args:
-        histories: What was known, by queue.
-        effects: Learnt effects of known days and events.
-        events: Calendar events.
         known_by: Epoch seconds; an event known later does not exist.
 
     Returns:

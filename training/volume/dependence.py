@@ -26,16 +26,7 @@ _LEAST_SQUARE = 0.05
 
 @dataclass(frozen=True)
 class _Days:
-    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time.
-
-    Attributes:
-        queue: Row of the queue.
-        origin: When the forecast was made.
-        day: Local day.
-        weight: What the day counts.
-        score: Sum of normal scores in units of contacts.
-        signal: What the day's common part would move that sum by, per standard deviation.
-    """
+    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time."""
 
     queue: Int64
     origin: Int64
@@ -51,11 +42,9 @@ def learn_dependence(
     """Learn each queue's dependence, drawn to that of all queues; the last is for any other.
 
     Args:
-        pairs: Past forecasts and what came.
         score: From ``recalibration.normal_scores``.
         spreads: From ``dispersion.learn_spreads``.
         weight: What each pair counts, float64[n].
-        queues: How many queues there are.
     """
     if not len(pairs.mean):
         return (DEFAULT_DEPENDENCE,) * (queues + 1)
@@ -196,7 +185,6 @@ def days_apart(queue: Int64, origin: Int64, day: Int64, lag: int) -> tuple[Int64
         queue: int64[n], ascending, as the next two within it.
         origin: int64[n].
         day: int64[n].
-        lag: Days, 1 to ``LAGS``.
     """
     first = day.min()
     span = int(day.max() - first) + LAGS + 2
@@ -222,9 +210,10 @@ def _common(days: _Days, *, queues: int) -> Float64:
     if known <= 0:
         return np.full(queues + 1, DEFAULT_DEPENDENCE.common)
     pull = known / max(len(above), 1) * _DAYS_TO_TRUST_ANY
-    pooled = (float(others.sum()) + pull * DEFAULT_DEPENDENCE.common) / (known + pull)
+    prior = DEFAULT_DEPENDENCE.common
+    pooled = shrink(float(others.sum()), weight=known, prior=prior, prior_weight=pull)
     pooled = float(np.clip(pooled, 0, _MOST_COMMON))
     pull = known / max(len(above), 1) * _DAYS_TO_TRUST
-    loading = np.maximum(others + pull * pooled, 0) / (counted + pull)
+    loading = np.maximum(shrink(others, weight=counted, prior=pooled, prior_weight=pull), 0)
     own = loading**2 / max(pooled, 1e-3)
     return np.asarray(np.clip(np.append(own, pooled), 0, _MOST_COMMON))

@@ -124,9 +124,7 @@ def evidence(pairs: Pairs, weight: Float64, *, queues: int) -> tuple[Float64, Fl
     """Return days and windows that each queue and bucket is known from, by their weight.
 
     Args:
-        pairs: Past forecasts and what came.
         weight: What each counts, float64[n].
-        queues: How many queues there are.
 
     Returns:
         float64[queues, buckets] each.
@@ -149,9 +147,7 @@ def learn_spreads(pairs: Pairs, weight: Float64, *, queues: int, days: Float64) 
     band.
 
     Args:
-        pairs: Past forecasts and what came.
         weight: What each counts, float64[n].
-        queues: How many queues there are.
         days: From ``evidence``.
     """
     mean, squares = pairs.mean, (pairs.actual - pairs.mean) ** 2

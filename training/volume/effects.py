@@ -14,6 +14,7 @@ import numpy as np
 
 from features.calendar import Event
 from features.snapshot import QueueHistory
+from serving.models.shrinkage import shrink
 from serving.models.volume.effects import (
     AFTER,
     AFTER_WEEKEND,
@@ -70,8 +71,6 @@ def fit_effects(
     turns in explaining them; where none overlap the second round changes nothing and ends it.
 
     Args:
-        histories: What was known, by queue.
-        events: Calendar events.
         known_by: Epoch seconds; an event known later does not exist.
     """
     known = [event for event in events if event.known_at <= known_by]
@@ -147,12 +146,7 @@ def _shrunk(seen: Mapping[str, Sequence[Measured]], *, sizes: Mapping[str, float
 
 
 def _pooled(found: Sequence[Measured], *, beside: float) -> list[Measured]:
-    """Average the queues' evidence by label and occasion, whose luck they share.
-
-    Args:
-        found: Measured of several queues.
-        beside: Variance of a queue's truth around that of all.
-    """
+    """Average the queues' evidence by label and occasion, whose luck they share."""
     seen: dict[tuple[str, str], list[Measured]] = {}
     for evidence in found:
         seen.setdefault((evidence.label, evidence.occasion), []).append(evidence)
@@ -182,17 +176,10 @@ def _variances(group: str) -> tuple[float, float, float]:
 
 
 def _drawn(found: Sequence[Measured], prior: float, variance: float, *, beside: float) -> float:
-    """Return a mean weighted by precision and drawn to a prior.
-
-    Args:
-        found: Measured.
-        prior: Where it is drawn to.
-        variance: Of the truth around the prior.
-        beside: Variance of each piece of evidence around the truth, on top of its own.
-    """
+    """Return a mean weighted by precision and drawn to a prior."""
     weights = [1 / (e.variance + beside) for e in found]
-    total = sum(w * e.size for w, e in zip(weights, found, strict=True))
-    return float((total + prior / variance) / (sum(weights) + 1 / variance))
+    total = float(sum(w * e.size for w, e in zip(weights, found, strict=True)))
+    return shrink(total, weight=sum(weights), prior=prior, prior_weight=1 / variance)
 
 
 def _rest_shapes(pasts: Mapping[str, Past]) -> dict[str, float]:

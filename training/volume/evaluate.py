@@ -45,9 +45,15 @@ def pinball(actual: Float64, quantiles: Float64, levels: Float64) -> float:
     0.015
     """
     total = float(actual.sum())
-    short = actual[:, None] - quantiles
-    loss = np.maximum(levels * short, (levels - 1) * short).mean(axis=1).sum()
+    loss = pinball_losses(actual, quantiles, levels).sum()
     return float(round(float(loss) / total, 12)) if total > 0 else float("nan")
+
+
+def pinball_losses(actual: Float64, quantiles: Float64, levels: Float64) -> Float64:
+    """Return the pinball loss of each row, the mean over levels, float64[n]."""
+    short = actual[:, None] - quantiles
+    losses: Float64 = np.maximum(levels * short, (levels - 1) * short).mean(axis=1)
+    return losses
 
 
 def coverage(actual: Float64, low: Float64, high: Float64) -> float:

@@ -20,12 +20,7 @@ _LOW, _HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)
 
 
 def volume_figures(backtest: Backtest, table: pd.DataFrame) -> dict[str, Figure]:
-    """Return the forecast of the last origin, WAPE by lead, and coverage, by file stem.
-
-    Args:
-        backtest: All windows.
-        table: ``score_table`` of them.
-    """
+    """Return the forecast of the last origin, WAPE by lead, and coverage, by file stem."""
     return {
         "last_origin": _last_origin(backtest),
         "wape_by_lead": _wape_by_lead(table),

@@ -45,9 +45,7 @@ class Parts:
     """What one fit learnt of the components.
 
     Attributes:
-        effects: Effects of special days.
         smoothing: By queue; the key ``""`` is for any other.
-        boosters: LightGBM's models.
     """
 
     effects: DayEffects

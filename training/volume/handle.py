@@ -62,14 +62,7 @@ class HandleErrors:
 def handle_errors(
     outlook: Outlook, forecast: QueueForecast, *, known: QueueHistory, came: QueueHistory
 ) -> HandleErrors:
-    """Compare the forecast of one window with what came.
-
-    Args:
-        outlook: Made at the window's origin.
-        forecast: The queue's forecast.
-        known: What was known at the origin.
-        came: What is known now.
-    """
+    """Compare the forecast of one window with what came."""
     at = np.minimum(np.searchsorted(came.starts, outlook.starts), len(came.starts) - 1)
     there = came.starts[at] == outlook.starts
     seconds = np.where(there, came.aht_seconds[at], np.nan)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.calendar import Float64, Int64
+from serving.models.shrinkage import shrink
 from serving.models.volume.shape import DEFAULT_HANDLE, HandleSpread
 from training.volume.dependence import LAGS, days_apart, nearest_memory
 from training.volume.dispersion import cells, recency, total
@@ -52,16 +53,7 @@ class HandlePairs:
 
 @dataclass(frozen=True)
 class _Days:
-    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time.
-
-    Attributes:
-        queue: Row of the queue.
-        origin: When the forecast was made.
-        day: Local day.
-        weight: What the day counts: its recency, less where noise hides its factor.
-        mean: Mean relative error, weighted by precision.
-        square: Mean product of two different intervals' errors; NaN with a single one.
-    """
+    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time."""
 
     queue: Int64
     origin: Int64
@@ -72,12 +64,7 @@ class _Days:
 
 
 def learn_handle(pairs: HandlePairs, *, queues: int) -> tuple[HandleSpread, ...]:
-    """Learn each queue's spread, drawn to that of all queues; the last is for any other.
-
-    Args:
-        pairs: Past forecasts and what came.
-        queues: How many queues there are.
-    """
+    """Learn each queue's spread, drawn to that of all queues; the last is for any other."""
     if not len(pairs.queue):
         return (DEFAULT_HANDLE,) * (queues + 1)
     weight = recency(pairs.origin, as_of=int(pairs.origin.max()))
@@ -173,11 +160,14 @@ def _day_variances(days: _Days, *, queues: int) -> Float64:
     weight, queue = days.weight[told], days.queue[told]
     above = total(weight * days.square[told], by=queue, count=queues)
     below = total(weight, by=queue, count=queues)
-    every = (above.sum() + _DAYS_TO_TRUST_ANY * DEFAULT_HANDLE.day) / (
-        below.sum() + _DAYS_TO_TRUST_ANY
+    every = shrink(
+        float(above.sum()),
+        weight=float(below.sum()),
+        prior=DEFAULT_HANDLE.day,
+        prior_weight=_DAYS_TO_TRUST_ANY,
     )
     every = float(np.clip(every, 0.0, MOST_DAY))
-    own = (above + _DAYS_TO_TRUST * every) / (below + _DAYS_TO_TRUST)
+    own = shrink(above, weight=below, prior=every, prior_weight=_DAYS_TO_TRUST)
     return np.append(np.clip(own, 0.0, MOST_DAY), every)
 
 

@@ -75,10 +75,8 @@ def lessons(outlook: Outlook, actual: Float64, forecasts: Float64, *, bad: Int64
     """Return what came, NaN where it says nothing of how an outlook should have been made.
 
     Args:
-        outlook: Made at a past moment.
         actual: What came, float64[h], NaN where not observed.
         forecasts: Of ordinary days, one of which may have foreseen a jump, float64[h, n].
-        bad: Starts of bad intervals, from ``bad_starts``.
     """
     kept = np.where(np.isin(outlook.starts, bad), np.nan, actual)
     after = jumped(
@@ -95,9 +93,6 @@ def bad_starts(
     """Return the starts of a history's bad intervals, int64[n], epoch seconds.
 
     Args:
-        history: What was known.
-        effects: Learnt effects of known days and events.
-        events: Calendar events.
         known_by: Epoch seconds; an event known later does not exist.
     """
     return history.starts[find_bad_days(history, effects, events, known_by=known_by)[0]]

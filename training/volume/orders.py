@@ -80,14 +80,7 @@ def fit_orders(
     usual; the weights of a queue are drawn to those of all queues together, and these to none.
 
     Args:
-        histories: What was known at ``known_by``.
-        flow: What was known at it.
-        events: Calendar events.
-        effects: Effects of special days, by which histories are freed.
         known_by: Epoch seconds.
-
-    Returns:
-        Weights of the queues with 56 days or more to learn from; none is used yet.
     """
     if len(flow.starts) == 0:
         return OrderWeights({})
@@ -171,8 +164,6 @@ def order_gain(without: Outlook, within: Outlook, actual: Float64, weights: Floa
     """Compare one window's forecasts without and with orders.
 
     Args:
-        without: Made without them.
-        within: Made with them, at the same moment.
         actual: What came, float64[h], NaN where not observed.
         weights: The components' weights, float64[lead buckets, components].
     """
@@ -194,9 +185,6 @@ def learn_use(gains: Mapping[str, Sequence[OrderGain]]) -> tuple[str, ...]:
 
     On leads up to 14 days the mean gain over windows must be more than 1.28 standard errors, and
     more than 0.5 % of the errors without orders; fewer than four windows decide nothing.
-
-    Args:
-        gains: Windows by queue, of horizons that do not overlap much.
     """
     return tuple(sorted(name for name, windows in gains.items() if _helps(windows)))
 

@@ -48,7 +48,6 @@ def learn_curves(
     """Learn where to read each of ``shape.CURVE_LEVELS``.
 
     Args:
-        pairs: Past forecasts and what came.
         ends: From ``fall_between``.
         weight: What each counts, float64[n].
         days: From ``dispersion.evidence``.
@@ -133,7 +132,6 @@ def normal_scores(pairs: Pairs, ends: tuple[Float64, Float64], curves: Float64) 
     """Return each pair's normal score: the mean of a standard normal over its count's step.
 
     Args:
-        pairs: Past forecasts and what came.
         ends: From ``fall_between``.
         curves: From ``learn_curves``.
 

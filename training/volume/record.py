@@ -27,13 +27,10 @@ class Measures:
     """How good some forecasts were; NaN where a ratio has nothing below it.
 
     Attributes:
-        intervals: Forecast intervals that are judged, each once for every set that forecast it.
-        contacts: Contacts that came in them.
         wape: Sum of absolute errors over the contacts.
         bias: Sum of errors (forecast minus actual) over the contacts.
         pinball: Mean pinball loss over ``contracts.QUANTILE_LEVELS``, summed, over the contacts.
         coverage_80: Share of the intervals that came inside the 80 % band.
-        wape_baseline: WAPE of the same hour of the last observed week, as known at ``made_at``.
     """
 
     intervals: int
@@ -52,16 +49,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class PlannedMeasures:
-    """How good a planner's overrides were beside the forecast, where both spoke.
-
-    Attributes:
-        intervals: Forecast intervals that an override covers.
-        contacts: Contacts that came in them.
-        wape_override: WAPE of the overrides.
-        bias_override: Bias of the overrides.
-        wape: WAPE of the forecast in the same intervals.
-        wape_baseline: WAPE of the seasonal baseline in the same intervals.
-    """
+    """How good a planner's overrides were beside the forecast, where both spoke."""
 
     intervals: int
     contacts: float
@@ -101,10 +89,7 @@ class Record:
     """The record of all published forecasts.
 
     Attributes:
-        as_of: What came is known by this moment.
-        sets: Sets read, by kind.
         sums: By kind and queue: float64[leads, hours of the week, sums].
-        never_seen: Queues that were forecast and of which nothing is known.
     """
 
     as_of: datetime
@@ -127,7 +112,6 @@ class Record:
         """Return how good forecasts of one kind were.
 
         Args:
-            kind: ``full`` or ``intraday``.
             queue: Of this queue alone; by default of all together.
             lead: At this place of ``contracts.LEAD_BUCKETS`` alone; by default at all.
         """
@@ -163,13 +147,7 @@ class Record:
 
 
 def keep_record(sets: Iterable[ForecastSet], actuals: Actuals, *, span: Span) -> Record:
-    """Judge published forecasts by what came.
-
-    Args:
-        sets: Published sets, read one at a time and not kept.
-        actuals: What came.
-        span: Which intervals.
-    """
+    """Judge published forecasts by what came."""
     counts = dict.fromkeys(KINDS, 0)
     sums: dict[tuple[str, str], Float64] = {}
     never: set[str] = set()

@@ -21,10 +21,6 @@ _HOURS = range(0, 24, 3)
 def draw_record(record: Record, path: Path) -> None:
     """Write heat maps of WAPE and bias by hour of the week as a PNG.
 
-    Args:
-        record: What is known of the published forecasts; full ones where there are any.
-        path: The file.
-
     Raises:
         InputError: The name does not end in ``.png``.
     """

@@ -13,6 +13,7 @@ from features.overrides import Override, overridden
 from features.snapshot import QueueHistory
 from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import lead_bucket
+from training.volume.evaluate import pinball_losses
 
 FULL, INTRADAY = "full", "intraday"
 KINDS = (FULL, INTRADAY)
@@ -46,7 +47,6 @@ class Span:
     Attributes:
         since: Epoch seconds; None for all.
         until: Epoch seconds, excluded; None for all.
-        queues: Names; empty for all.
     """
 
     since: int | None = None
@@ -67,11 +67,7 @@ def judge(
 
     Args:
         forecast: The queue's published forecast, of one interval at least.
-        history: What came.
-        overrides: What planners expected of the queue, in the order of ``made_at``.
         made_at: When the forecast was made, epoch seconds.
-        kind: ``full`` or ``intraday``.
-        span: Which intervals.
 
     Returns:
         float64[leads, hours of the week, sums]; None where nothing is judged.
@@ -111,9 +107,7 @@ def came(history: QueueHistory, *, starts: Int64, interval_minutes: int) -> Floa
     """Return what came in each interval of a forecast, contacts.
 
     Args:
-        history: What is known; its intervals may be shorter than the forecast's.
         starts: The forecast's interval starts, epoch seconds, int64[h], ascending, h >= 1.
-        interval_minutes: Length of the forecast's intervals.
 
     Returns:
         float64[h]; NaN where an interval is not observed whole.
@@ -153,8 +147,7 @@ def _columns(
     actual: Float64, *, mean: Float64, quantiles: Float64, baseline: Float64, planned: Float64
 ) -> tuple[Float64, ...]:
     """Return what is summed, one float64[n] for each of ``SUMS``."""
-    short = actual[:, None] - quantiles
-    loss = np.maximum(_LEVELS * short, (_LEVELS - 1) * short).mean(axis=1)
+    loss = pinball_losses(actual, quantiles, _LEVELS)
     inside = (actual >= quantiles[:, _LOW]) & (actual <= quantiles[:, _HIGH])
     error, missed = mean - actual, np.abs(baseline - actual)
     spoke = ~np.isnan(planned)

@@ -95,8 +95,6 @@ def print_record(record: Record, left_out: Sequence[str], *, by_hour: bool) -> N
     """Print the record for people.
 
     Args:
-        record: What is known of the published forecasts.
-        left_out: A sentence on each set that could not be read.
         by_hour: Whether to print WAPE and bias by hour of the week as well.
     """
     console = terminal()

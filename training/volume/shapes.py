@@ -17,12 +17,7 @@ _YOUNG_SPREAD = 2.0
 
 @dataclass(frozen=True)
 class LearntShapes:
-    """What past forecasts say of all queues' errors.
-
-    Attributes:
-        shapes: One a queue; the last one is for any other.
-        young: That of a queue that is too young for learnt weights.
-    """
+    """What past forecasts say of all queues' errors; the last shape is for any other queue."""
 
     shapes: tuple[Shape, ...]
     young: Shape
@@ -32,9 +27,6 @@ def learn_shapes(pairs: Pairs, *, young: Pairs, queues: int, as_of: int) -> Lear
     """Learn the distribution of each queue's forecasts, all of it but today's parameters.
 
     Args:
-        pairs: Past forecasts and what came.
-        young: The same of forecasts that were made as those of a young queue are.
-        queues: How many queues there are.
         as_of: What had come by then is learnt from, epoch seconds.
     """
     shapes = _shapes(pairs, queues=queues, as_of=as_of)

@@ -38,13 +38,7 @@ class VolumeSource(Protocol):
 
 @dataclass(frozen=True)
 class Histories:
-    """A source whose past is its present cut short: for data without a second clock.
-
-    Attributes:
-        queues: Histories by queue.
-        known_events: Calendar events.
-        flow: Steps of orders, by hour.
-    """
+    """A source whose past is its present cut short: for data without a second clock."""
 
     queues: Mapping[str, QueueHistory]
     known_events: tuple[Event, ...] = ()
@@ -69,13 +63,7 @@ class Histories:
 
 @dataclass(frozen=True)
 class Known:
-    """What was known at one moment.
-
-    Attributes:
-        queues: Histories by queue.
-        events: Calendar events.
-        flow: Steps of orders, by hour.
-    """
+    """What was known at one moment."""
 
     queues: Mapping[str, QueueHistory]
     events: Sequence[Event]

@@ -55,7 +55,6 @@ class Measured:
     """What one special day, or one phase of one event, says of a label.
 
     Attributes:
-        label: The label or phase.
         size: Logarithm of the factor at the usual size.
         variance: Of ``size`` around the truth of its label in the queue.
         occasion: The day or event: what else happened then, other queues saw too.
@@ -72,11 +71,9 @@ class LaidEvents:
     """Phases of events, end to end, on the intervals whose contacts can be compared.
 
     Attributes:
-        reaches: The phases that have such an interval.
         rows: Indices into the intervals, phase by phase, int64[m].
         share: Share of each that is covered, float64[m], in (0, 1].
         first: Where each phase begins in ``rows``, int64[phases].
-        days: Local days that each touches, phase by phase.
     """
 
     reaches: tuple[Reach, ...]
@@ -96,15 +93,11 @@ class Past:
     """One queue's past, interval by interval, beside what ordinary days would have brought.
 
     Attributes:
-        queue: The queue, with its opening filled.
-        first_day: Local day of ``labels``' first.
         day: Index of each interval's local day among the days of the history, int64[n].
         cell: Cell of the week, int64[n].
         offered: float64[n].
         expected: float64[n]; NaN where closed, not observed, or nothing can be compared.
-        labels: Label of each day of the history, str[days].
         usable: Whether an interval can be compared and no outage lies on it, bool[n].
-        events: Phases of events on the intervals.
         profile: Shares of the week, float64[cells].
         day_variance: Of the log of a day's contacts around the expected, beyond Poisson noise.
     """
@@ -127,7 +120,6 @@ def look_back(history: QueueHistory, events: Sequence[Event], *, known_by: int) 
 
     Args:
         history: What was known of the queue, at least one interval.
-        events: Calendar events.
         known_by: Epoch seconds; an event known later does not exist.
 
     Returns:
@@ -229,7 +221,6 @@ def measure(past: Past, effects: DayEffects) -> list[Measured]:
 
     Args:
         past: From ``look_back``.
-        effects: What is thought of the others; ``sizes`` scale what an event says.
     """
     name, laid = past.queue.queue, past.events
     factors = [effects.of_event(name, reach.event, reach.phase) for reach in laid.reaches]
@@ -257,13 +248,7 @@ def _of_days(past: Past, expected: Float64) -> list[Measured]:
 
 
 def _of_reaches(past: Past, others: Float64, sizes: Mapping[str, float]) -> list[Measured]:
-    """Return what the phases of events say.
-
-    Args:
-        past: The queue's past.
-        others: Contacts that all other effects would have brought, by row of ``past.events``.
-        sizes: Usual sizes of events, by kind.
-    """
+    """Return what the phases of events say."""
     laid = past.events
     if not laid.reaches:
         return []

@@ -27,10 +27,6 @@ def rolling_origins(
     Args:
         first: Start of the history, aware.
         as_of: End of what is known, aware.
-        horizon_days: Days that each origin forecasts.
-        step_days: Days between origins.
-        count: Most origins to return.
-        least_history_days: Days of history that an origin needs before it.
 
     Raises:
         TooLittleDataError: Not one origin is possible.

@@ -110,11 +110,7 @@ def _moments(errors: Errors, queue: int) -> Moments:
 
 
 def _apart(values: Float64) -> Float64:
-    """Return the sums of products of two hours of a day by the hours between them, float64[24].
-
-    Args:
-        values: float64[days, 24].
-    """
+    """Return the sums of products of two hours of a day by the hours between them, float64[24]."""
     return np.array([(values[:, k:] * values[:, : _HOURS - k]).sum() for k in range(_HOURS)])
 
 

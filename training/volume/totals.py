@@ -41,7 +41,6 @@ def day_totals(
     """Return the bands of each local day on which contacts were expected.
 
     Args:
-        forecast: The past forecast, of its observed intervals.
         made_at: When it was made, epoch seconds.
         day: Local day of each interval, int64[h], not decreasing.
         bucket: Lead bucket of each, int64[h].

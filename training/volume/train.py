@@ -56,15 +56,9 @@ def train_volume(
     """Back-test on rolling origins, fit on everything known at ``as_of``, and write a bundle.
 
     Args:
-        source: Histories and events as they were known at any moment.
         as_of: What was known then is learnt from, aware UTC.
-        config: Settings.
-        root: Folder that the bundle's folder is made in.
         now: When it is trained, aware UTC.
         progress: Told what is being done, and the share that is done.
-
-    Returns:
-        The bundle, replayed once from disk, with metrics, tables and figures.
 
     Raises:
         TooLittleDataError: The history is too short for one origin.
@@ -93,6 +87,7 @@ def train_volume(
         _write_golden(folder, past, backtest, as_of=as_of, config=config)
         bundle = root / folder.name.removeprefix(".writing-")
     open_volume_model(bundle).check_golden()
+    gains = order_gains(backtest.windows, backtest.queues)
     return Trained(
         model="volume",
         bundle=bundle,
@@ -102,11 +97,7 @@ def train_volume(
             "accuracy": table,
             "weights": _weights_table(backtest),
             "bad_days": bad,
-            "orders": orders_table(
-                backtest.queues,
-                order_gains(backtest.windows, backtest.queues),
-                backtest.state.orders.used,
-            ),
+            "orders": orders_table(backtest.queues, gains, backtest.state.orders.used),
             "service": service_table(served),
         },
         figures=volume_figures(backtest, table),

@@ -68,7 +68,6 @@ def evidence_of(outlook: Outlook, actual: Float64) -> Evidence:
     """Condense one window.
 
     Args:
-        outlook: Made at the window's origin.
         actual: What came, float64[h], NaN where not observed.
     """
     size, count = len(LEAD_BUCKETS), len(COMPONENTS)
@@ -96,7 +95,6 @@ def learn_weights(
 
     Args:
         evidence: Row of the queue, and one window of it.
-        queues: How many queues there are.
         window_share: How much of a window is news, in (0, 1]: the step between origins over the
             horizon, where windows overlap.
 

@@ -35,12 +35,8 @@ class Window:
     """One queue's forecast from one origin, and what came.
 
     Attributes:
-        row: The queue's row.
-        queue: The queue.
         origin: Epoch seconds.
         ends: End of the horizon, epoch seconds.
-        interval_hours: Length of an interval.
-        evidence: What it says about the components.
         starts: Interval starts, int64[n], of observed intervals alone, as all below.
         day: Local days, int64[n].
         hour: Local hours of the day, int64[n].
@@ -49,12 +45,9 @@ class Window:
         actual: What came, float64[n].
         mean: The forecast, float64[n].
         quantiles: float64[n, 19].
-        shape: The distribution around the mean.
         naive: The same hour of the last observed week, float64[n].
         mean4: The mean of that hour over its last four observed weeks, float64[n].
-        method: How the queue was forecast.
         orders: What the use of orders changed; None where nothing was learnt of them.
-        handle: Errors of the average handle time and of the load.
         days: Bands of the totals of days; None where they are not judged.
     """
 
@@ -92,11 +85,7 @@ def windows_of(
     """Forecast each queue with a history from one origin, and set what came beside it.
 
     Args:
-        past: What was known at ``origin``.
-        truth: Histories by queue, as they are known at the end.
-        state: What had been learnt by ``origin``.
         origin: When the forecasts are made, aware UTC.
-        config: Settings: the horizon.
     """
     ends = epoch(origin + timedelta(days=config.horizon_days))
     seen = {name: history for name, history in past.queues.items() if history.observed.any()}
