@@ -14,8 +14,6 @@ paid so that this many are, after shrinkage (breaks, training, absence).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from features.calendar import Bool, Float64, Int64
@@ -215,122 +213,6 @@ def _odds(share: Float64 | float) -> Float64:
 def _check_range(values: Float64 | Int64, name: str, most: float) -> None:
     for i in np.flatnonzero(~((values >= 0) & (values <= most)))[:1]:
         expect(False, f"{name}[{i}]", values[i], f"0 to {most:g}")
-
-
-DEFERRED = frozenset({"email", "message", "social"})
-
-
-@dataclass(frozen=True)
-class Staffing:
-    """How many agents n intervals need.
-
-    Attributes:
-        agents_on_phone: Fewest agents working contacts that meet the goal, int64[n].
-        agents_rostered: Agents to roster so that these are on phone, int64[n].
-        expected: How the intervals fare with ``agents_on_phone``.
-        model: ``erlang-a`` or ``erlang-c``.
-        warnings: What does not fit the model's assumptions, in words.
-    """
-
-    agents_on_phone: Int64
-    agents_rostered: Int64
-    expected: Performance
-    model: str
-    warnings: tuple[str, ...]
-
-
-def staff(
-    contacts: Float64,
-    *,
-    aht_seconds: Float64,
-    is_open: Bool,
-    interval_minutes: int,
-    goal: Goal,
-    channel: str = "voice",
-    patience_seconds: float | None = None,
-    concurrency: int = 1,
-    shrinkage: float = 0.0,
-    minimum_agents: int = 0,
-) -> Staffing:
-    """Return the fewest agents that meet the goal in each interval.
-
-    The goal is met by n agents or more once it is met by n, so the search halves a bracket whose
-    lower end is known to miss: the answer is the smallest by construction.
-
-    Args:
-        contacts: Contacts offered in each interval, float64[n], at least 0.
-        aht_seconds: Average handle time, float64[n], above 0 wherever there are contacts.
-        is_open: Whether the queue is open, bool[n]; a closed interval needs nobody.
-        interval_minutes: Length of an interval.
-        goal: What to meet.
-        channel: The queue's channel; only warnings depend on it.
-        patience_seconds: Mean patience; None where it is not known.
-        concurrency: Contacts an agent holds at once, at least 1.
-        shrinkage: Share of paid time that is not on phone, at least 0 and below 1.
-        minimum_agents: Agents on phone in every open interval, contacts or none.
-
-    Raises:
-        InputError: A value lies outside its range; the error's field names it.
-
-    >>> twice = dict(aht_seconds=np.full(2, 300.0), is_open=np.array([True, True]))
-    >>> day = staff(np.array([200.0, 0.3]), **twice, interval_minutes=60, goal=Goal(), shrinkage=.3)
-    >>> day.agents_on_phone.tolist(), day.agents_rostered.tolist()
-    ([21, 1], [30, 2])
-    """
-    _check_scalars(patience_seconds, concurrency, minimum_agents)
-    _check_vectors(contacts, aht_seconds)
-    seconds = interval_minutes * 60
-    contacts = np.where(is_open, contacts, 0.0)
-    aht = np.where(contacts > 0, aht_seconds, 1.0)
-    load = contacts * aht / seconds
-    _check_load(load, contacts, seconds, patience_seconds)
-
-    line = Line(patience_seconds=patience_seconds, concurrency=concurrency)
-    agents = fewest_agents(load, aht_seconds=aht, line=line, goal=goal)
-    agents = np.where(is_open, np.maximum(agents, minimum_agents), 0)
-    return Staffing(
-        agents_on_phone=agents,
-        agents_rostered=rostered(agents, shrinkage=shrinkage),
-        expected=fare(load, aht_seconds=aht, agents=agents, line=line, within_seconds=goal.seconds),
-        model="erlang-c" if patience_seconds is None else "erlang-a",
-        warnings=_warnings(channel, patience_seconds, concurrency, bool((aht > seconds).any())),
-    )
-
-
-def _warnings(
-    channel: str, patience_seconds: float | None, concurrency: int, slow: bool
-) -> tuple[str, ...]:
-    found = []
-    if channel in DEFERRED:
-        found.append(
-            f"{channel} is a backlog with a deadline, not a line with waits: Erlang's assumptions "
-            "do not hold, take the figures as a rough guide"
-        )
-    elif patience_seconds is None:
-        found.append(
-            "Erlang C assumes that nobody hangs up and asks for more agents than are needed; with "
-            "a patience, Erlang A answers"
-        )
-    if concurrency > 1:
-        found.append(
-            f"an agent who holds {concurrency} contacts counts as {concurrency} servers at the "
-            "given AHT: right where the AHT was measured at that concurrency"
-        )
-    if slow:
-        found.append(
-            "some contacts last longer than an interval: the steady state that Erlang assumes is "
-            "not reached within one"
-        )
-    return tuple(found)
-
-
-def _check_scalars(patience_seconds: float | None, concurrency: int, minimum_agents: int) -> None:
-    if patience_seconds is not None:
-        expect(
-            0 < patience_seconds < np.inf, "patience_seconds", patience_seconds, "above 0 seconds"
-        )
-    expect(concurrency >= 1, "concurrency", concurrency, "at least 1")
-    expect(minimum_agents >= 0, "minimum_agents", minimum_agents, "at least 0")
 
 
 def _check_vectors(contacts: Float64, aht_seconds: Float64) -> None:

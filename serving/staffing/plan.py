@@ -20,15 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from features.calendar import Float64, Int64
-from serving.staffing.asked import DEFERRED as DEFERRED
-from serving.staffing.asked import Ask as Ask
-from serving.staffing.asked import Costs as Costs
-from serving.staffing.asked import DayPlan as DayPlan
-from serving.staffing.asked import Fares as Fares
-from serving.staffing.asked import Plan as Plan
-from serving.staffing.asked import Policy as Policy
-from serving.staffing.asked import PolicyKind as PolicyKind
-from serving.staffing.asked import Work as Work
+from serving.staffing.asked import DEFERRED, Ask, Fares, Plan, Work
 from serving.staffing.backlog import plan_backlog
 from serving.staffing.cheapest import cheapest, check_costs
 from serving.staffing.fewest import fewest_agents, load_of, rostered
