@@ -10,6 +10,7 @@ from features.errors import InputError
 
 LEAST_OCCUPANCY_LIMIT = 0.1
 MOST_CONCURRENCY = 20
+ROUNDING = 1e-9
 MOST_SLOWDOWN = 1.0
 """Beyond it an agent completes fewer contacts the more of them she holds."""
 
@@ -26,7 +27,7 @@ class Goal:
         max_occupancy: Greatest share of time an agent may be busy, 0.1 to 1.
 
     Raises:
-        InputError: A value lies outside its range; the error's field names it.
+        InputError: A value is out of range; the error's field names it.
 
     >>> Goal(share=1.0)
     Traceback (most recent call last):
@@ -64,12 +65,11 @@ class Line:
         patience_seconds: Mean patience, exponential; None where nobody hangs up.
         blocked: Whether a contact that finds nobody free is lost at once (no waiting line).
         concurrency: Contacts an agent holds at once, 1 to 20.
-        slowdown: Share of the handle time of a single contact by which each further contact that
-            an agent holds at once lengthens all of them, 0 to 1. The AHT that staffing is asked
-            with is that of agents who hold ``concurrency`` contacts.
+        slowdown: Share of the handle time of a single contact by which each further contact
+            lengthens all of an agent's, 0 to 1. The AHT is that at full ``concurrency``.
 
     Raises:
-        InputError: A value lies outside its range; the error's field names it.
+        InputError: A value is out of range; the error's field names it.
     """
 
     patience_seconds: float | None = None
@@ -99,10 +99,6 @@ class Line:
 
 
 def expect(holds: bool, field: str, got: object, expected: str) -> None:
-    """Raise an error that names the field where a condition does not hold.
-
-    Raises:
-        InputError: It does not hold.
-    """
+    """Raise an ``InputError`` that names the field where a condition does not hold."""
     if not holds:
         raise InputError(f"`{field}`", got=got, expected=expected, field=field)
