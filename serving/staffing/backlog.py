@@ -34,7 +34,7 @@ from serving.staffing.deadline import (
     mean_delay,
 )
 from serving.staffing.erlang import Performance
-from serving.staffing.goal import ROUNDING, expect
+from serving.staffing.goal import ROUNDING, check_contacts, expect
 from serving.staffing.pace import corridor, feasible, taut, whole_agents
 from serving.staffing.risk import cost, paid_hours
 
@@ -314,11 +314,7 @@ def _waiting(span: _Span, agents: Int64, work: Work, ask: Ask) -> Float64:
 
 def _check_backlog(work: Work, ask: Ask) -> None:
     contacts, aht = work.contacts, work.aht_seconds
-    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
-        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
-    wrong = (contacts > 0) & ~(np.isfinite(aht) & (aht > 0))
-    for i in np.flatnonzero(wrong)[:1]:
-        expect(False, f"aht_seconds[{i}]", aht[i], "seconds, above 0")
+    check_contacts(contacts, aht_seconds=aht)
     given = ask.policy.agents_on_phone
     if given is not None:
         expect(

@@ -26,7 +26,7 @@ import numpy as np
 
 from features.calendar import Float64, Int64
 from serving.staffing.erlang import Performance, performance
-from serving.staffing.goal import Goal, Line, expect
+from serving.staffing.goal import Goal, Line, check_contacts, expect
 
 _TIME_STEPS = 32
 _WALK_DEVIATIONS = 8.0
@@ -322,11 +322,7 @@ def _filled(aht_seconds: Float64, contacts: Float64) -> Float64:
 
 
 def _check_carry(contacts: Float64, aht_seconds: Float64, agents: Int64, backlog: float) -> None:
-    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
-        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
-    wrong = (contacts > 0) & ~(np.isfinite(aht_seconds) & (aht_seconds > 0))
-    for i in np.flatnonzero(wrong)[:1]:
-        expect(False, f"aht_seconds[{i}]", aht_seconds[i], "seconds, above 0")
+    check_contacts(contacts, aht_seconds=aht_seconds)
     for i in np.flatnonzero(agents < 0)[:1]:
         expect(False, f"agents[{i}]", int(agents[i]), "agents, at least 0")
     expect(0 <= backlog < np.inf, "backlog_contacts", backlog, "at least 0")

@@ -12,7 +12,7 @@ from features.calendar import Bool, Float64, Int64
 from features.errors import InputError
 from serving.staffing.climb import climb
 from serving.staffing.erlang import Levels, Performance, levels, performance
-from serving.staffing.goal import ROUNDING, Goal, Line, expect
+from serving.staffing.goal import ROUNDING, Goal, Line, check_contacts, expect
 from serving.staffing.search import greatest, smallest
 
 MOST_ERLANGS = 10_000.0
@@ -40,7 +40,7 @@ def load_of(
     >>> load_of(np.array([200.0]), aht_seconds=np.array([300.0]), interval_minutes=60, line=Line())
     array([16.66666667])
     """
-    _check_vectors(contacts, aht_seconds)
+    check_contacts(contacts, aht_seconds=aht_seconds)
     seconds = interval_minutes * 60
     load = np.where(contacts > 0, contacts * np.where(contacts > 0, aht_seconds, 1.0), 0) / seconds
     _check_load(load, contacts, seconds, line.patience_seconds)
@@ -186,14 +186,6 @@ def _log_odds(share: Float64 | float) -> Float64:
 def _check_range(values: Float64 | Int64, name: str, most: float) -> None:
     for i in np.flatnonzero(~((values >= 0) & (values <= most)))[:1]:
         expect(False, f"{name}[{i}]", values[i], f"0 to {most:g}")
-
-
-def _check_vectors(contacts: Float64, aht_seconds: Float64) -> None:
-    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
-        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
-    wrong = (contacts > 0) & ~(np.isfinite(aht_seconds) & (aht_seconds > 0))
-    for i in np.flatnonzero(wrong)[:1]:
-        expect(False, f"aht_seconds[{i}]", aht_seconds[i], "seconds, above 0")
 
 
 def _check_load(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.calendar import Float64
 from features.errors import InputError
 
 LEAST_OCCUPANCY_LIMIT = 0.1
@@ -102,3 +103,12 @@ def expect(holds: bool, field: str, got: object, expected: str) -> None:
     """Raise an ``InputError`` that names the field where a condition does not hold."""
     if not holds:
         raise InputError(f"`{field}`", got=got, expected=expected, field=field)
+
+
+def check_contacts(contacts: Float64, *, aht_seconds: Float64) -> None:
+    """Raise an ``InputError`` where contacts are below 0, or come without an AHT above 0."""
+    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
+        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
+    wrong = (contacts > 0) & ~(np.isfinite(aht_seconds) & (aht_seconds > 0))
+    for i in np.flatnonzero(wrong)[:1]:
+        expect(False, f"aht_seconds[{i}]", aht_seconds[i], "seconds, above 0")
