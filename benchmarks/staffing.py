@@ -137,7 +137,7 @@ def probabilities(*, hours: int) -> tuple[list[Check], list[Row]]:
         ask = Ask(goal=GOAL, line=LINE, policy=Policy(kind="probability", probability=asked))
         made = plan(one.work, ask=ask)
         agents = int(made.agents_on_phone[0])
-        said = float(made.fares.goal_probability[0])
+        said = float(made.performance.goal_probability[0])
         achieved, with_fewer = (_share_met(rate, agents=n) for n in (agents, agents - 1))
         rows.append(
             {

@@ -25,7 +25,7 @@ from serving.models.volume.effects import DayEffects
 from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.shape import plain_shape
 from serving.sets.forecast import write_forecast_set
-from serving.staffing.erlang import fare
+from serving.staffing.erlang import performance
 from serving.staffing.fewest import fewest_agents
 from serving.staffing.goal import Goal, Line
 
@@ -201,7 +201,7 @@ def test_the_guides_models_ask_for_what_its_table_says(server: Server) -> None:
         )
         load, aht = np.array([200 * 300 / 3600]), np.array([300.0])
         number = fewest_agents(load, aht_seconds=aht, line=line, goal=Goal())
-        expected = fare(load, aht_seconds=aht, agents=number, line=line, within_seconds=20.0)
+        expected = performance(load, aht_seconds=aht, agents=number, line=line, within_seconds=20.0)
         assert number.tolist() == [int(agents)]
         assert level == f"{100 * expected.service_level[0]:.1f} %"
         assert lost in (f"{100 * expected.abandonment[0]:.1f} %", "none")

@@ -161,8 +161,8 @@ def test_a_smaller_share_lets_the_last_of_an_interval_come_late() -> None:
     # 8 hours of work by 12:48 are 1.67 agents; all of it by 13:00 would be 2.
     found = given_agents(work, [0] * 8 + [2, 2, 2, 2, 0] + [0] * 11, 4.0, share=0.8)
     assert found.expected.service_level[8] == pytest.approx(0.8)
-    assert found.fares.goal_probability[8] == 1
-    assert found.fares.abandoned[8] == pytest.approx(20)
+    assert found.performance.goal_probability[8] == 1
+    assert found.performance.abandoned[8] == pytest.approx(20)
     # With 2, 2, 1, 2, 2 the first 80 are in time; the last 20 are done in the evening.
     found = planned(work, 4.0, share=0.8)
     assert found.agents_on_phone[8:13].sum() == 9
@@ -330,7 +330,7 @@ def test_the_taut_line_has_the_least_peak_and_the_least_squares(
     arrived = np.concatenate([[0.0], np.cumsum(come)])
     due = np.concatenate([np.zeros(min(lag, n)), arrived])[: n + 1]
     due[-1] = arrived[-1]
-    lane = Corridor(at=np.arange(n + 1.0), due=due, come=arrived, ends=np.arange(n + 1))
+    lane = Corridor(at=np.arange(n + 1.0), due=due, arrived=arrived, ends=np.arange(n + 1))
     line = taut(lane)
     assert (line >= due - 1e-9).all()
     assert (line <= arrived + 1e-9).all()
@@ -367,7 +367,7 @@ def test_whole_agents_keep_up_with_the_line_and_never_pass_its_peak(
     n = len(come)
     arrived = np.concatenate([[0.0], np.cumsum(come)])
     due = np.concatenate([[0.0, 0.0], arrived])[: n + 1]
-    lane = Corridor(at=np.arange(n + 1.0), due=due, come=arrived, ends=np.arange(n + 1))
+    lane = Corridor(at=np.arange(n + 1.0), due=due, arrived=arrived, ends=np.arange(n + 1))
     line = taut(lane)
     agents = whole_agents(lane, line, per_agent=per_agent, least=0)
     done = finished(arrived[:, None], agents * per_agent)[:, 0]
@@ -400,7 +400,7 @@ def test_each_interval_that_can_keeps_its_promise_with_the_asked_probability(
     opened = np.concatenate([[0.0], np.cumsum(np.tile(work.is_open, 2))])
     until = (np.arange(len(work.contacts)) + hours).astype(int)
     can = work.is_open | (opened[until] - opened[: len(work.contacts)] >= 1)
-    assert (found.fares.goal_probability[can] >= probability).all()
+    assert (found.performance.goal_probability[can] >= probability).all()
     offered = (work.contacts * work.aht_seconds).sum() / HOUR
     assert found.agents_on_phone.sum() < 1.5 * offered, "and not by brute force"
 
@@ -415,9 +415,9 @@ def test_the_mean_is_in_time_and_more_probability_never_hurts(
     found = planned(certain, hours, share=share, kind="probability")
     can = work.is_open & (work.contacts > 0)
     assert (found.expected.service_level[can] >= share - 1e-6).all()
-    assert (found.fares.goal_probability[can] == 1).all()
+    assert (found.performance.goal_probability[can] == 1).all()
     likely = planned(work, hours, share=share, kind="probability")
-    assert (likely.fares.goal_probability[can] >= 0.8).all()
+    assert (likely.performance.goal_probability[can] >= 0.8).all()
 
 
 def test_dear_lateness_buys_agents() -> None:
@@ -429,13 +429,13 @@ def test_dear_lateness_buys_agents() -> None:
         for late in (0.01, 100.0)
     )
     assert dear.agents_on_phone.sum() > cheap.agents_on_phone.sum()
-    assert dear.fares.abandoned.sum() < cheap.fares.abandoned.sum()
+    assert dear.performance.abandoned.sum() < cheap.performance.abandoned.sum()
 
 
 def test_the_cheapest_plan_costs_no_more_than_those_for_other_chances() -> None:
     work, costs = week(), Costs(agent_hour=30.0, abandoned_contact=4.0, missed_goal=10.0)
     found = planned(work, 24.0, share=0.9, kind="cost", costs=costs)
-    assert found.fares.cost is not None
+    assert found.performance.cost is not None
     for probability in (0.6, 0.8, 0.95):
         other = planned(
             work,
@@ -445,13 +445,14 @@ def test_the_cheapest_plan_costs_no_more_than_those_for_other_chances() -> None:
             policy={"probability": probability},
             costs=costs,
         )
-        assert other.fares.cost is not None
-        assert found.fares.cost.sum() <= other.fares.cost.sum() * 1.02
+        assert other.performance.cost is not None
+        assert found.performance.cost.sum() <= other.performance.cost.sum() * 1.02
 
 
 def test_an_agent_more_all_span_long_helps_and_one_fewer_hurts() -> None:
     found = planned(week(), 8.0, share=0.9, kind="mean")
-    for better, worse in ((found.one_more, found.fares), (found.fares, found.one_fewer)):
+    made = found.performance
+    for better, worse in ((found.one_more, made), (made, found.one_fewer)):
         assert (better.service_level >= worse.service_level - 1e-12).all()
         assert (better.goal_probability >= worse.goal_probability).all()
         assert better.abandoned.sum() < worse.abandoned.sum()
@@ -465,11 +466,11 @@ def test_costs_count_paid_hours_late_contacts_and_missed_goals() -> None:
     )
     # 1 of 100 mails a 6 minutes: the one at 8:00 + x is done at 8:00 + 10 x, in time to x = 4/9 h.
     assert found.expected.service_level[8] == pytest.approx(4 / 9)
-    cost = found.fares.cost
+    cost = found.performance.cost
     assert cost is not None
     assert cost[8] == pytest.approx(20 / 0.8 + 3 * 100 * 5 / 9 + 50)
     assert cost[9] == pytest.approx(25)
-    assert planned(work, 4.0).fares.cost is None
+    assert planned(work, 4.0).performance.cost is None
 
 
 def test_no_mail_is_lost_from_the_books() -> None:
@@ -479,14 +480,14 @@ def test_no_mail_is_lost_from_the_books() -> None:
     so_far = 12 + np.cumsum(work.contacts) - np.cumsum(done)
     assert found.backlog == pytest.approx(so_far, abs=1e-6)
     assert found.in_time.shape == work.rates.shape
-    assert (work.rates - found.in_time).mean(axis=0) == pytest.approx(found.fares.abandoned)
+    assert (work.rates - found.in_time).mean(axis=0) == pytest.approx(found.performance.abandoned)
 
 
 def test_bands_enclose_the_paths_and_widen_with_them() -> None:
     found = planned(week(), 8.0, share=0.9)
-    fares = found.fares
-    assert (fares.service_level_low <= fares.service_level_high).all()
-    assert (fares.service_level_low < fares.service_level_high - 0.1).any()
+    performance = found.performance
+    assert (performance.service_level_low <= performance.service_level_high).all()
+    assert (performance.service_level_low < performance.service_level_high - 0.1).any()
 
 
 def test_the_same_question_has_the_same_answer() -> None:
@@ -512,7 +513,7 @@ def test_the_aht_may_be_unknown_where_nothing_comes() -> None:
     for backlog in (0.0, 5.0):
         one, two = (planned(w, 4.0, backlog_contacts=backlog) for w in (known, unknown))
         assert one.agents_on_phone.tolist() == two.agents_on_phone.tolist()
-        assert one.fares.service_level.tolist() == two.fares.service_level.tolist()
+        assert one.performance.service_level.tolist() == two.performance.service_level.tolist()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from features.calendar import Float64, Int64
 from features.errors import InputError
 from serving.staffing.carry import Carried, carried
-from serving.staffing.erlang import Performance, fare
+from serving.staffing.erlang import Performance, performance
 from serving.staffing.goal import Goal, Line
 
 AHT = 300.0
@@ -50,7 +50,7 @@ def steady(
     contacts: Float64 | list[float], *, agents: int = 15, patience: float | None = None, **line: Any
 ) -> Performance:
     offered = np.array(contacts, dtype=np.float64)
-    return fare(
+    return performance(
         offered * AHT / 3600,
         aht_seconds=np.full(len(offered), AHT),
         agents=np.full(len(offered), agents),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.staffing.chain import blocking, chat_blocking
-from serving.staffing.erlang import Performance, fare, levels
+from serving.staffing.erlang import Performance, levels, performance
 from serving.staffing.goal import Line
 
 
@@ -36,7 +36,9 @@ def fare_b(load: float, n: int) -> Performance:
 
 
 def fare_one(load: float, n: int, line: Line, *, aht: float, within: float) -> Performance:
-    return fare(one(load), aht_seconds=one(aht), agents=agents(n), line=line, within_seconds=within)
+    return performance(
+        one(load), aht_seconds=one(aht), agents=agents(n), line=line, within_seconds=within
+    )
 
 
 def exact_blocking(load: Fraction, n: int) -> Fraction:
@@ -76,7 +78,7 @@ def test_no_interval_gives_no_values() -> None:
     none = np.empty(0, dtype=np.int64)
     assert len(blocking(empty, none)) == 0
     for line in LINES:
-        found = fare(empty, aht_seconds=empty, agents=none, line=line, within_seconds=20)
+        found = performance(empty, aht_seconds=empty, agents=none, line=line, within_seconds=20)
         assert len(found.service_level) == len(found.occupancy) == 0
 
 
@@ -341,7 +343,7 @@ def test_levels_say_what_fare_says() -> None:
     load[::7] = 0
     for line in LINES:
         ask = {"aht_seconds": np.full(50, 240.0), "agents": n, "within_seconds": 30.0}
-        whole, part = fare(load, line=line, **ask), levels(load, line=line, **ask)
+        whole, part = performance(load, line=line, **ask), levels(load, line=line, **ask)
         assert part.service_level.tolist() == whole.service_level.tolist()
         assert part.abandonment.tolist() == whole.abandonment.tolist()
 
@@ -350,7 +352,7 @@ def test_levels_say_what_fare_says() -> None:
 def test_intervals_do_not_depend_on_their_neighbours(line: Line) -> None:
     rng = np.random.default_rng(4)
     load, n = rng.gamma(1.0, 9.0, 40), rng.integers(0, 20, 40)
-    together = fare(
+    together = performance(
         load, aht_seconds=np.full(40, 240.0), agents=n, line=line, within_seconds=30.0
     ).service_level
     alone = [

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mpmath import mpf
 
-from serving.staffing.erlang import Performance, fare
+from serving.staffing.erlang import Performance, performance
 from serving.staffing.goal import Line
 
 AHT = 300.0
@@ -151,7 +151,7 @@ def exact_impatient(case: Case) -> list[dict[str, mpf]]:
 
 
 def found(case: Case, within: float) -> Performance:
-    return fare(
+    return performance(
         np.array([case.load]),
         aht_seconds=np.array([AHT]),
         agents=np.array([case.agents]),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InputError
-from serving.staffing.erlang import fare, levels
+from serving.staffing.erlang import levels, performance
 from serving.staffing.fewest import (
     MOST_ERLANGS,
     MOST_PER_PATIENCE,
@@ -40,7 +40,7 @@ def need(
 def keeps(load: float, aht: float, agents: np.ndarray, line: Line, goal: Goal) -> np.ndarray:
     """Whether every limit holds, for each number of agents."""
     some = len(agents)
-    p = fare(
+    p = performance(
         np.full(some, load),
         aht_seconds=np.full(some, aht),
         agents=agents,
@@ -151,7 +151,7 @@ def test_a_goal_is_met_only_where_every_limit_is_kept() -> None:
         "line": Line(),
         "within_seconds": 20.0,
     }
-    found = fare(three, **ask)
+    found = performance(three, **ask)
     assert meets(found, Goal()).tolist() == [False, True, True]
     assert meets(found, Goal(asa_seconds=5.0)).tolist() == [False, False, True]
     assert meets(found, Goal(max_occupancy=0.75)).tolist() == [False, False, True]

@@ -79,10 +79,10 @@ def test_200_contacts_an_hour_need_19_agents_at_the_mean_and_21_without_patience
 def test_with_rates_that_spread_by_15_percent_23_agents_meet_the_goal_nine_times_in_ten() -> None:
     found = staffed(gamma_work([200.0]), "probability", probability=0.9)
     assert found.agents_on_phone.tolist() == [23]
-    assert found.fares.goal_probability[0] >= 0.9
+    assert found.performance.goal_probability[0] >= 0.9
     assert found.one_fewer.goal_probability[0] < 0.9
     # 19, enough for the mean, meet it on about half of the paths.
-    assert 0.4 < staffed(gamma_work([200.0])).fares.goal_probability[0] < 0.6
+    assert 0.4 < staffed(gamma_work([200.0])).performance.goal_probability[0] < 0.6
 
 
 @settings(max_examples=25, deadline=None)
@@ -100,8 +100,8 @@ def test_without_any_spread_every_probability_asks_for_what_the_mean_does(
     at_mean = staffed(hours, **same)
     likely = staffed(hours, "probability", probability=probability, **same)
     assert likely.agents_on_phone.tolist() == at_mean.agents_on_phone.tolist()
-    assert likely.fares.goal_probability.tolist() == [1.0] * len(means)
-    assert likely.fares.service_level == pytest.approx(at_mean.expected.service_level)
+    assert likely.performance.goal_probability.tolist() == [1.0] * len(means)
+    assert likely.performance.service_level == pytest.approx(at_mean.expected.service_level)
 
 
 @settings(max_examples=25, deadline=None)
@@ -116,32 +116,32 @@ def test_more_probability_never_asks_for_fewer(
     hours = gamma_work([mean], cv=cv, count=40)
     less, more = (staffed(hours, "probability", probability=p) for p in sorted(chances))
     assert (less.required_on_phone <= more.required_on_phone).all()
-    assert (more.fares.goal_probability >= max(chances) - 1e-12).all()
+    assert (more.performance.goal_probability >= max(chances) - 1e-12).all()
 
 
 def test_one_more_and_one_fewer_are_what_those_agents_would_bring() -> None:
     hours = gamma_work([200.0, 50.0, 0.4])
     found = staffed(hours, "probability")
     for other, step in ((found.one_more, 1), (found.one_fewer, -1)):
-        alone = judged(hours, np.maximum(found.agents_on_phone + step, 0).tolist()).fares
+        alone = judged(hours, np.maximum(found.agents_on_phone + step, 0).tolist()).performance
         for name in ("goal_probability", "service_level", "abandoned", "cost"):
             assert getattr(other, name).tolist() == getattr(alone, name).tolist()
 
 
 def test_the_policy_of_least_cost_has_no_cheaper_neighbour() -> None:
     found = staffed(gamma_work([200.0, 90.0, 12.0]), "cost", shrinkage=0.3)
-    assert found.fares.cost is not None
+    assert found.performance.cost is not None
     for other in (found.one_more, found.one_fewer):
         assert other.cost is not None
-        assert (other.cost >= found.fares.cost).all()
+        assert (other.cost >= found.performance.cost).all()
 
 
 def test_a_cost_is_hours_paid_contacts_lost_and_goals_missed() -> None:
     found = judged(gamma_work([200.0]), [20], shrinkage=0.2)
-    fares = found.fares
-    by_hand = 20 / 0.8 * 30 + fares.abandoned * 12 + (1 - fares.goal_probability) * 40
-    assert fares.cost == pytest.approx(by_hand)
-    assert judged(gamma_work([200.0]), [20], costs=None).fares.cost is None
+    performance = found.performance
+    by_hand = 20 / 0.8 * 30 + performance.abandoned * 12 + (1 - performance.goal_probability) * 40
+    assert performance.cost == pytest.approx(by_hand)
+    assert judged(gamma_work([200.0]), [20], costs=None).performance.cost is None
 
 
 @pytest.mark.parametrize("kind", ["mean", "probability", "cost"])
@@ -150,12 +150,12 @@ def test_a_closed_interval_has_nobody_and_an_open_one_its_least(kind: PolicyKind
     found = staffed(hours, kind, least_agents=2)
     assert found.agents_on_phone.tolist()[1:] == [0, 2]
     assert found.agents_on_phone[0] > 2
-    for fares in (found.fares, found.one_more, found.one_fewer):
-        assert fares.goal_probability.tolist()[1:] == [1.0, 1.0]
-        assert fares.service_level_low.tolist()[1:] == [1.0, 1.0]
-        assert fares.abandoned.tolist()[1:] == [0.0, 0.0]
-        assert fares.cost is not None
-        assert fares.cost[1] == 0.0
+    for performance in (found.performance, found.one_more, found.one_fewer):
+        assert performance.goal_probability.tolist()[1:] == [1.0, 1.0]
+        assert performance.service_level_low.tolist()[1:] == [1.0, 1.0]
+        assert performance.abandoned.tolist()[1:] == [0.0, 0.0]
+        assert performance.cost is not None
+        assert performance.cost[1] == 0.0
     assert found.expected.service_level.tolist()[1:] == [1.0, 1.0]
 
 
@@ -171,9 +171,9 @@ def test_agents_who_are_given_are_judged_and_not_changed() -> None:
     hours = gamma_work([200.0, 200.0, 200.0])
     found = judged(hours, [15, 0, 30])
     assert found.agents_on_phone.tolist() == [15, 0, 30]
-    assert found.fares.goal_probability.tolist()[1:] == [0.0, 1.0]
-    assert found.fares.service_level[1] == 0.0
-    assert found.fares.abandoned[1] == pytest.approx(hours.rates[:, 1].mean())
+    assert found.performance.goal_probability.tolist()[1:] == [0.0, 1.0]
+    assert found.performance.service_level[1] == 0.0
+    assert found.performance.abandoned[1] == pytest.approx(hours.rates[:, 1].mean())
 
 
 def test_agents_who_are_given_in_a_closed_interval_are_left_out_and_said_so() -> None:
@@ -201,7 +201,7 @@ def test_shift_blocks_are_filled_up_and_what_was_asked_for_is_kept() -> None:
     # 3 work the first three hours; 16 come for the busy one and stay three hours, 3 of them four.
     assert blocks.agents_on_phone.sum() == 3 * 3 + 13 * 3 + 3 * 4
     assert blocks.days[0].hours_on_phone == 60.0
-    assert blocks.fares.goal_probability.tolist() == [1.0] * 5
+    assert blocks.performance.goal_probability.tolist() == [1.0] * 5
 
 
 def test_what_waits_from_before_the_span_asks_for_more_agents_at_its_beginning() -> None:
@@ -238,17 +238,17 @@ def test_an_interval_that_cannot_answer_hands_its_line_on() -> None:
 @pytest.mark.parametrize("line", [PATIENT, Line(), Line(blocked=True)])
 def test_nobody_at_all_loses_or_keeps_everybody(line: Line) -> None:
     found = judged(work([[200.0, 100.0], [180.0, 90.0]]), [0, 0], line=line)
-    assert found.fares.goal_probability.tolist() == [0.0, 0.0]
-    assert found.fares.service_level.tolist() == [0.0, 0.0]
+    assert found.performance.goal_probability.tolist() == [0.0, 0.0]
+    assert found.performance.service_level.tolist() == [0.0, 0.0]
     lost = [0.0, 0.0] if line.model == "erlang_c" else [190.0, 95.0]
-    assert found.fares.abandoned == pytest.approx(lost)
+    assert found.performance.abandoned == pytest.approx(lost)
 
 
 def test_a_day_sums_its_intervals() -> None:
     hours = gamma_work([20.0] * 22 + [200.0, 210.0] + [20.0] * 24)
     found = staffed(hours, "probability", shrinkage=0.25)
     first, second = found.days
-    agents, spent = found.agents_on_phone, found.fares.cost
+    agents, spent = found.agents_on_phone, found.performance.cost
     assert spent is not None
     assert (first.day, second.day) == (0, 1)
     assert (first.peak_on_phone, first.peak_start) == (int(agents[23]), 23 * 3600)
@@ -259,7 +259,7 @@ def test_a_day_sums_its_intervals() -> None:
     assert found.total is not None
     assert found.total.day == 0
     assert found.total.contacts == pytest.approx(first.contacts + second.contacts)
-    assert found.total.abandoned == pytest.approx(found.fares.abandoned.sum())
+    assert found.total.abandoned == pytest.approx(found.performance.abandoned.sum())
     assert found.total.peak_start == 23 * 3600
 
 
@@ -271,11 +271,11 @@ def test_a_quarter_hour_counts_a_quarter_of_an_hour() -> None:
 def test_a_days_service_level_weighs_its_intervals_by_their_contacts() -> None:
     hours = work([[200.0, 50.0]])
     found = judged(hours, [19, 3])
-    one, other = found.fares.service_level
+    one, other = found.performance.service_level
     assert found.days[0].service_level == pytest.approx((200 * one + 50 * other) / 250)
     assert found.days[0].service_level < 0.75
     # The day as a whole misses, though one of its hours meets.
-    assert found.fares.goal_probability.tolist() == [1.0, 0.0]
+    assert found.performance.goal_probability.tolist() == [1.0, 0.0]
     assert found.days[0].goal_probability == 0.0
 
 
@@ -286,10 +286,10 @@ def test_a_days_risk_knows_whether_its_bad_hours_come_together() -> None:
     apart = work(np.stack([rng.permutation(even) for _ in range(8)], axis=1))
     agents = [20] * 8
     same, other = judged(together, agents), judged(apart, agents)
-    assert same.fares.goal_probability.tolist() == other.fares.goal_probability.tolist()
-    assert same.fares.service_level == pytest.approx(other.fares.service_level)
+    assert same.performance.goal_probability.tolist() == other.performance.goal_probability.tolist()
+    assert same.performance.service_level == pytest.approx(other.performance.service_level)
     # All hours of a path alike: the day meets its goal where they do.
-    assert same.days[0].goal_probability == same.fares.goal_probability[0]
+    assert same.days[0].goal_probability == same.performance.goal_probability[0]
     # Bad and good hours in one day make up for one another, or do not, all days alike.
     chance = other.days[0].goal_probability
     assert abs(chance - same.days[0].goal_probability) > 0.1
@@ -405,4 +405,4 @@ def test_a_goal_of_several_limits_is_kept_by_all_of_them() -> None:
     assert (found.expected.occupancy <= 0.8).all()
     likely = staffed(hours, "probability", probability=0.9, goal=goal)
     assert (likely.agents_on_phone > found.agents_on_phone).any()
-    assert (likely.fares.goal_probability >= 0.9).all()
+    assert (likely.performance.goal_probability >= 0.9).all()

@@ -13,11 +13,18 @@ from hypothesis import strategies as st
 from features.calendar import Float64, Int64
 from serving.staffing.asked import Ask, Costs, Fares, Work
 from serving.staffing.cheapest import cheapest
-from serving.staffing.erlang import Performance, fare
+from serving.staffing.erlang import Performance, performance
 from serving.staffing.fewest import fewest_agents, meets
 from serving.staffing.goal import Goal, Line
 from serving.staffing.needs import agents_needed
-from serving.staffing.risk import Outlook, answered, at_nodes, fares, fewest_met, read
+from serving.staffing.risk import (
+    Outlook,
+    answered,
+    at_nodes,
+    fewest_met,
+    interval_performance,
+    path_loads,
+)
 
 PATIENT = Line(patience_seconds=180.0)
 LINES = (
@@ -52,12 +59,12 @@ def work(
 
 def judge(outlook: Outlook, hours: Work, agents: Int64, ask: Ask) -> Fares:
     expected = at_nodes(outlook, agents=agents[outlook.rows])
-    return fares(outlook, expected, agents=agents, work=hours, ask=ask)
+    return interval_performance(outlook, expected, agents=agents, work=hours, ask=ask)
 
 
 def on_all_paths(hours: Work, agents: Int64, *, line: Line, goal: Goal) -> Performance:
     load = hours.rates * hours.aht_paths / 3600
-    return fare(
+    return performance(
         load.ravel(),
         aht_seconds=hours.aht_paths.ravel(),
         agents=np.tile(agents, len(load)),
@@ -74,7 +81,7 @@ def test_what_is_read_is_what_the_queue_model_says_on_all_paths(
     hours, goal = work([2.0, 30.0, 120.0, 200.0, 340.0], cv=cv, aht_cv=aht_cv), Goal()
     load = hours.contacts * hours.aht_seconds / 3600
     agents = fewest_agents(load, aht_seconds=hours.aht_seconds, line=line, goal=goal) + 1
-    outlook = read(hours, line=line, goal=goal)
+    outlook = path_loads(hours, line=line, goal=goal)
     found = judge(outlook, hours, agents, Ask(goal=goal, line=line))
     truth = on_all_paths(hours, agents, line=line, goal=goal)
     level = truth.service_level.reshape(hours.rates.shape)
@@ -91,7 +98,7 @@ def test_what_is_read_is_what_the_queue_model_says_on_all_paths(
 def test_a_thousand_agents_are_read_as_well_as_twenty() -> None:
     hours, goal = work([12_000.0, 9_000.0], cv=0.1, aht_cv=0.0), Goal()
     agents = np.array([1_010, 760])
-    outlook = read(hours, line=PATIENT, goal=goal)
+    outlook = path_loads(hours, line=PATIENT, goal=goal)
     found = judge(outlook, hours, agents, Ask(goal=goal, line=PATIENT))
     truth = on_all_paths(hours, agents, line=PATIENT, goal=goal)
     level = truth.service_level.reshape(hours.rates.shape)
@@ -103,7 +110,7 @@ def test_a_thousand_agents_are_read_as_well_as_twenty() -> None:
 def test_a_days_contacts_in_time_are_those_of_each_path() -> None:
     hours, goal = work([40.0, 150.0, 200.0, 180.0, 90.0], aht_cv=0.05), Goal()
     agents = np.array([5, 15, 20, 18, 10])
-    outlook = read(hours, line=PATIENT, goal=goal)
+    outlook = path_loads(hours, line=PATIENT, goal=goal)
     found = answered(outlook, at_nodes(outlook, agents=agents)).sum(axis=0)
     truth = on_all_paths(hours, agents, line=PATIENT, goal=goal)
     in_time = (truth.service_level.reshape(hours.rates.shape) * hours.rates).sum(axis=1)
@@ -147,7 +154,7 @@ def test_a_path_needs_what_the_search_for_it_alone_finds(
 def test_the_fewest_for_a_probability_are_those_of_the_path_that_completes_it() -> None:
     hours = work([200.0], paths=5, cv=0.0, aht_cv=0.0)
     hours = replace(hours, rates=np.array([[170.0], [190.0], [200.0], [210.0], [230.0]]))
-    outlook = read(hours, line=PATIENT, goal=Goal())
+    outlook = path_loads(hours, line=PATIENT, goal=Goal())
     # Erlang A, 80/20: 170, 190, 200, 210, 230 contacts/h need 17, 19, 19, 20, 22.
     assert sorted(outlook.needed[0].tolist()) == [17, 19, 19, 20, 22]
     chances = (0.01, 0.2, 0.21, 0.6, 0.61, 0.8, 0.81, 0.99)
@@ -157,7 +164,7 @@ def test_the_fewest_for_a_probability_are_those_of_the_path_that_completes_it() 
 
 def test_a_path_without_contacts_needs_nobody_and_counts() -> None:
     hours = replace(work([10.0], paths=4, cv=0.0, aht_cv=0.0), rates=np.array([[0.0]] * 3 + [[40]]))
-    outlook = read(hours, line=PATIENT, goal=Goal())
+    outlook = path_loads(hours, line=PATIENT, goal=Goal())
     found = judge(outlook, hours, np.array([0]), Ask(line=PATIENT))
     assert found.goal_probability.tolist() == [0.75]
     assert found.service_level == pytest.approx([0.75])
@@ -166,7 +173,7 @@ def test_a_path_without_contacts_needs_nobody_and_counts() -> None:
 
 def test_one_path_is_enough() -> None:
     hours = work([200.0], paths=1, cv=0.0, aht_cv=0.0)
-    outlook = read(hours, line=PATIENT, goal=Goal())
+    outlook = path_loads(hours, line=PATIENT, goal=Goal())
     found = judge(outlook, hours, np.array([19]), Ask(line=PATIENT))
     assert found.goal_probability.tolist() == [1.0]
     for level in (found.service_level, found.service_level_low, found.service_level_high):
@@ -182,7 +189,7 @@ def test_one_path_is_enough() -> None:
 )
 def test_more_agents_make_everything_better(mean: float, cv: float, line: Line, seed: int) -> None:
     hours = work([mean], cv=cv, paths=60, seed=seed)
-    outlook = read(hours, line=line, goal=Goal())
+    outlook = path_loads(hours, line=line, goal=Goal())
     found = [
         judge(outlook, hours, np.array([n]), Ask(line=line))
         for n in range(int(outlook.needed.max()) + 3)
@@ -229,7 +236,7 @@ def test_no_other_number_of_agents_costs_less(
 ) -> None:
     hours = work(means, cv=cv, paths=50, seed=seed)
     costs = Costs(agent_hour=30.0, abandoned_contact=abandoned, missed_goal=missed)
-    outlook = read(hours, line=line, goal=Goal())
+    outlook = path_loads(hours, line=line, goal=Goal())
     paid = 1 / (1 - shrinkage)
     found = cheapest(outlook, costs=costs, paid_hours=paid, least=least)
     ask = Ask(line=line, costs=costs, shrinkage=shrinkage)
@@ -243,7 +250,7 @@ def test_of_two_valleys_of_cost_the_deeper_one_is_found() -> None:
     # Half of the paths bring 20 contacts, half 200: either the first are met, or all.
     hours = work([110.0], paths=40, cv=0.0, aht_cv=0.0)
     hours = replace(hours, rates=np.repeat([20.0, 200.0], 20)[:, None])
-    outlook = read(hours, line=PATIENT, goal=Goal())
+    outlook = path_loads(hours, line=PATIENT, goal=Goal())
     for missed, deep in ((300.0, 3), (1_500.0, 19)):
         costs = Costs(agent_hour=30.0, missed_goal=missed)
         every = all_costs(outlook, hours, Ask(line=PATIENT, costs=costs), 25)[:, 0]

@@ -121,7 +121,7 @@ def span_json(span: DayPlan) -> dict[str, Any]:
 
 def _intervals(one: Staffed, applied: Applied | None) -> list[dict[str, Any]]:
     forecast, plan = one.forecast, one.plan
-    queue, fares, count = forecast.queue, plan.fares, len(forecast.starts)
+    queue, performance, count = forecast.queue, plan.performance, len(forecast.starts)
     times = interval_times(forecast, slice(0, count))
     ids = override_ids(forecast.starts, applied)
     rostered = plan.agents_rostered.tolist()
@@ -139,18 +139,18 @@ def _intervals(one: Staffed, applied: Applied | None) -> list[dict[str, Any]]:
         "is_open": forecast.is_open.tolist(),
         "agents_on_phone": plan.agents_on_phone.tolist(),
         "agents_rostered": rostered,
-        "goal_probability": rounded(fares.goal_probability, SHARE_DECIMALS),
-        "service_level": rounded(fares.service_level, SHARE_DECIMALS),
-        "service_level_low": rounded(fares.service_level_low, SHARE_DECIMALS),
-        "service_level_high": rounded(fares.service_level_high, SHARE_DECIMALS),
+        "goal_probability": rounded(performance.goal_probability, SHARE_DECIMALS),
+        "service_level": rounded(performance.service_level, SHARE_DECIMALS),
+        "service_level_low": rounded(performance.service_level_low, SHARE_DECIMALS),
+        "service_level_high": rounded(performance.service_level_high, SHARE_DECIMALS),
         "asa_seconds": rounded(plan.expected.asa_seconds, SECONDS_DECIMALS),
         "occupancy": rounded(plan.expected.occupancy, SHARE_DECIMALS),
         "abandonment": _abandonment(one),
-        "abandoned_contacts": rounded(fares.abandoned, VOLUME_DECIMALS),
-        "cost": _costs(fares.cost, count),
+        "abandoned_contacts": rounded(performance.abandoned, VOLUME_DECIMALS),
+        "cost": _costs(performance.cost, count),
         "backlog": rounded(plan.backlog, VOLUME_DECIMALS),
-        "one_more": _margins(plan.one_more, fares),
-        "one_fewer": _margins(plan.one_fewer, fares),
+        "one_more": _margins(plan.one_more, performance),
+        "one_fewer": _margins(plan.one_fewer, performance),
         "published": [MODEL if id is None else OVERRIDE for id in ids],
         "override_id": ids,
     }
@@ -163,7 +163,7 @@ def _abandonment(one: Staffed) -> list[float | None]:
     if one.plan.model == "erlang_c":
         return [None] * len(contacts)
     share = np.zeros(len(contacts))
-    np.divide(one.plan.fares.abandoned, contacts, out=share, where=contacts > 0)
+    np.divide(one.plan.performance.abandoned, contacts, out=share, where=contacts > 0)
     found: list[float | None] = rounded(np.minimum(share, 1.0), SHARE_DECIMALS)
     return found
 

@@ -25,7 +25,7 @@ class Policy:
             fewest that meet it with a probability. ``cost``: those of least expected cost.
             ``given``: those that the caller has, to be judged.
         probability: For ``probability``: above 0 and below 1.
-        agents_on_phone: For ``given``: agents in each interval, int64[h], at least 0.
+        agents_on_phone: For ``given``: int64[h], at least 0.
         least_agents: On phone in every open interval, contacts or none, at least 0.
     """
 
@@ -49,13 +49,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class Costs:
-    """What things cost, all in one currency, in its major unit; at least one above 0.
+    """Costs in one currency, each at least 0 and one of them above 0.
 
     Attributes:
-        agent_hour: One paid hour of a rostered agent, at least 0.
-        abandoned_contact: One contact that hangs up, is blocked or is done after its deadline,
-            at least 0.
-        missed_goal: One interval of a queue that misses its goal, at least 0.
+        agent_hour: One paid hour of a rostered agent.
+        abandoned_contact: One contact that hangs up, is blocked or is done after its deadline.
+        missed_goal: One interval of a queue that misses its goal.
     """
 
     agent_hour: float = 0.0
@@ -80,15 +79,15 @@ class Work:
 
     Attributes:
         channel: The queue's channel.
-        starts: Interval starts, epoch seconds, int64[h], ascending.
+        starts: Epoch seconds, int64[h], ascending.
         day: Local day that each begins in, days since 1970-01-01, int64[h].
-        is_open: Whether the queue is open, bool[h]; a closed interval needs nobody.
+        is_open: bool[h]; a closed interval needs nobody.
         interval_minutes: Length of an interval.
-        contacts: Contacts expected, float64[h], at least 0.
-        aht_seconds: Average handle time expected, float64[h], above 0 where contacts come.
-        rates: Contacts to expect of each interval on each path, float64[S, h]: rates, whose
-            Poisson noise the queue models add. Path i of one queue belongs to path i of another.
-        aht_paths: Average handle time on each path, float64[S, h].
+        contacts: Expected, float64[h], at least 0.
+        aht_seconds: Expected, float64[h], above 0 where contacts come.
+        rates: Contacts to expect on each path, float64[S, h], without the Poisson noise, which
+            the queue models add. Path i of one queue belongs to path i of another.
+        aht_paths: AHT on each path, seconds, float64[S, h].
     """
 
     channel: str
@@ -108,11 +107,11 @@ class Ask:
 
     Attributes:
         goal: The service goal.
-        line: How contacts wait and are served; not looked at for deferred work.
+        line: How contacts wait and are served; not used for deferred work.
         policy: How the agents are chosen.
-        costs: What things cost; needed by the policy ``cost``, else for the summary.
+        costs: Needed by the policy ``cost``, else for the summary.
         shrinkage: Share of paid time that is not on phone, at least 0 and below 1.
-        block_minutes: Least length of time that an agent is on phone at a stretch; 0 for none.
+        block_minutes: Least time that an agent is on phone at a stretch; 0 for none.
         backlog_contacts: Contacts that wait when the span begins, at least 0.
         deferred: Whether the work is a backlog with a deadline, not a line with waits; None where
             the channel says it (`DEFERRED`).
@@ -141,15 +140,15 @@ class Ask:
 
 @dataclass(frozen=True)
 class Fares:
-    """How h intervals fare over the paths with some agents.
+    """Performance of h intervals over the paths with some agents, float64[h] each.
 
     Attributes:
-        goal_probability: Share of the paths on which the interval meets the goal, float64[h].
-        service_level: Mean over the paths, float64[h].
-        service_level_low: 10 % quantile over the paths, float64[h].
-        service_level_high: 90 % quantile over the paths, float64[h].
-        abandoned: Contacts that hang up, are blocked or miss the deadline, mean, float64[h].
-        cost: Agents, abandoned contacts and missed goals, mean, float64[h]; None without costs.
+        goal_probability: Share of the paths on which the interval meets the goal.
+        service_level: Mean over the paths.
+        service_level_low: 10 % quantile over the paths.
+        service_level_high: 90 % quantile over the paths.
+        abandoned: Contacts that hang up, are blocked or miss the deadline, mean.
+        cost: Agents, abandoned contacts and missed goals, mean; None without costs.
     """
 
     goal_probability: Float64
@@ -162,21 +161,21 @@ class Fares:
 
 @dataclass(frozen=True)
 class DayPlan:
-    """What a planner reads of one local day.
+    """What a planner reads of one local day; means over the paths.
 
     Attributes:
         day: Days since 1970-01-01.
         contacts: Expected.
-        hours_on_phone: Agent hours on phone.
-        hours_rostered: Agent hours rostered.
+        hours_on_phone: Agent hours.
+        hours_rostered: Agent hours.
         peak_on_phone: Most agents on phone in any interval.
         peak_start: Start of the first interval that needs them, epoch seconds.
-        service_level: Of the whole day, mean over the paths, in [0, 1].
+        service_level: Of the whole day, in [0, 1].
         goal_probability: Share of the paths on which the day as a whole meets the goal's share.
         intervals_at_risk: Open intervals with contacts that meet the goal with less than the
             policy's probability (0.8 for policies without one).
-        abandoned: Contacts, mean over the paths.
-        cost: Mean over the paths; None without costs.
+        abandoned: Contacts.
+        cost: None without costs.
     """
 
     day: int
@@ -194,16 +193,16 @@ class DayPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The agents of h intervals, and what is to be expected of them.
+    """The agents of h intervals, and their expected performance.
 
     Attributes:
         agents_on_phone: Agents working contacts, int64[h].
         agents_rostered: Agents to roster so that these are on phone, int64[h].
         required_on_phone: What the policy asked for before shift blocks were filled up, int64[h].
         model: ``erlang_a``, ``erlang_b``, ``erlang_c`` or ``backlog``.
-        expected: How the mean forecast fares, carried-over contacts counted.
-        fares: How the paths fare.
-        one_more: How they fare with one agent more in the interval.
+        expected: At the mean forecast, carried-over contacts counted.
+        performance: Over the paths.
+        one_more: The same with one agent more in the interval.
         one_fewer: With one fewer; with nobody where there is nobody.
         backlog: Contacts still waiting at the end of each interval, at the mean, float64[h].
         days: By local day.
@@ -216,7 +215,7 @@ class Plan:
     required_on_phone: Int64
     model: str
     expected: Performance
-    fares: Fares
+    performance: Fares
     one_more: Fares
     one_fewer: Fares
     backlog: Float64

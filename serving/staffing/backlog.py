@@ -1,29 +1,20 @@
 """How many agents deferred work needs: e-mail, messages and back office, with a deadline.
 
-Such work does not wait in a line for seconds: it is a backlog that agents work off over hours,
-first come, first served, and the promise is that a share of what comes is done within a deadline
-on the clock (`Goal.share`, `Goal.seconds`), nights and weekends included. Agents work while the
-queue is open, at most `Goal.max_occupancy` of the time. The plan is the steadiest that keeps the
-promise (``pace.py``), what it comes to is judged with the work of each path (``deadline.py``).
-
-How a policy chooses:
+Such work is a backlog that agents do over hours, first come, first served; the promise is that a
+share of it is done within a deadline on the clock. Agents work while the queue is open, at most
+`Goal.max_occupancy` of the time. The plan is the steadiest that keeps the promise (``pace.py``),
+judged with the work of each path (``deadline.py``).
 
 - ``mean``: the work as expected is done in time.
-- ``probability``: at each moment the work of all but a few of the paths, each with its own sum so
-  far, is done in time; then every path is followed, and the agents are raised until each interval
-  keeps its promise on enough of the paths.
-- ``cost``: of the plans for a chance of 50 % to 99 %, before that raising, the cheapest over the
-  paths.
+- ``probability``: the quantile over the paths of the work so far is done in time; then agents are
+  raised until each interval keeps its promise on enough of the paths.
+- ``cost``: of the plans for 50 % to 99 %, before that raising, the cheapest over the paths.
 - ``given``: the agents are judged as they are.
 
-What comes after the span counts only in so far as agents are there to finish what came in it: the
-span's last week, or its last day where it is shorter than a week, is taken to repeat. Work whose
-deadline lies beyond the span need not be done in it. Work that comes while the queue is closed,
-and whose deadline leaves less than an hour of opening, is judged but not held to the goal by the
-policies: it is due with what comes at the opening.
-
-Not seen: the time that a contact takes once it is begun (the deadline should be long against the
-AHT), and work that is picked by ease or value.
+After the span its last week repeats (its last day where it is shorter); work due beyond the span
+need not be done in it. Work that comes while closed, with less than an hour of opening before its
+deadline, is due with what comes at the opening. The handle time should be short against the
+deadline, and work is not picked by its kind.
 """
 
 from __future__ import annotations
@@ -34,26 +25,32 @@ import numpy as np
 
 from features.calendar import DAY_MINUTES, Bool, Float64, Int64
 from serving.staffing.asked import Ask, Fares, Work
-from serving.staffing.deadline import Deadline, come, deadline, finished, in_time, mean_delay
+from serving.staffing.deadline import (
+    Deadline,
+    cumulative_work,
+    deadline,
+    finished,
+    in_time,
+    mean_delay,
+)
 from serving.staffing.erlang import Performance
-from serving.staffing.goal import expect
+from serving.staffing.goal import ROUNDING, check_contacts, expect
 from serving.staffing.pace import corridor, feasible, taut, whole_agents
 from serving.staffing.risk import cost, paid_hours
 
 MOST_DEADLINE_DAYS = 30
 _CHANCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
-_ROUNDS = 6
-_ROUNDING = 1e-9
+_RAISING_ROUNDS = 6
 _LOW, _HIGH = 0.1, 0.9
 
 
 @dataclass(frozen=True)
 class BacklogPlan:
-    """The agents of h intervals of deferred work, and what is to be expected of them.
+    """The agents of h intervals of deferred work, and their expected performance.
 
     Attributes:
         agents_on_phone: Agents working contacts, int64[h].
-        fares: How the contacts that come in each interval fare over the paths.
+        performance: Of the contacts that come in each interval, over the paths.
         one_more: With one agent more in every open interval of the span, not of one alone: work
             flows on, and an hour more today may save a contact of tomorrow.
         one_fewer: With one fewer in every open interval; with nobody where there is nobody.
@@ -65,7 +62,7 @@ class BacklogPlan:
     """
 
     agents_on_phone: Int64
-    fares: Fares
+    performance: Fares
     one_more: Fares
     one_fewer: Fares
     in_time: Float64
@@ -74,24 +71,20 @@ class BacklogPlan:
 
 
 def plan_backlog(work: Work, *, ask: Ask) -> BacklogPlan:
-    """Return the agents of one queue's deferred work by a policy.
-
-    Args:
-        work: What comes.
-        ask: What is wanted; its ``line`` is not looked at.
+    """Return the agents of one queue's deferred work by a policy; the ``line`` is not used.
 
     Raises:
-        InputError: A value lies outside its range; the error's field names it.
+        InputError: A value is out of range; the error's field names it.
     """
-    _check(work, ask)
-    span = _read(work, ask)
-    agents = _agents(span, work, ask)
+    _check_backlog(work, ask)
+    span = _span_of(work, ask)
+    agents = _policy_agents(span, work, ask)
     _, levels = span.follow(span.paths, agents)
     return BacklogPlan(
         agents_on_phone=agents[: span.intervals],
-        fares=_fares(span, levels, agents, work, ask),
-        one_more=_fares_with(span, agents + span.is_open, work, ask),
-        one_fewer=_fares_with(span, np.maximum(agents - 1, 0), work, ask),
+        performance=_over_paths(span, levels, agents, work, ask),
+        one_more=_over_paths_with(span, agents + span.is_open, work, ask),
+        one_fewer=_over_paths_with(span, np.maximum(agents - 1, 0), work, ask),
         in_time=work.rates * levels.T,
         expected=_expected(span, agents, work),
         backlog=_waiting(span, agents, work, ask),
@@ -139,11 +132,11 @@ class _Span:
         return done, levels
 
     def met(self, levels: Float64) -> Bool:
-        enough: Bool = levels >= self.share - _ROUNDING
+        enough: Bool = levels >= self.share - ROUNDING
         return enough
 
 
-def _read(work: Work, ask: Ask) -> _Span:
+def _span_of(work: Work, ask: Ask) -> _Span:
     h = len(work.contacts)
     within = deadline(ask.goal.seconds, interval_minutes=work.interval_minutes)
     day = DAY_MINUTES // work.interval_minutes
@@ -163,31 +156,27 @@ def _read(work: Work, ask: Ask) -> _Span:
         within=within,
         share=ask.goal.share,
         least_open=least_open,
-        mean=_arrived(work.contacts[:, None], work.aht_seconds[:, None], source, waits),
-        paths=_arrived(work.rates.T, work.aht_paths.T, source, waits),
+        mean=_arrived_work(work.contacts[:, None], work.aht_seconds[:, None], source, waits),
+        paths=_arrived_work(work.rates.T, work.aht_paths.T, source, waits),
         possible=feasible(is_open, within=within, least=least_open)[:h],
         per_agent=seconds * (ask.goal.max_occupancy or 1.0),
         least=ask.policy.least_agents,
     )
 
 
-def _arrived(contacts: Float64, aht: Float64, source: Int64, waits: float) -> Float64:
+def _arrived_work(contacts: Float64, aht: Float64, source: Int64, waits: float) -> Float64:
     """Return the work that has come by each moment, float64[H + 1, S].
 
-    Args:
-        contacts: In each interval of the span, float64[h, S].
-        aht: AHT, float64[h, S].
-        source: As in `_Span`.
-        waits: Contacts that wait at the beginning; they take the first AHT known.
+    Contacts that wait at the beginning take the first AHT known.
     """
     backlog = np.zeros(contacts.shape[1])
     if waits > 0:
         known = aht > 0
         backlog = waits * np.where(known, aht, 0.0)[known.argmax(axis=0), np.arange(len(backlog))]
-    return come((contacts * np.where(contacts > 0, aht, 0.0))[source], backlog=backlog)
+    return cumulative_work((contacts * np.where(contacts > 0, aht, 0.0))[source], backlog=backlog)
 
 
-def _agents(span: _Span, work: Work, ask: Ask) -> Int64:
+def _policy_agents(span: _Span, work: Work, ask: Ask) -> Int64:
     """Return the agents of the H intervals by the policy, int64[H]."""
     policy = ask.policy
     if policy.agents_on_phone is not None:
@@ -195,7 +184,7 @@ def _agents(span: _Span, work: Work, ask: Ask) -> Int64:
     if policy.kind == "mean":
         return _steadiest(span, span.mean[:, 0])
     if policy.kind == "probability":
-        return _likely(span, policy.probability)
+        return _probable_agents(span, policy.probability)
     plans = [_steadiest(span, need) for need in np.quantile(span.paths, _CHANCES, axis=1)]
     costs = [_total_cost(span, plan, work, ask) for plan in plans]
     return plans[int(np.argmin(costs))]
@@ -219,16 +208,16 @@ def _steadiest(span: _Span, arrived: Float64) -> Int64:
     return agents
 
 
-def _likely(span: _Span, probability: float) -> Int64:
+def _probable_agents(span: _Span, probability: float) -> Int64:
     """Return agents with whom each interval meets its goal with a probability, int64[H].
 
     What paths lack in an interval is added to the work that must be done by then, a few times;
     should that not be enough, agents are added from the interval to its deadline.
     """
     need = np.quantile(span.paths, probability, axis=1)
-    for _ in range(_ROUNDS):
+    for _ in range(_RAISING_ROUNDS):
         agents = _steadiest(span, need)
-        short, lack = _lack(span, agents, probability)
+        short, lack = _lacking_work(span, agents, probability)
         if not short.any():
             return agents
         need = np.maximum.accumulate(need + lack)
@@ -240,20 +229,19 @@ def _likely(span: _Span, probability: float) -> Int64:
         np.add.at(turns, begin, 1)
         np.add.at(turns, until, -1)
         agents = agents + step * ((np.cumsum(turns)[:-1] > 0) & span.is_open)
-        short, _ = _lack(span, agents, probability)
+        short, _ = _lacking_work(span, agents, probability)
         step *= 2
     return agents
 
 
-def _lack(span: _Span, agents: Int64, probability: float) -> tuple[Bool, Float64]:
-    """Return what intervals lack to meet their goal on enough paths.
+def _lacking_work(span: _Span, agents: Int64, probability: float) -> tuple[Bool, Float64]:
+    """Return which intervals miss their goal on too many paths, bool[h], and what they lack.
 
-    Returns:
-        Which do not, bool[h], and how much more work should be taken to have come by each moment
-        so that it is done in time on all but a few of the paths, float64[H + 1].
+    What they lack is how much more work should be taken to have come by each moment, so that it is
+    done in time on all but a few of the paths, float64[H + 1].
     """
     done, levels = span.follow(span.paths, agents)
-    short = (span.met(levels).mean(axis=1) < probability - _ROUNDING) & span.possible
+    short = (span.met(levels).mean(axis=1) < probability - ROUNDING) & span.possible
     interval, capacity = np.flatnonzero(short), span.capacity(agents)
     before = span.paths[interval]
     lack = np.zeros(len(span.paths))
@@ -269,15 +257,15 @@ def _lack(span: _Span, agents: Int64, probability: float) -> tuple[Bool, Float64
 
 
 def _total_cost(span: _Span, agents: Int64, work: Work, ask: Ask) -> float:
-    spent = _fares_with(span, agents, work, ask).cost
+    spent = _over_paths_with(span, agents, work, ask).cost
     return 0.0 if spent is None else float(spent.sum())
 
 
-def _fares_with(span: _Span, agents: Int64, work: Work, ask: Ask) -> Fares:
-    return _fares(span, span.follow(span.paths, agents)[1], agents, work, ask)
+def _over_paths_with(span: _Span, agents: Int64, work: Work, ask: Ask) -> Fares:
+    return _over_paths(span, span.follow(span.paths, agents)[1], agents, work, ask)
 
 
-def _fares(span: _Span, levels: Float64, agents: Int64, work: Work, ask: Ask) -> Fares:
+def _over_paths(span: _Span, levels: Float64, agents: Int64, work: Work, ask: Ask) -> Fares:
     probability = span.met(levels).mean(axis=1)
     late = (work.rates.T * (1 - levels)).mean(axis=1)
     low, high = np.quantile(levels, (_LOW, _HIGH), axis=1)
@@ -314,7 +302,9 @@ def _waiting(span: _Span, agents: Int64, work: Work, ask: Ask) -> Float64:
     """Return the contacts that wait at the end of each interval at the mean, float64[h]."""
     h = span.intervals
     done = finished(span.mean, span.capacity(agents))[1 : h + 1, 0]
-    contacts = come(work.contacts[:, None], backlog=np.array([ask.backlog_contacts]))[:, 0]
+    contacts = cumulative_work(work.contacts[:, None], backlog=np.array([ask.backlog_contacts]))[
+        :, 0
+    ]
     # First come, first served: so much work done is the contacts that brought it.
     arrived = np.concatenate([[0.0], span.mean[: h + 1, 0]])
     gone = np.interp(done, arrived, np.concatenate([[0.0], contacts]))
@@ -322,13 +312,9 @@ def _waiting(span: _Span, agents: Int64, work: Work, ask: Ask) -> Float64:
     return waiting
 
 
-def _check(work: Work, ask: Ask) -> None:
+def _check_backlog(work: Work, ask: Ask) -> None:
     contacts, aht = work.contacts, work.aht_seconds
-    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
-        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
-    wrong = (contacts > 0) & ~(np.isfinite(aht) & (aht > 0))
-    for i in np.flatnonzero(wrong)[:1]:
-        expect(False, f"aht_seconds[{i}]", aht[i], "seconds, above 0")
+    check_contacts(contacts, aht_seconds=aht)
     given = ask.policy.agents_on_phone
     if given is not None:
         expect(

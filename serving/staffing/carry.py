@@ -1,20 +1,11 @@
-"""How a waiting line fares over a day: what an understaffed interval leaves to the next ones.
+"""A waiting line over a day: what an understaffed interval leaves to the next ones.
 
-The queue models of ``erlang.py`` take each interval in its steady state. That holds until more
-contacts come than the agents can answer, or so nearly as many that the steady state, with its long
-line, would take longer than the interval to come about: then the line grows from where it was, and
-the next intervals begin with it, which no steady state shows. So from such an interval on, until
-the line is again what the steady state of an interval makes it, the number of contacts present is
-followed through time: the same birth and death chain that Erlang's formulas are the steady state
-of, with the rates of each interval, its equations solved step by step. All other intervals keep
-Erlang's answer, to the digit.
-
-What is carried is contacts that wait beyond the steady state's own. A line that is emptied by
-closing loses those who still wait: they count as abandoned in the last interval before. An agent
-who leaves hands her contact over. In Erlang B nobody waits, and nothing is carried.
-
-An Erlang A interval that loses contacts by design, meeting its goal all the same, is in its steady
-state within a few patiences, and counts as such.
+Where more contacts come than the agents can answer, or the steady state would take longer than the
+interval to come about, the number of contacts present is followed through time (the same birth and
+death chain, solved step by step) until it is again that of a steady state. All other intervals
+keep Erlang's answer, to the digit: also an Erlang A interval that meets its goal though it loses
+contacts. A line that is emptied by closing counts as abandoned in the last interval before. In
+Erlang B nothing is carried.
 
 Sources: Green, Kolesar and Whitt, "Coping with time-varying demand when setting staffing
 requirements for a service system", POM 16 (2007), sections 3 and 5, for the chain against steady
@@ -34,21 +25,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.calendar import Float64, Int64
-from serving.staffing.erlang import Performance, fare
-from serving.staffing.goal import Goal, Line, expect
+from serving.staffing.erlang import Performance, performance
+from serving.staffing.goal import Goal, Line, check_contacts, expect
 
-_STEPS = 32
-_DEVIATIONS = 8.0
+_TIME_STEPS = 32
+_WALK_DEVIATIONS = 8.0
 _IMPROBABLE = 1e-12
 _NO_CARRY_CONTACTS = 0.5
 
 
 @dataclass(frozen=True)
 class Carried:
-    """How h intervals fare, one after the other.
+    """Performance of h intervals, one after the other.
 
     Attributes:
-        expected: As ``fare`` gives it, where nothing is carried. Where something is: the shares
+        expected: As from ``performance`` where nothing is carried. Where something is: the shares
             and the mean wait of those who come within the interval, but the abandonment is that
             of all who hang up within it, over those who come, at most 1.
         waiting: Mean number of contacts that wait at the end of each interval, float64[h]; 0 for
@@ -69,32 +60,26 @@ def carried(
     goal: Goal,
     backlog_contacts: float = 0.0,
 ) -> Carried:
-    """Return how consecutive intervals fare, with the contacts that wait from one to the next.
+    """Return the performance of consecutive intervals, waiting contacts carried to the next.
 
-    Args:
-        contacts: Contacts offered in each interval, float64[h], at least 0.
-        aht_seconds: Average handle time, float64[h], above 0 where contacts come; of agents who
-            hold as many contacts as they may.
-        agents: Agents on phone, int64[h], at least 0; an interval with neither contacts nor
-            agents is closed.
-        interval_minutes: Length of an interval.
-        line: How contacts wait and are served.
-        goal: Its ``seconds`` are the threshold of the service level.
-        backlog_contacts: Contacts that wait when the first interval begins, at least 0.
+    Arrays hold a value an interval, at least 0; the AHT is above 0 where contacts come, of agents
+    who hold as many as they may. An interval with neither contacts nor agents is closed.
 
     Raises:
-        InputError: A value lies outside its range; the error's field names it.
+        InputError: A value is out of range; the error's field names it.
 
     >>> hours = dict(aht_seconds=np.full(3, 300.0), interval_minutes=60, line=Line(), goal=Goal())
     >>> day = carried(np.array([240.0, 120.0, 120.0]), agents=np.array([15, 15, 15]), **hours)
     >>> day.waiting.round().tolist()  # 60 more than 15 agents answer, less a slow start
     [55.0, 8.0, 0.0]
     """
-    _check(contacts, aht_seconds, agents, backlog_contacts)
+    _check_carry(contacts, aht_seconds, agents, backlog_contacts)
     aht = _filled(aht_seconds, contacts)
     seconds = interval_minutes * 60.0
     rates, load = contacts / seconds, contacts * aht / seconds
-    settled = fare(load, aht_seconds=aht, agents=agents, line=line, within_seconds=goal.seconds)
+    settled = performance(
+        load, aht_seconds=aht, agents=agents, line=line, within_seconds=goal.seconds
+    )
     waiting = np.zeros(len(contacts))
     if line.blocked:
         return Carried(settled, waiting)
@@ -106,14 +91,14 @@ def carried(
     overloaded |= np.isinf(own)
     closed = (contacts <= 0) & (agents <= 0)
     out = Performance(*(np.array(getattr(settled, name)) for name in _FIELDS))
-    crowd = _arrived(backlog_contacts) if backlog_contacts > 0 else None
+    crowd = _about(backlog_contacts) if backlog_contacts > 0 else None
     for i in range(len(contacts)):
         if closed[i]:
             crowd = None
         elif overloaded[i] or (
             crowd is not None and crowd.waiting(day.servers(i)) > own[i] + _NO_CARRY_CONTACTS
         ):
-            before = crowd or (day.steady(i - 1) if i and not closed[i - 1] else _arrived(0.0))
+            before = crowd or (day.steady(i - 1) if i and not closed[i - 1] else _about(0.0))
             crowd, waiting[i] = day.follow(before, i, out)
             if i + 1 < len(contacts) and closed[i + 1] and contacts[i] > 0:
                 out.abandonment[i] = min(out.abandonment[i] + waiting[i] / contacts[i], 1.0)
@@ -141,7 +126,7 @@ class _Crowd:
         return float(self.chances @ np.maximum(self.states - servers, 0.0))
 
 
-def _arrived(contacts: float) -> _Crowd:
+def _about(contacts: float) -> _Crowd:
     """Return a crowd of so many on average, of two neighbouring whole numbers."""
     whole = int(contacts)
     return _Crowd(whole, np.array([whole + 1 - contacts, contacts - whole]))
@@ -204,11 +189,11 @@ class _Day:
         present = wide.chances
         advance = self._stepper(wide.states, i)
         mean = present / 2
-        for _ in range(_STEPS):
+        for _ in range(_TIME_STEPS):
             present = advance(present)
             mean += present
-        mean = (mean - present / 2) / _STEPS
-        self._note(_Crowd(wide.least, mean), i, out)
+        mean = (mean - present / 2) / _TIME_STEPS
+        self._record(_Crowd(wide.least, mean), i, out)
         end = _trimmed(wide.least, present)
         return end, end.waiting(self.servers(i))
 
@@ -216,14 +201,14 @@ class _Day:
         """Return the crowd with room for all states that the interval may lead to."""
         rate, servers, slowdown = float(self.rates[i]), self.servers(i), self.line.slowdown
         least, top = crowd.least, crowd.least + len(crowd.chances) - 1
-        pace = float(self.leaving(i, np.array([float(max(top, servers))]))[0])
+        rate_out = float(self.leaving(i, np.array([float(max(top, servers))]))[0])
         full = float(self.leaving(i, np.array([float(servers)]))[0])
         # Where the mean may go, and some standard deviations of a random walk on top.
-        spread = _DEVIATIONS * math.sqrt((rate + pace) * self.seconds + 1)
+        spread = _WALK_DEVIATIONS * math.sqrt((rate + rate_out) * self.seconds + 1)
         patience = self.line.patience_seconds or math.inf
         high = max(top, servers + (rate - full) * min(self.seconds, patience))
         quickest = (1 + slowdown * (self.line.concurrency - 1)) / self.aht[i]
-        low = max(min(least, servers, rate / quickest), least - (pace - rate) * self.seconds)
+        low = max(min(least, servers, rate / quickest), least - (rate_out - rate) * self.seconds)
         below = min(least, math.ceil(max(least - low, 0.0) + spread))
         above = math.ceil(high - top + spread)
         return _Crowd(least - below, np.pad(crowd.chances, (below, above)))
@@ -235,7 +220,7 @@ class _Day:
         """
         from scipy.linalg.lapack import dgttrf, dgttrs
 
-        step = (1 - math.sqrt(0.5)) * self.seconds / _STEPS
+        step = (1 - math.sqrt(0.5)) * self.seconds / _TIME_STEPS
         come = np.full(len(states), step * self.rates[i])
         go = step * self.leaving(i, states)
         come[-1] = go[0] = 0.0  # the room is wide enough for nobody to leave it
@@ -249,7 +234,7 @@ class _Day:
 
         return advance
 
-    def _note(self, mean: _Crowd, i: int, out: Performance) -> None:
+    def _record(self, mean: _Crowd, i: int, out: Performance) -> None:
         """Note how an interval fares in which the crowd is, on the average of its time, so.
 
         Who comes to k - 1 waiting is answered after k departures. With patience, exp(-wait /
@@ -277,22 +262,20 @@ class _Day:
         out.abandonment[i] = np.clip(gone, 0, 1)
 
     def _places(self, i: int, count: int) -> tuple[Float64, Float64, Float64]:
-        """Return, of who comes to k - 1 = 0, 1, … waiting, what becomes.
+        """Return what becomes of who comes to k - 1 = 0, 1, … waiting, float64[count] each.
 
-        Returns:
-            The chance of being answered, of being answered in time, and the mean wait where
-            answered (0 where not), float64[count] each.
+        The chances of being answered and of being so in time, and the wait (0 if not answered).
         """
         from scipy.special import betainc, gammainc
 
         k = np.arange(1.0, count + 1)
         servers, patience = self.servers(i), self.line.patience_seconds
-        pace = float(self.leaving(i, np.array([float(servers)]))[0])
+        rate_out = float(self.leaving(i, np.array([float(servers)]))[0])
         if patience is None:
-            forever = k / pace if pace > 0 else np.full(count, np.inf)
-            in_time = np.asarray(gammainc(k, pace * self.within), dtype=np.float64)
+            forever = k / rate_out if rate_out > 0 else np.full(count, np.inf)
+            in_time = np.asarray(gammainc(k, rate_out * self.within), dtype=np.float64)
             return np.ones(count), in_time, forever
-        x = pace * patience
+        x = rate_out * patience
         answered = x / (x + k)
         if x == 0:
             return answered, answered, answered
@@ -303,8 +286,8 @@ class _Day:
 
 def _trimmed(least: int, chances: Float64) -> _Crowd:
     """Return a crowd without its improbable edges."""
-    kept = np.flatnonzero(chances > _IMPROBABLE)
-    first, last = int(kept[0]), int(kept[-1])
+    likely = np.flatnonzero(chances > _IMPROBABLE)
+    first, last = int(likely[0]), int(likely[-1])
     inside = np.maximum(chances[first : last + 1], 0.0)
     return _Crowd(least + first, inside / inside.sum())
 
@@ -338,12 +321,8 @@ def _filled(aht_seconds: Float64, contacts: Float64) -> Float64:
     return filled
 
 
-def _check(contacts: Float64, aht_seconds: Float64, agents: Int64, backlog: float) -> None:
-    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
-        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
-    wrong = (contacts > 0) & ~(np.isfinite(aht_seconds) & (aht_seconds > 0))
-    for i in np.flatnonzero(wrong)[:1]:
-        expect(False, f"aht_seconds[{i}]", aht_seconds[i], "seconds, above 0")
+def _check_carry(contacts: Float64, aht_seconds: Float64, agents: Int64, backlog: float) -> None:
+    check_contacts(contacts, aht_seconds=aht_seconds)
     for i in np.flatnonzero(agents < 0)[:1]:
         expect(False, f"agents[{i}]", int(agents[i]), "agents, at least 0")
     expect(0 <= backlog < np.inf, "backlog_contacts", backlog, "at least 0")

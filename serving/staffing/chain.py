@@ -1,10 +1,7 @@
-"""Sums over the contacts that are present: what Erlang B, C, A and chat have in common.
+"""Sums over the contacts present: the birth and death chain of Erlang B, C, A and chat.
 
-Contacts come and go one at a time, so that the chance of each number of them follows from the one
-below: a birth and death chain. With m of them in service the agents complete S(m) contacts within
-one AHT; with every place taken and k more waiting, S(full) complete and k are about to hang up.
-`blocking` and `chat_blocking` sum the states with room, from the empty one up; `log_waiting` and
-`answered_wait` sum those in which contacts wait. Every term is positive: nothing cancels.
+With m contacts in service the agents complete S(m) within one AHT; with every place taken and k
+more waiting, S(full) complete and k may hang up. Every term is positive: nothing cancels.
 
 Sources: A. K. Erlang (1917) for the blocking formula; D. L. Jagerman, "Some properties of the
 Erlang loss function", Bell System Technical Journal 53 (1974), for its inverse; A. Mandelbaum and
@@ -22,19 +19,15 @@ from features.calendar import Float64, Int64
 _CHECK_EVERY = 8
 _RESCALE = 1e200
 _NEGLIGIBLE = 1e-16
-_DEVIATIONS = 9.0
+_NEVER_BELOW = 9.0
 """A Poisson count falls this many standard deviations below its mean once in 1e17."""
 
 
 def blocking(load: Float64, servers: Int64) -> Float64:
     """Return the probability that all servers are busy when nobody waits: Erlang's B formula.
 
-    Uses 1/B(0) = 1, 1/B(m) = 1 + (m/a) / B(m-1). States so far below the load that they are
-    never met are left out, so that the work grows with the root of a large load.
-
-    Args:
-        load: Erlangs, float64[n], at least 0.
-        servers: Servers, int64[n], at least 0.
+    Uses 1/B(0) = 1, 1/B(m) = 1 + (m/a) / B(m-1). States far below the load are left out, so that
+    the work grows with the root of a large load. Erlangs float64[n], servers int64[n], from 0.
 
     >>> blocking(np.array([2.0]), np.array([3])).round(4).tolist()  # (8/6) / (1 + 2 + 2 + 8/6)
     [0.2105]
@@ -62,12 +55,8 @@ def blocking(load: Float64, servers: Int64) -> Float64:
 
 
 def least_state(load: Float64) -> Float64:
-    """Return how many contacts are always present but for once in 1e17, float64[n].
-
-    Args:
-        load: Erlangs, float64[n], at least 0; ascending loads give ascending states.
-    """
-    start: Float64 = np.maximum(np.floor(load - _DEVIATIONS * np.sqrt(load)), 0.0)
+    """Return how many contacts are always present but for once in 1e17; ascends with the load."""
+    start: Float64 = np.maximum(np.floor(load - _NEVER_BELOW * np.sqrt(load)), 0.0)
     return start
 
 
@@ -75,9 +64,8 @@ def least_state(load: Float64) -> Float64:
 class Chats:
     """What chat agents hold when nobody waits.
 
-    Attributes:
-        full: Probability that no agent has room, float64[n].
-        held: Mean contacts in service while some agent has room, float64[n]; 0 without agents.
+    ``full`` is the probability that no agent has room, ``held`` the mean contacts in service while
+    some agent has room (0 without agents), float64[n] each.
     """
 
     full: Float64
@@ -88,13 +76,8 @@ def chat_blocking(load: Float64, agents: Int64, *, concurrency: int, slowdown: f
     """Return how full agents are who hold several contacts, each slower for the others.
 
     An agent who holds j contacts completes j (1 + s(k-1)) / (1 + s(j-1)) of them within the AHT
-    of one who holds k. The contacts are spread evenly: no agent holds two more than another.
-
-    Args:
-        load: Erlangs at the AHT of an agent who holds ``concurrency``, float64[n], at least 0.
-        agents: Agents, int64[n], at least 0.
-        concurrency: Most contacts that an agent holds, at least 1.
-        slowdown: Share by which each further contact lengthens all of them, 0 to 1.
+    of one who holds k = ``concurrency``, s the slowdown. The contacts are spread evenly: no agent
+    holds two more than another. The load, float64[n], is in erlangs at the AHT of k contacts.
 
     >>> one = chat_blocking(np.array([1.0]), np.array([1]), concurrency=2, slowdown=0.5)
     >>> one.full.round(4).tolist(), one.held.round(4).tolist()  # 1 : 1/1.5 : 1/3 in 0, 1, 2
@@ -125,11 +108,8 @@ def chat_blocking(load: Float64, agents: Int64, *, concurrency: int, slowdown: f
 def log_waiting(x: Float64, y: Float64) -> Float64:
     """Return log A(x, y), where A = 1 + y/(x+1) + y²/((x+1)(x+2)) and so on.
 
-    A is the chance that any number waits, relative to that of all busy and nobody waiting.
-
-    Args:
-        x: Completions of all busy agents within one patience, float64[n], above 0.
-        y: Arrivals within one patience, float64[n], at least 0.
+    A is the chance that any number waits, relative to that of all busy and nobody waiting; x is
+    the completions of all busy agents within one patience, above 0, y the arrivals, at least 0.
 
     >>> log_waiting(np.array([1.0]), np.array([1.0])).round(4).tolist()  # log(e - 1)
     [0.5413]
@@ -164,12 +144,8 @@ def log_waiting(x: Float64, y: Float64) -> Float64:
 def answered_wait(x: Float64, y: Float64) -> Float64:
     """Return the mean, over all who wait, of the wait in patiences, 0 for who is not answered.
 
-    Who finds k waiting moves up through k + 1 places, which takes 1/(x+1) + … + 1/(x+k+1), and
-    is answered with probability x / (x + k + 1).
-
-    Args:
-        x: As in ``log_waiting``.
-        y: As in ``log_waiting``.
+    Who finds k waiting moves up through k + 1 places, which takes 1/(x+1) + … + 1/(x+k+1), and is
+    answered with probability x / (x + k + 1); x and y as in ``log_waiting``.
     """
     term, total, divisor = np.ones(len(x)), np.ones(len(x)), x + 1
     places = 1 / divisor

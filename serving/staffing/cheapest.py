@@ -1,10 +1,8 @@
 """The agents of least expected cost: paid hours, contacts lost and goals missed.
 
-Contacts lost fall with each further agent by ever less: their cost is convex in the agents. The
-chance of a missed goal is not: it falls slowly, then fast, then slowly, so that the sum may have
-several valleys. The chance is known exactly for all agents (``Outlook.needed``). So the contacts
-lost are worked out for few agents; everywhere else the lines through these bound them from
-below, and the search ends where no bound is below the least cost found.
+Contacts lost are convex in the agents; the chance of a missed goal is not, but is known exactly
+(``Outlook.needed``). So contacts lost are worked out for few agents; the lines through these bound
+the rest from below, and the search ends where no bound is below the least cost counts.
 
 Sources: convexity in the agents, A. Harel, "Convexity properties of the Erlang loss formula",
 Operations Research 38 (1990); with patience, Armony, Plambeck and Seshadri, "Sensitivity of optimal
@@ -20,16 +18,14 @@ from features.errors import InputError
 from serving.staffing.asked import Costs
 from serving.staffing.risk import Outlook, at_nodes, cost
 
-_FAR = 6.0
+_FAR_DEVIATIONS = 6.0
 """Standard deviations of the busy beyond the load, past which nobody is lost."""
 
 
 def check_costs(costs: Costs, *, gives_up: bool) -> None:
     """Refuse costs with which more agents, or fewer, are always cheaper.
 
-    Args:
-        costs: What things cost.
-        gives_up: Whether contacts can be lost at all.
+    ``gives_up`` says whether contacts can be lost at all.
 
     Raises:
         InputError: They cannot choose; the error's field names them.
@@ -61,16 +57,12 @@ def check_costs(costs: Costs, *, gives_up: bool) -> None:
 
 
 def cheapest(outlook: Outlook, *, costs: Costs, paid_hours: float, least: int = 0) -> Int64:
-    """Return the agents of least expected cost in each interval of the outlook, int64[b].
+    """Return the agents of least expected cost, at least ``least``, in each interval, int64[b].
 
-    Args:
-        outlook: What the sample paths ask for.
-        costs: What things cost.
-        paid_hours: Hours paid for one agent on phone in one interval.
-        least: Agents in every interval, at least 0.
+    ``paid_hours`` are those of one agent on phone in one interval.
     """
-    count = _sensible(outlook, least=least)
-    agents, met = np.arange(count), _met(outlook, count)
+    count = _counts_to_try(outlook, least=least)
+    agents, met = np.arange(count), _share_met(outlook, count)
     load, contacts, held = outlook.node_load, outlook.contact_weights, outlook.line.concurrency
     rows, known = np.arange(len(load)), np.zeros((len(load), count), dtype=np.bool_)
 
@@ -97,31 +89,27 @@ def cheapest(outlook: Outlook, *, costs: Costs, paid_hours: float, least: int = 
     return best
 
 
-def _sensible(outlook: Outlook, *, least: int) -> int:
+def _counts_to_try(outlook: Outlook, *, least: int) -> int:
     """Return how many numbers of agents, from nobody on, may be worth asking about; at least 3."""
     load = float(outlook.node_load.max(initial=0.0))
-    enough = (load + _FAR * np.sqrt(load)) / outlook.line.concurrency
+    enough = (load + _FAR_DEVIATIONS * np.sqrt(load)) / outlook.line.concurrency
     needed = int(outlook.needed.max(initial=0))
     return max(int(np.ceil(enough)), needed, least, 1) + 2
 
 
-def _met(outlook: Outlook, count: int) -> Float64:
+def _share_met(outlook: Outlook, count: int) -> Float64:
     """Return the share of the paths on which 0, 1, … agents meet the goal, float64[b, count]."""
     rows, paths = outlook.needed.shape
     cell = outlook.needed + np.arange(rows)[:, None] * count
-    found = np.bincount(cell.ravel(), minlength=rows * count).reshape(rows, count)
-    met: Float64 = found.cumsum(axis=1) / paths
+    counts = np.bincount(cell.ravel(), minlength=rows * count).reshape(rows, count)
+    met: Float64 = counts.cumsum(axis=1) / paths
     return met
 
 
 def _beyond(load: Float64, contacts: Float64, count: int, concurrency: int) -> Float64:
-    """Return the contacts beyond what 0, 1, … agents who never rest can serve, float64[b, count].
+    """Return contacts beyond what 0, 1, … always busy agents can serve, float64[b, count].
 
-    Args:
-        load: Erlangs at some points, float64[b, K].
-        contacts: Contacts that each stands for, float64[b, K].
-        count: One more than the most agents.
-        concurrency: Contacts an agent holds at once.
+    Load in erlangs at some points, and the contacts each stands for, float64[b, K].
     """
     rows = len(load)
     # From so many agents on the point is served.
@@ -129,8 +117,8 @@ def _beyond(load: Float64, contacts: Float64, count: int, concurrency: int) -> F
     cell = (serve + np.arange(rows)[:, None] * count).ravel()
 
     def unserved(values: Float64) -> Float64:
-        found = np.bincount(cell, values.ravel(), minlength=rows * count).reshape(rows, count)
-        rest: Float64 = found.sum(axis=1, keepdims=True) - found.cumsum(axis=1)
+        counts = np.bincount(cell, values.ravel(), minlength=rows * count).reshape(rows, count)
+        rest: Float64 = counts.sum(axis=1, keepdims=True) - counts.cumsum(axis=1)
         return rest
 
     per_erlang = np.divide(contacts, load, out=np.zeros(load.shape), where=load > 0)
@@ -150,13 +138,9 @@ def _lost(outlook: Outlook, agents: Int64, rows: Int64) -> Float64:
 
 
 def _bounded(lost: Float64, agents: Int64, near: Int64, known: Float64) -> Float64:
-    """Return bounds of a convex cost raised to the lines through points that are known.
+    """Return bounds of a convex cost, float64[r, N], raised to the lines through known points.
 
-    Args:
-        lost: Bounds from below, float64[r, N].
-        agents: int64[N].
-        near: Three neighbouring numbers of agents, int64[r, 3].
-        known: What they lose, float64[r, 3].
+    ``near`` holds three neighbouring numbers of agents, int64[r, 3], ``known`` what they lose.
     """
     for left in (0, 1):
         slope = known[:, left + 1] - known[:, left]

@@ -1,9 +1,7 @@
-"""The fewest agents where everybody waits, for many intervals in one pass over the servers.
+"""The fewest agents where everybody waits (Erlang C), for many intervals in one pass over servers.
 
-With every server more, each interval's blocking follows from the one before in three
-multiplications and additions (``chain.blocking``), and in Erlang C the rest follows from it in
-closed form. So all intervals climb together, a few servers at a time, and each is tested from its
-load on until it meets the goal: the first number that does is the smallest.
+With every server more, each interval's blocking follows from the one before (``chain.blocking``),
+and the rest in closed form. The first number of agents that meets the goal is the smallest.
 """
 
 from __future__ import annotations
@@ -15,17 +13,13 @@ from serving.staffing.chain import least_state
 from serving.staffing.erlang import LEAST_LOAD
 from serving.staffing.goal import Goal
 
-_STEPS = 8
+_SERVERS_AT_ONCE = 8
 
 
 def climb(load: Float64, *, aht_seconds: Float64, concurrency: int, goal: Goal) -> Int64:
     """Return the smallest number of agents on phone that meets the goal in Erlang C, int64[n].
 
-    Args:
-        load: Erlangs, float64[n], above 0.
-        aht_seconds: Average handle time, float64[n], above 0.
-        concurrency: Contacts that an agent holds at once, none slower for the others.
-        goal: The limits to keep; nobody hangs up.
+    Load and AHT are above 0, float64[n]; contacts that an agent holds do not slow one another.
 
     >>> climb(np.array([50 / 3]), aht_seconds=np.array([300.0]), concurrency=1, goal=Goal())
     array([21])
@@ -36,18 +30,18 @@ def climb(load: Float64, *, aht_seconds: Float64, concurrency: int, goal: Goal) 
     inverse, per_load = np.ones(len(a)), 1 / a
     agents = np.zeros(len(a), dtype=np.int64)
     # Sorted by load: before `first` all are done, from `begun` on none has begun.
-    steps = max(_STEPS, concurrency)  # among so many servers are those of a whole agent
+    steps = max(_SERVERS_AT_ONCE, concurrency)  # among so many servers are those of a whole agent
     first, m = 0, 0
     while first < len(a):
         m = max(m, int(start[first]))
         servers = np.arange(m + 1, m + 1 + steps)
         m += steps
         begun = int(np.searchsorted(start, m))
-        inverses = _climbed(inverse[first:begun], per_load[first:begun], servers)
+        inverses = _inverse_blocking(inverse[first:begun], per_load[first:begun], servers)
         inverse[first:begun] = inverses[-1]
         some = slice(first, int(np.searchsorted(a, m)))
         whole = slice(-int(servers[0]) % concurrency, None, concurrency)
-        met = _met(
+        met = _goal_met(
             a[some], aht[some], servers[whole, None], inverses[whole, : some.stop - first], goal
         )
         # Once met, a goal stays met: so many of the last numbers are enough.
@@ -56,12 +50,12 @@ def climb(load: Float64, *, aht_seconds: Float64, concurrency: int, goal: Goal) 
         agents[some] = np.where((agents[some] == 0) & (enough > 0), fewest, agents[some])
         left = agents[some] == 0
         first = first + int(left.argmax()) if left.any() else some.stop
-    found = np.empty(len(a), dtype=np.int64)
-    found[order] = agents
-    return found
+    fewest_agents = np.empty(len(a), dtype=np.int64)
+    fewest_agents[order] = agents
+    return fewest_agents
 
 
-def _climbed(inverse: Float64, per_load: Float64, servers: Int64) -> Float64:
+def _inverse_blocking(inverse: Float64, per_load: Float64, servers: Int64) -> Float64:
     """Return 1 / B with each of some servers, float64[len(servers), n]."""
     inverses = np.empty((len(servers), len(inverse)))
     with np.errstate(over="ignore"):
@@ -73,7 +67,7 @@ def _climbed(inverse: Float64, per_load: Float64, servers: Int64) -> Float64:
     return inverses
 
 
-def _met(load: Float64, aht: Float64, servers: Int64, inverse: Float64, goal: Goal) -> Bool:
+def _goal_met(load: Float64, aht: Float64, servers: Int64, inverse: Float64, goal: Goal) -> Bool:
     """Return whether the goal is met with each of some servers, bool[len(servers), n].
 
     P(wait) is servers / (spare / B + load), so that each limit is a product, without a division;

@@ -1,10 +1,8 @@
-"""What a backlog of work with a deadline comes to: what waits, what is in time, how long it takes.
+"""A backlog of work with a deadline: what waits, what is in time, how long it takes.
 
-Work flows like water: it comes evenly within an interval, is measured in agent-seconds (contacts
-x AHT), and agents do it first come, first served, as long as there is any. That is right where
-many contacts come within one deadline and a contact takes little of it. A contact that comes at s
-is in time where the work done by s + deadline is at least the work that had come by s: later work
-never delays it, so that what comes after the span changes nothing in it.
+Work comes evenly within an interval, in agent-seconds (contacts x AHT), and is done first come,
+first served. That is right where many contacts come within one deadline. A contact that comes at s
+is in time where the work done by s + deadline is at least the work that had come by s.
 
 Source: Newell, Applications of Queueing Theory (1982), ch. 2: cumulative arrivals and departures.
 """
@@ -17,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.calendar import Float64
+from serving.staffing.goal import ROUNDING
 
-_ROUNDING = 1e-9
 _MOMENTS = (np.arange(16) + 0.5) / 16
 
 
@@ -37,17 +35,15 @@ def deadline(seconds: float, *, interval_minutes: int) -> Deadline:
     Deadline(whole=1, part=0.5)
     """
     intervals = seconds / (interval_minutes * 60)
-    whole = math.floor(intervals + _ROUNDING)
+    whole = math.floor(intervals + ROUNDING)
     part = intervals - whole
-    return Deadline(whole, part if part > _ROUNDING else 0.0)
+    return Deadline(whole, part if part > ROUNDING else 0.0)
 
 
-def come(work: Float64, *, backlog: Float64) -> Float64:
+def cumulative_work(work: Float64, *, backlog: Float64) -> Float64:
     """Return the work that has come by each interval's start and by the end, float64[h + 1, S].
 
-    Args:
-        work: That comes in each interval on each path, float64[h, S].
-        backlog: That waits at the beginning, float64[S].
+    Work is that of each interval, float64[h, S]; the backlog waits at the beginning, float64[S].
     """
     return np.cumsum(np.concatenate([backlog[None], work]), axis=0)
 
@@ -55,9 +51,7 @@ def come(work: Float64, *, backlog: Float64) -> Float64:
 def finished(arrived: Float64, capacity: Float64) -> Float64:
     """Return the work that is done by each interval's start and by the end, float64[h + 1, S].
 
-    Args:
-        arrived: As ``come`` gives it.
-        capacity: Work that the agents can do in each interval, float64[h].
+    The capacity is the work that the agents can do in each interval, float64[h].
 
     >>> arrived = np.array([[0.0], [5.0], [6.0], [6.0]])
     >>> finished(arrived, np.array([2.0, 2.0, 9.0])).ravel().tolist()
@@ -76,12 +70,8 @@ def in_time(
 ) -> Float64:
     """Return the share done within the deadline, of what comes in each interval, float64[n, S].
 
-    Args:
-        arrived: As ``come`` gives it, for at least ``within`` and an interval more than n.
-        done: As ``finished`` gives it.
-        capacity: Work that the agents can do in each interval, float64[h].
-        within: The deadline.
-        intervals: How many intervals to judge, n.
+    Work arrives as from ``cumulative_work``, at least ``within`` and an interval more than the n
+    judged, and is done as from ``finished``.
 
     >>> arrived, capacity = np.array([[0.0], [4.0], [4.0], [4.0]]), np.array([1.0, 1.0, 2.0])
     >>> due = dict(within=Deadline(1, 0.0), intervals=1)  # of 4 one is done before any is due
@@ -91,21 +81,21 @@ def in_time(
     m, n, part = within.whole, intervals, within.part
     pace = capacity[:, None]
     before, after = arrived[:n], arrived[1 : n + 1]
-    slack = _ROUNDING * arrived[-1]
+    slack = ROUNDING * arrived[-1]
     # Who comes in the first 1 - part of interval t is due in t + m, the others in the next one.
     # Within an interval the agents' line may run above what has come: who is due is done then.
     turn = after - part * (after - before) - slack
     begin, speed = done[m : m + n], pace[m : m + n]
-    share = _positive(begin + part * speed - before + slack, begin + speed - turn)
+    share = _share_above_zero(begin + part * speed - before + slack, begin + speed - turn)
     if part > 0:
         begin, speed = done[m + 1 : m + 1 + n], pace[m + 1 : m + 1 + n]
         share *= 1 - part
-        share += part * _positive(begin - turn, begin + part * speed - after + slack)
+        share += part * _share_above_zero(begin - turn, begin + part * speed - after + slack)
     share[after <= before] = 1.0
     return share
 
 
-def _positive(first: Float64, last: Float64) -> Float64:
+def _share_above_zero(first: Float64, last: Float64) -> Float64:
     """Return the share of a straight line, given by its ends, that is not below 0."""
     above = np.maximum(first, 0.0) + np.maximum(last, 0.0)
     size = np.abs(first) + np.abs(last)
@@ -114,22 +104,16 @@ def _positive(first: Float64, last: Float64) -> Float64:
 
 
 def mean_delay(arrived: Float64, capacity: Float64, *, intervals: int) -> Float64:
-    """Return how long work takes from coming to being done, in intervals, float64[n].
+    """Return how long work of one path takes from coming to being done, in intervals, float64[n].
 
-    Args:
-        arrived: As ``come`` gives it, of one path, float64[h + 1].
-        capacity: As in ``in_time``.
-        intervals: How many intervals to judge, n.
-
-    Returns:
-        The mean over what comes in the interval; 0 where nothing comes; infinite where some of it
-        is not done by the end of h.
+    The mean over what comes in the interval; 0 where nothing comes; infinite where some of it is
+    not done by the end of h.
     """
     done = finished(arrived[:, None], capacity)[:, 0]
     waits = arrived - done
     rate = np.diff(arrived)
     # Where the backlog ends within an interval, the pace drops to that of what comes.
-    ends = (waits[:-1] > 0) & (waits[1:] <= _ROUNDING * arrived[-1]) & (capacity > rate)
+    ends = (waits[:-1] > 0) & (waits[1:] <= ROUNDING * arrived[-1]) & (capacity > rate)
     at = np.flatnonzero(ends) + waits[:-1][ends] / (capacity - rate)[ends]
     amount = done[:-1][ends] + capacity[ends] * (at - np.floor(at))
     clock = np.concatenate([np.arange(len(arrived), dtype=np.float64), at])
@@ -139,6 +123,6 @@ def mean_delay(arrived: Float64, capacity: Float64, *, intervals: int) -> Float6
     came = np.arange(intervals)[:, None] + _MOMENTS
     mark = arrived[:intervals, None] + rate[:intervals, None] * _MOMENTS
     end = np.interp(mark.ravel(), amount, clock).reshape(mark.shape)
-    end[mark > amount[-1] * (1 + _ROUNDING)] = np.inf
+    end[mark > amount[-1] * (1 + ROUNDING)] = np.inf
     delay = np.maximum(end - came, 0.0).mean(axis=1)
     return np.where(rate[:intervals] > 0, delay, 0.0)

@@ -1,28 +1,15 @@
-"""How a queue fares with a given number of agents: Erlang B, C and A, over vectors.
+"""Performance of intervals with given agents: Erlang B, C and A, over vectors.
 
-Contacts arrive at random (Poisson) at a constant rate within the interval, handle times are
-exponential, agents answer first come, first served, and the interval is long against the handle
-time, so that the steady state holds. What happens to a contact that finds nobody free tells the
-models apart:
+Poisson arrivals, exponential handle times, first come, first served, in steady state. A contact
+that finds nobody free is lost (**Erlang B**), waits for ever (**Erlang C**: overstates waits where
+callers hang up, and has no steady state at a load at or above the agents), or waits until its
+exponential patience runs out (**Erlang A**: right for voice and live chat). **Chat** agents hold
+several contacts, evenly spread, each slower for the others; in simulations the true service level
+was at most a point lower. For e-mail and back office, see ``backlog.py``.
 
-- **Erlang B**: it is lost, as on a trunk group without a waiting line.
-- **Erlang C**: it waits for ever. Right where nobody hangs up; with impatient callers it
-  overstates waits and asks for too many agents, and at a load at or above what the agents can
-  serve it has no steady state (nobody is answered in time, the wait is infinite).
-- **Erlang A**: it waits until its patience, exponential, runs out. Right for voice and for live
-  chat; also for a load beyond the agents, since hanging up is its valve.
-
-An agent may hold several contacts at once (**chat**), each slower for the others; an arriving
-contact goes to an agent who holds fewest. With a slowdown the model takes contacts as evenly
-spread over the agents. In truth they are a little less so after departures, and complete a little
-later: in simulations the service level was at most a point lower.
-
-None is right for e-mail and back office, which are a backlog with a deadline.
-
-Units: the load is in erlangs (contacts per second x AHT in seconds: contacts in service if nobody
-were lost and each agent held as many as she may), times are seconds, shares lie in [0, 1]. The
-*service level* is the share of all offered contacts that are answered within the threshold: who
-hangs up counts as missed. The *ASA* is the mean wait of those who are answered.
+Units: erlangs (contacts per second x AHT), seconds, shares in [0, 1]. The *service level* is the
+share of all offered contacts answered within the threshold; the *ASA* is the mean wait of those
+who are answered.
 
 Sources: A. K. Erlang (1917); Garnett, Mandelbaum and Reiman, "Designing a call center with
 impatient customers", M&SOM 4 (2002); Mandelbaum and Zeltyn, "Service engineering in action: the
@@ -45,7 +32,7 @@ LEAST_LOAD = 1e-200
 
 @dataclass(frozen=True)
 class Performance:
-    """How n intervals fare; each array has one value an interval.
+    """Performance of n intervals, float64[n] each.
 
     Attributes:
         service_level: Share of offered contacts answered within the threshold; 1 without contacts.
@@ -65,47 +52,37 @@ class Performance:
 
 @dataclass(frozen=True)
 class Levels:
-    """The part of ``Performance`` that goals and costs turn on, for half the work.
-
-    Attributes:
-        service_level: As in ``Performance``, float64[n].
-        abandonment: As in ``Performance``, float64[n].
-    """
+    """The part of ``Performance`` that goals and costs depend on, for half the work."""
 
     service_level: Float64
     abandonment: Float64
 
 
-def fare(
+def performance(
     load: Float64, *, aht_seconds: Float64, agents: Int64, line: Line, within_seconds: float
 ) -> Performance:
-    """Return how intervals fare with some agents.
+    """Return the performance of intervals with some agents.
 
-    Args:
-        load: Erlangs, float64[n], at least 0.
-        aht_seconds: Average handle time, float64[n], above 0 where there is load; of agents who
-            hold as many contacts as they may.
-        agents: Agents on phone, int64[n], at least 0.
-        line: How contacts wait and are served.
-        within_seconds: Threshold of the service level, at least 0.
+    Load float64[n] and agents int64[n] are at least 0; the AHT is above 0 where there is load, of
+    agents who hold as many contacts as they may.
 
     >>> hour = dict(aht_seconds=np.array([300.0]), within_seconds=20.0)
     >>> load = np.array([200 * 300 / 3600])
-    >>> p = fare(load, agents=np.array([19]), line=Line(patience_seconds=180.0), **hour)
+    >>> p = performance(load, agents=np.array([19]), line=Line(patience_seconds=180.0), **hour)
     >>> p.service_level.round(3).tolist(), p.abandonment.round(3).tolist()
     ([0.807], [0.054])
-    >>> p = fare(load, agents=np.array([21]), line=Line(), **hour)
+    >>> p = performance(load, agents=np.array([21]), line=Line(), **hour)
     >>> p.service_level.round(3).tolist(), p.occupancy.round(3).tolist()
     ([0.826], [0.794])
     """
-    queue = _queue(load, aht_seconds, agents, line)
-    level, lost, waits = _shares(queue, line, within_seconds)
+    queue = _states(load, aht_seconds, agents, line)
+    level, lost, waits = _outcomes(queue, line, within_seconds)
     never = np.where(queue.idle, 0.0, np.inf)
     return Performance(
         service_level=np.where(queue.busy, level, queue.idle),
         asa_seconds=np.where(queue.busy, _asa(queue, line, lost, waits), never),
         wait_probability=np.where(queue.busy, waits, 0.0 if line.blocked else 1.0 - queue.idle),
-        abandonment=np.where(queue.busy, lost, _gives_up(queue, line)),
+        abandonment=np.where(queue.busy, lost, _lost_without_agents(queue, line)),
         occupancy=np.where(queue.busy, _occupancy(queue, line, lost, waits), 0.0),
     )
 
@@ -113,17 +90,17 @@ def fare(
 def levels(
     load: Float64, *, aht_seconds: Float64, agents: Int64, line: Line, within_seconds: float
 ) -> Levels:
-    """Return the part of ``fare`` that goals and costs turn on; arguments as there.
+    """Return the part of ``performance`` that goals and costs depend on.
 
     >>> hour = dict(aht_seconds=np.array([300.0]), within_seconds=20.0, line=Line())
     >>> levels(np.array([0.5]), agents=np.array([1]), **hour).service_level.round(3).tolist()
     [0.516]
     """
-    queue = _queue(load, aht_seconds, agents, line)
-    level, lost, _ = _shares(queue, line, within_seconds)
+    queue = _states(load, aht_seconds, agents, line)
+    level, lost, _ = _outcomes(queue, line, within_seconds)
     return Levels(
         service_level=np.where(queue.busy, level, queue.idle),
-        abandonment=np.where(queue.busy, lost, _gives_up(queue, line)),
+        abandonment=np.where(queue.busy, lost, _lost_without_agents(queue, line)),
     )
 
 
@@ -131,8 +108,7 @@ def levels(
 class _Queue:
     """A queue's intervals; those without contacts or agents hold harmless values.
 
-    ``full`` is the chance that every place is taken when nobody waits, ``held`` the mean contacts
-    in service while some place is free, needed where contacts slow one another.
+    ``full`` and ``held`` as in ``Chats``; ``held`` counts where contacts slow one another.
     """
 
     busy: Bool
@@ -144,7 +120,7 @@ class _Queue:
     held: Float64
 
 
-def _queue(load: Float64, aht_seconds: Float64, agents: Int64, line: Line) -> _Queue:
+def _states(load: Float64, aht_seconds: Float64, agents: Int64, line: Line) -> _Queue:
     idle = load <= 0
     busy = ~idle & (agents > 0)
     load = np.where(busy, np.maximum(load, LEAST_LOAD), 0.5)
@@ -158,7 +134,7 @@ def _queue(load: Float64, aht_seconds: Float64, agents: Int64, line: Line) -> _Q
     return _Queue(busy, idle, load, np.where(busy, aht_seconds, 1.0), servers, full, held)
 
 
-def _shares(queue: _Queue, line: Line, within: float) -> tuple[Float64, Float64, Float64]:
+def _outcomes(queue: _Queue, line: Line, within: float) -> tuple[Float64, Float64, Float64]:
     """Return the shares that are answered in time, lost, and wait."""
     if line.blocked:
         return 1 - queue.full, queue.full, np.zeros(len(queue.load))
@@ -184,12 +160,7 @@ def endless(
 ) -> tuple[Float64, Float64]:
     """Return the shares that are answered late and that wait in Erlang C.
 
-    Args:
-        load: Erlangs, float64[n], above 0.
-        aht_seconds: Average handle time, float64[n], above 0.
-        servers: Places, [n].
-        full: Probability that all of them are taken when nobody waits, float64[n].
-        within_seconds: Threshold of the service level, at least 0.
+    ``full`` is the probability that all servers are busy when nobody waits; load and AHT above 0.
     """
     spare = servers - load
     stable = spare > 0
@@ -201,7 +172,7 @@ def endless(
 
 
 def _impatient(queue: _Queue, patience: float, within: float) -> tuple[Float64, Float64, Float64]:
-    """Return ``_shares`` of Erlang A.
+    """Return ``_outcomes`` of Erlang A.
 
     With x = n mu / theta, y = lambda / theta and A(x, y) = 1 + y/(x+1) + y²/((x+1)(x+2)) + …,
     P(wait) = A B / (1 - B + A B), and the density of the offered wait integrates to the same A,
@@ -237,7 +208,7 @@ def _occupancy(queue: _Queue, line: Line, lost: Float64, waits: Float64) -> Floa
     return full + (1 - full) * queue.held / queue.servers
 
 
-def _gives_up(queue: _Queue, line: Line) -> Float64:
+def _lost_without_agents(queue: _Queue, line: Line) -> Float64:
     """Return the abandonment of intervals without contacts or agents."""
     leaves = line.blocked or line.patience_seconds is not None
     return np.where(queue.idle, 0.0, float(leaves))

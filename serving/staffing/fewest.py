@@ -1,28 +1,18 @@
 """The fewest agents that meet a service goal, and the greatest load that some agents can carry.
 
-The queue models stand in ``erlang.py``, with what each assumes. A goal may set several limits; an
-interval meets it where it keeps each. With every agent more each limit is kept more easily, and
-with more load less easily, so that the fewest agents and the greatest load are well defined, and
-each search holds a bracket with one end known to miss and the other known to meet: the answer is
-the smallest (the greatest) by construction, whatever the steps that led to it.
-
-Each interval stands alone, in its steady state: a backlog is not carried over.
-
-Two figures, two names: *on phone* is who must be working contacts; *rostered* is who must be
-paid so that this many are, after shrinkage (breaks, training, absence).
+Each interval stands alone in its steady state. *On phone* is who works contacts; *rostered* is who
+is paid so that this many are on phone after shrinkage (breaks, training, absence).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from features.calendar import Bool, Float64, Int64
 from features.errors import InputError
 from serving.staffing.climb import climb
-from serving.staffing.erlang import Levels, Performance, fare, levels
-from serving.staffing.goal import Goal, Line, expect
+from serving.staffing.erlang import Levels, Performance, levels, performance
+from serving.staffing.goal import ROUNDING, Goal, Line, check_contacts, expect
 from serving.staffing.search import greatest, smallest
 
 MOST_ERLANGS = 10_000.0
@@ -31,8 +21,7 @@ MOST_ERLANGS = 10_000.0
 MOST_PER_PATIENCE = 20_000.0
 """Most contacts within one patience: beyond it Erlang C is as good and far cheaper."""
 
-_PATHS = 10
-_ROUNDING = 1e-9
+_UNLIKELY = 10
 _LOAD_TOLERANCE = 1e-11
 _STEEPEST = 300.0
 
@@ -42,57 +31,46 @@ def load_of(
 ) -> Float64:
     """Return the load in erlangs, checked, float64[n].
 
-    Args:
-        contacts: Contacts offered in each interval, float64[n], at least 0.
-        aht_seconds: Average handle time, float64[n], above 0 wherever there are contacts.
-        interval_minutes: Length of an interval.
-        line: How contacts wait.
+    Contacts are at least 0, float64[n]; the AHT is above 0 wherever there are contacts.
 
     Raises:
-        InputError: A value lies outside its range, or the load or the contacts within one
-            patience are more than can be computed; the error's field names it.
+        InputError: A value is out of range, or the load or the contacts within one patience are
+            more than can be computed; the error's field names it.
 
     >>> load_of(np.array([200.0]), aht_seconds=np.array([300.0]), interval_minutes=60, line=Line())
     array([16.66666667])
     """
-    _check_vectors(contacts, aht_seconds)
+    check_contacts(contacts, aht_seconds=aht_seconds)
     seconds = interval_minutes * 60
     load = np.where(contacts > 0, contacts * np.where(contacts > 0, aht_seconds, 1.0), 0) / seconds
     _check_load(load, contacts, seconds, line.patience_seconds)
     return load
 
 
-def meets(performance: Performance | Levels, goal: Goal) -> Bool:
+def meets(outcome: Performance | Levels, goal: Goal) -> Bool:
     """Return whether intervals keep every limit of a goal, bool[n].
 
-    Args:
-        performance: How they fare; ``Levels`` do for a goal without ASA and occupancy.
-        goal: The limits.
+    ``Levels`` are enough for a goal without limits on ASA and occupancy.
     """
-    met: Bool = performance.service_level >= goal.share
+    met: Bool = outcome.service_level >= goal.share
     if goal.abandonment is not None:
-        met = met & (performance.abandonment <= goal.abandonment)
-    if isinstance(performance, Levels):
+        met = met & (outcome.abandonment <= goal.abandonment)
+    if isinstance(outcome, Levels):
         return met
     if goal.asa_seconds is not None:
-        met = met & (performance.asa_seconds <= goal.asa_seconds)
+        met = met & (outcome.asa_seconds <= goal.asa_seconds)
     if goal.max_occupancy is not None:
-        met = met & (performance.occupancy <= goal.max_occupancy)
+        met = met & (outcome.occupancy <= goal.max_occupancy)
     return met
 
 
 def fewest_agents(load: Float64, *, aht_seconds: Float64, line: Line, goal: Goal) -> Int64:
     """Return the smallest number of agents on phone that meets the goal, int64[n].
 
-    Args:
-        load: Erlangs, float64[n], at least 0 and at most 10 times ``MOST_ERLANGS``, as on an
-            unlikely path; 0 needs nobody.
-        aht_seconds: Average handle time, float64[n], above 0 where there is load.
-        line: How contacts wait and are served.
-        goal: The limits to keep.
+    The load is float64[n], from 0 (nobody) to 10 times ``MOST_ERLANGS``, as on an unlikely path.
 
     Raises:
-        InputError: A load lies outside its range.
+        InputError: A load is out of range.
 
     >>> aht = np.full(3, 300.0)
     >>> load = np.array([200.0, 0.3, 0.0]) * aht / 3600
@@ -102,7 +80,7 @@ def fewest_agents(load: Float64, *, aht_seconds: Float64, line: Line, goal: Goal
     >>> fewest_agents(load, aht_seconds=aht, line=patient, goal=Goal()).tolist()
     [19, 1, 0]
     """
-    _check_range(load, "load", _PATHS * MOST_ERLANGS)
+    _check_range(load, "load", _UNLIKELY * MOST_ERLANGS)
     agents = np.zeros(len(load), dtype=np.int64)
     busy = np.flatnonzero(load > 0)
     a, aht = load[busy], aht_seconds[busy]
@@ -110,11 +88,11 @@ def fewest_agents(load: Float64, *, aht_seconds: Float64, line: Line, goal: Goal
         agents[busy] = climb(a, aht_seconds=aht, concurrency=line.concurrency, goal=goal)
         return agents
 
-    def ease(where: Int64, agents: Int64) -> Float64:
-        return _ease(a[where], aht[where], agents, line, goal)
+    def margin(where: Int64, agents: Int64) -> Float64:
+        return _goal_margin(a[where], aht[where], agents, line, goal)
 
     agents[busy] = smallest(
-        ease,
+        margin,
         # Fewer than this cannot even serve the share that the goal asks for.
         misses=np.maximum(np.floor(goal.share * a / line.concurrency).astype(np.int64) - 1, 0),
         guess=np.ceil((a + np.sqrt(a) / 2) / line.concurrency).astype(np.int64),
@@ -133,45 +111,36 @@ def capacity(
 ) -> Float64:
     """Return the greatest load with which agents meet the goal, erlangs, float64[n].
 
-    The inverse of ``fewest_agents``: a load needs n agents or fewer where it is at most the
-    capacity of n. It is found from below, so that it meets the goal itself.
-
-    Args:
-        agents: Agents on phone, int64[n], at least 0; nobody carries nothing.
-        aht_seconds: Average handle time, float64[n], above 0.
-        line: How contacts wait and are served.
-        goal: The limits to keep.
-        tolerance: How near, as a share of the load.
+    The inverse of ``fewest_agents``, to ``tolerance`` as a share of the load. The search ends on
+    the side that meets, so the load meets the goal itself. Agents are int64[n], at least 0.
 
     Raises:
-        InputError: A number of agents lies outside its range.
+        InputError: A number of agents is out of range.
 
-    >>> found = capacity(np.array([19]), aht_seconds=np.array([300.0]), line=Line(), goal=Goal())
-    >>> (found * 3600 / 300).round(1).tolist()  # contacts an hour
+    >>> most = capacity(np.array([19]), aht_seconds=np.array([300.0]), line=Line(), goal=Goal())
+    >>> (most * 3600 / 300).round(1).tolist()  # contacts an hour
     [181.5]
     """
-    _check_range(agents, "agents", 2 * _PATHS * MOST_ERLANGS)
+    _check_range(agents, "agents", 2 * _UNLIKELY * MOST_ERLANGS)
     load = np.zeros(len(agents))
     some = np.flatnonzero(agents > 0)
     n, aht = agents[some], aht_seconds[some]
 
-    def ease(where: Int64, load: Float64) -> Float64:
-        return _ease(load, aht[where], n[where], line, goal)
+    def margin(where: Int64, load: Float64) -> Float64:
+        return _goal_margin(load, aht[where], n[where], line, goal)
 
     places = n * line.concurrency
-    load[some] = greatest(ease, guess=places / (1 + 0.5 / np.sqrt(places)), tolerance=tolerance)
+    load[some] = greatest(margin, guess=places / (1 + 0.5 / np.sqrt(places)), tolerance=tolerance)
     return load
 
 
 def rostered(agents_on_phone: Int64, *, shrinkage: float) -> Int64:
     """Return how many to roster so that this many are on phone, int64[n].
 
-    Args:
-        agents_on_phone: Agents on phone, int64[n].
-        shrinkage: Share of paid time that is not on phone, at least 0 and below 1.
+    Shrinkage is the share of paid time that is not on phone, at least 0 and below 1.
 
     Raises:
-        InputError: The shrinkage lies outside its range.
+        InputError: The shrinkage is out of range.
 
     >>> rostered(np.array([7, 21, 0]), shrinkage=0.3).tolist()
     [10, 30, 0]
@@ -179,34 +148,36 @@ def rostered(agents_on_phone: Int64, *, shrinkage: float) -> Int64:
     expect(0 <= shrinkage < 1, "shrinkage", shrinkage, "at least 0 and below 1")
     # Dividing may leave a whole number an ulp too high, which would roster one too many.
     exact = agents_on_phone / (1 - shrinkage)
-    whole: Int64 = np.ceil(exact * (1 - _ROUNDING)).astype(np.int64)
+    whole: Int64 = np.ceil(exact * (1 - ROUNDING)).astype(np.int64)
     return whole
 
 
-def _ease(load: Float64, aht: Float64, agents: Int64, line: Line, goal: Goal) -> Float64:
-    """Return how easily the goal is met, float64[n]: above 0 where it is, else below.
+def _goal_margin(load: Float64, aht: Float64, agents: Int64, line: Line, goal: Goal) -> Float64:
+    """Return the margin of the goal, float64[n]: above 0 where it is met, else below.
 
-    On the scale of log-odds, on which the service level is nearly straight in load and agents.
+    In log-odds, on which scale the service level is nearly straight in load and agents.
     """
-    look = fare if goal.asa_seconds is not None or goal.max_occupancy is not None else levels
-    found = look(load, aht_seconds=aht, agents=agents, line=line, within_seconds=goal.seconds)
-    ease = _odds(found.service_level) - _odds(goal.share)
+    model = (
+        performance if goal.asa_seconds is not None or goal.max_occupancy is not None else levels
+    )
+    outcome = model(load, aht_seconds=aht, agents=agents, line=line, within_seconds=goal.seconds)
+    margin = _log_odds(outcome.service_level) - _log_odds(goal.share)
     if goal.abandonment is not None:
-        ease = np.minimum(ease, _odds(goal.abandonment) - _odds(found.abandonment))
-    if isinstance(found, Performance) and goal.asa_seconds is not None:
+        margin = np.minimum(margin, _log_odds(goal.abandonment) - _log_odds(outcome.abandonment))
+    if isinstance(outcome, Performance) and goal.asa_seconds is not None:
         with np.errstate(divide="ignore"):
-            asa = np.log(goal.asa_seconds) - np.log(found.asa_seconds)
-        ease = np.minimum(ease, asa)
-    if isinstance(found, Performance) and goal.max_occupancy is not None:
-        spare = goal.max_occupancy / found.occupancy - 1
-        ease = np.minimum(ease, 2 * np.sqrt(load) * spare)
+            asa = np.log(goal.asa_seconds) - np.log(outcome.asa_seconds)
+        margin = np.minimum(margin, asa)
+    if isinstance(outcome, Performance) and goal.max_occupancy is not None:
+        spare = goal.max_occupancy / outcome.occupancy - 1
+        margin = np.minimum(margin, 2 * np.sqrt(load) * spare)
     # Rounding must not decide: the sign is that of the comparison itself.
-    size = np.clip(np.abs(ease), _ROUNDING, _STEEPEST)
-    signed: Float64 = np.where(meets(found, goal), size, -size)
+    size = np.clip(np.abs(margin), ROUNDING, _STEEPEST)
+    signed: Float64 = np.where(meets(outcome, goal), size, -size)
     return signed
 
 
-def _odds(share: Float64 | float) -> Float64:
+def _log_odds(share: Float64 | float) -> Float64:
     with np.errstate(divide="ignore"):
         odds: Float64 = np.log(share) - np.log1p(-np.asarray(share))
     return odds
@@ -215,130 +186,6 @@ def _odds(share: Float64 | float) -> Float64:
 def _check_range(values: Float64 | Int64, name: str, most: float) -> None:
     for i in np.flatnonzero(~((values >= 0) & (values <= most)))[:1]:
         expect(False, f"{name}[{i}]", values[i], f"0 to {most:g}")
-
-
-DEFERRED = frozenset({"email", "message", "social"})
-
-
-@dataclass(frozen=True)
-class Staffing:
-    """How many agents n intervals need.
-
-    Attributes:
-        agents_on_phone: Fewest agents working contacts that meet the goal, int64[n].
-        agents_rostered: Agents to roster so that these are on phone, int64[n].
-        expected: How the intervals fare with ``agents_on_phone``.
-        model: ``erlang-a`` or ``erlang-c``.
-        warnings: What does not fit the model's assumptions, in words.
-    """
-
-    agents_on_phone: Int64
-    agents_rostered: Int64
-    expected: Performance
-    model: str
-    warnings: tuple[str, ...]
-
-
-def staff(
-    contacts: Float64,
-    *,
-    aht_seconds: Float64,
-    is_open: Bool,
-    interval_minutes: int,
-    goal: Goal,
-    channel: str = "voice",
-    patience_seconds: float | None = None,
-    concurrency: int = 1,
-    shrinkage: float = 0.0,
-    minimum_agents: int = 0,
-) -> Staffing:
-    """Return the fewest agents that meet the goal in each interval.
-
-    The goal is met by n agents or more once it is met by n, so the search halves a bracket whose
-    lower end is known to miss: the answer is the smallest by construction.
-
-    Args:
-        contacts: Contacts offered in each interval, float64[n], at least 0.
-        aht_seconds: Average handle time, float64[n], above 0 wherever there are contacts.
-        is_open: Whether the queue is open, bool[n]; a closed interval needs nobody.
-        interval_minutes: Length of an interval.
-        goal: What to meet.
-        channel: The queue's channel; only warnings depend on it.
-        patience_seconds: Mean patience; None where it is not known.
-        concurrency: Contacts an agent holds at once, at least 1.
-        shrinkage: Share of paid time that is not on phone, at least 0 and below 1.
-        minimum_agents: Agents on phone in every open interval, contacts or none.
-
-    Raises:
-        InputError: A value lies outside its range; the error's field names it.
-
-    >>> twice = dict(aht_seconds=np.full(2, 300.0), is_open=np.array([True, True]))
-    >>> day = staff(np.array([200.0, 0.3]), **twice, interval_minutes=60, goal=Goal(), shrinkage=.3)
-    >>> day.agents_on_phone.tolist(), day.agents_rostered.tolist()
-    ([21, 1], [30, 2])
-    """
-    _check_scalars(patience_seconds, concurrency, minimum_agents)
-    _check_vectors(contacts, aht_seconds)
-    seconds = interval_minutes * 60
-    contacts = np.where(is_open, contacts, 0.0)
-    aht = np.where(contacts > 0, aht_seconds, 1.0)
-    load = contacts * aht / seconds
-    _check_load(load, contacts, seconds, patience_seconds)
-
-    line = Line(patience_seconds=patience_seconds, concurrency=concurrency)
-    agents = fewest_agents(load, aht_seconds=aht, line=line, goal=goal)
-    agents = np.where(is_open, np.maximum(agents, minimum_agents), 0)
-    return Staffing(
-        agents_on_phone=agents,
-        agents_rostered=rostered(agents, shrinkage=shrinkage),
-        expected=fare(load, aht_seconds=aht, agents=agents, line=line, within_seconds=goal.seconds),
-        model="erlang-c" if patience_seconds is None else "erlang-a",
-        warnings=_warnings(channel, patience_seconds, concurrency, bool((aht > seconds).any())),
-    )
-
-
-def _warnings(
-    channel: str, patience_seconds: float | None, concurrency: int, slow: bool
-) -> tuple[str, ...]:
-    found = []
-    if channel in DEFERRED:
-        found.append(
-            f"{channel} is a backlog with a deadline, not a line with waits: Erlang's assumptions "
-            "do not hold, take the figures as a rough guide"
-        )
-    elif patience_seconds is None:
-        found.append(
-            "Erlang C assumes that nobody hangs up and asks for more agents than are needed; with "
-            "a patience, Erlang A answers"
-        )
-    if concurrency > 1:
-        found.append(
-            f"an agent who holds {concurrency} contacts counts as {concurrency} servers at the "
-            "given AHT: right where the AHT was measured at that concurrency"
-        )
-    if slow:
-        found.append(
-            "some contacts last longer than an interval: the steady state that Erlang assumes is "
-            "not reached within one"
-        )
-    return tuple(found)
-
-
-def _check_scalars(patience_seconds: float | None, concurrency: int, minimum_agents: int) -> None:
-    if patience_seconds is not None:
-        expect(
-            0 < patience_seconds < np.inf, "patience_seconds", patience_seconds, "above 0 seconds"
-        )
-    expect(concurrency >= 1, "concurrency", concurrency, "at least 1")
-    expect(minimum_agents >= 0, "minimum_agents", minimum_agents, "at least 0")
-
-
-def _check_vectors(contacts: Float64, aht_seconds: Float64) -> None:
-    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
-        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
-    wrong = (contacts > 0) & ~(np.isfinite(aht_seconds) & (aht_seconds > 0))
-    for i in np.flatnonzero(wrong)[:1]:
-        expect(False, f"aht_seconds[{i}]", aht_seconds[i], "seconds, above 0")
 
 
 def _check_load(

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.calendar import Float64
 from features.errors import InputError
 
 LEAST_OCCUPANCY_LIMIT = 0.1
 MOST_CONCURRENCY = 20
+ROUNDING = 1e-9
 MOST_SLOWDOWN = 1.0
 """Beyond it an agent completes fewer contacts the more of them she holds."""
 
@@ -26,7 +28,7 @@ class Goal:
         max_occupancy: Greatest share of time an agent may be busy, 0.1 to 1.
 
     Raises:
-        InputError: A value lies outside its range; the error's field names it.
+        InputError: A value is out of range; the error's field names it.
 
     >>> Goal(share=1.0)
     Traceback (most recent call last):
@@ -64,12 +66,11 @@ class Line:
         patience_seconds: Mean patience, exponential; None where nobody hangs up.
         blocked: Whether a contact that finds nobody free is lost at once (no waiting line).
         concurrency: Contacts an agent holds at once, 1 to 20.
-        slowdown: Share of the handle time of a single contact by which each further contact that
-            an agent holds at once lengthens all of them, 0 to 1. The AHT that staffing is asked
-            with is that of agents who hold ``concurrency`` contacts.
+        slowdown: Share of the handle time of a single contact by which each further contact
+            lengthens all of an agent's, 0 to 1. The AHT is that at full ``concurrency``.
 
     Raises:
-        InputError: A value lies outside its range; the error's field names it.
+        InputError: A value is out of range; the error's field names it.
     """
 
     patience_seconds: float | None = None
@@ -99,10 +100,15 @@ class Line:
 
 
 def expect(holds: bool, field: str, got: object, expected: str) -> None:
-    """Raise an error that names the field where a condition does not hold.
-
-    Raises:
-        InputError: It does not hold.
-    """
+    """Raise an ``InputError`` that names the field where a condition does not hold."""
     if not holds:
         raise InputError(f"`{field}`", got=got, expected=expected, field=field)
+
+
+def check_contacts(contacts: Float64, *, aht_seconds: Float64) -> None:
+    """Raise an ``InputError`` where contacts are below 0, or come without an AHT above 0."""
+    for i in np.flatnonzero(~(np.isfinite(contacts) & (contacts >= 0)))[:1]:
+        expect(False, f"contacts[{i}]", contacts[i], "a number, at least 0")
+    wrong = (contacts > 0) & ~(np.isfinite(aht_seconds) & (aht_seconds > 0))
+    for i in np.flatnonzero(wrong)[:1]:
+        expect(False, f"aht_seconds[{i}]", aht_seconds[i], "seconds, above 0")

@@ -1,11 +1,8 @@
 """The steadiest whole agents that do work by its deadlines.
 
-Between the work that has come (nobody can be ahead of it) and the work that is due (nobody may be
-behind it) runs one line that is pulled taut: of all lines between the two it has the least peak
-pace, the least squares, and altogether the least of any cost that grows ever faster with the pace.
-Time counts while the queue is open. Agents are then rounded up to whole ones so that what is done
-stays at or above the line, what rounding adds being taken off the intervals after: no deadline is
-missed by rounding, and the peak is the least possible.
+Between the work that has come and the work that is due runs one taut line: it has the least peak
+effort, the least squares, and the least of any convex cost. Time counts while the queue is open.
+Rounding up keeps what is done at or above the line, so that no deadline is missed by rounding.
 
 Source: Barlow, Bartholomew, Bremner and Brunk, Statistical Inference under Order Restrictions
 (1972), ch. 1, for the taut string; Modigliani and Hohn, "Production planning over time",
@@ -22,8 +19,7 @@ import numpy as np
 
 from features.calendar import Bool, Float64, Int64
 from serving.staffing.deadline import Deadline
-
-_ROUNDING = 1e-9
+from serving.staffing.goal import ROUNDING
 
 
 @dataclass(frozen=True)
@@ -33,13 +29,13 @@ class Corridor:
     Attributes:
         at: Open time in intervals, float64[k], ascending from 0.
         due: Work that must be done by then, float64[k].
-        come: Work that has come by then, float64[k], at least ``due``.
+        arrived: Work that has come by then, float64[k], at least ``due``.
         ends: Place in ``at`` of each open interval's begin, and of the end, int64[o + 1].
     """
 
     at: Float64
     due: Float64
-    come: Float64
+    arrived: Float64
     ends: Int64
 
 
@@ -51,16 +47,10 @@ def corridor(
     share: float,
     least_open: float,
 ) -> Corridor:
-    """Return where the work done must run so that the first part of each interval's is in time.
+    """Return where the work done must run so that this share of each interval's is in time.
 
-    Work that is not feasible (`feasible`) is due with what comes when the queue opens.
-
-    Args:
-        arrived: Work that has come by each interval's start and by the end, float64[h + 1].
-        is_open: Whether agents work, bool[h].
-        within: The deadline.
-        share: Share of each interval's work to do within the deadline.
-        least_open: As in ``feasible``.
+    ``arrived`` is the work by each interval's start and by the end, float64[h + 1]. Work that is
+    not feasible (`feasible`) is due with what comes when the queue opens.
     """
     h = len(is_open)
     clock = np.concatenate([[0.0], np.cumsum(is_open)])
@@ -69,12 +59,12 @@ def corridor(
     moments = np.concatenate([grid[:-1] + part for part in parts])
     due = moments + within.whole + within.part
     opened = np.round(np.interp(due, grid, clock), 9)
-    asked = feasible(is_open, within=within, least=least_open) & (np.diff(arrived) > 0)
-    asked |= is_open & ~np.concatenate([[False], is_open[:-1]])  # what came before an opening
-    kept = (due <= h) & np.tile(asked, len(parts))
-    kept[0] |= arrived[0] > 0  # what waits at the beginning
-    amounts = np.interp(moments[kept], grid, arrived)
-    at, places = np.unique(np.concatenate([clock, opened[kept]]), return_inverse=True)
+    promised = feasible(is_open, within=within, least=least_open) & (np.diff(arrived) > 0)
+    promised |= is_open & ~np.concatenate([[False], is_open[:-1]])  # what came before an opening
+    held = (due <= h) & np.tile(promised, len(parts))
+    held[0] |= arrived[0] > 0  # what waits at the beginning
+    amounts = np.interp(moments[held], grid, arrived)
+    at, places = np.unique(np.concatenate([clock, opened[held]]), return_inverse=True)
     least = np.zeros(len(at))
     np.maximum.at(least, places[h + 1 :], amounts)
     least = np.maximum.accumulate(least)
@@ -84,24 +74,19 @@ def corridor(
     moment = np.where(clock[after] == at, after, before + at - clock[before])
     most = np.maximum(np.interp(moment, grid, arrived), least)  # equal but for rounding, or more
     ends = np.searchsorted(at, np.arange(round(clock[-1]) + 1))
-    return Corridor(at=at, due=least, come=most, ends=ends)
+    return Corridor(at=at, due=least, arrived=most, ends=ends)
 
 
 def feasible(is_open: Bool, *, within: Deadline, least: float) -> Bool:
-    """Return whether what comes in an interval can be done in time by agents in their senses.
+    """Return which intervals' work has ``least`` intervals of opening before its deadline, bool[h].
 
-    What comes while the queue is closed must have some opening before its deadline: with a minute
-    of it, all that came over a weekend would be due within that minute.
-
-    Args:
-        is_open: Whether agents work, bool[h].
-        within: The deadline.
-        least: That much opening, in intervals.
+    What comes while the queue is closed must have some: with a minute of it, all that came over a
+    weekend would be due within that minute.
     """
     h = len(is_open)
     clock = np.concatenate([[0.0], np.cumsum(is_open)])
     due = np.interp(np.arange(h) + within.whole + within.part, np.arange(h + 1), clock)
-    enough: Bool = is_open | (due - clock[:-1] >= least - _ROUNDING)
+    enough: Bool = is_open | (due - clock[:-1] >= least - ROUNDING)
     return enough
 
 
@@ -109,11 +94,11 @@ def taut(lane: Corridor) -> Float64:
     """Return the line through a corridor from no work done to all that is due, float64[k].
 
     >>> at = np.arange(4.0)
-    >>> come, due = np.array([0.0, 6.0, 6.0, 6.0]), np.array([0.0, 0.0, 0.0, 6.0])
-    >>> taut(Corridor(at=at, due=due, come=come, ends=np.arange(4))).tolist()
+    >>> arrived, due = np.array([0.0, 6.0, 6.0, 6.0]), np.array([0.0, 0.0, 0.0, 6.0])
+    >>> taut(Corridor(at=at, due=due, arrived=arrived, ends=np.arange(4))).tolist()
     [0.0, 2.0, 4.0, 6.0]
     """
-    at, low, high = lane.at, lane.due, lane.come.copy()
+    at, low, high = lane.at, lane.due, lane.arrived.copy()
     high[-1] = low[-1]
     line = np.zeros(len(at))
     here, done = 0, 0.0
@@ -139,22 +124,18 @@ def taut(lane: Corridor) -> Float64:
 
 
 def whole_agents(lane: Corridor, line: Float64, *, per_agent: float, least: int) -> Int64:
-    """Return whole agents for each open interval who keep at or above a line, int64[o].
+    """Return whole agents for each open interval who keep at or above a line of ``taut``, int64[o].
 
-    Args:
-        lane: The corridor.
-        line: The line through it, as ``taut`` gives it.
-        per_agent: Work that one agent does in an interval, above 0.
-        least: Agents in every interval, whatever the work.
+    ``per_agent`` is the work that one agent does in an interval, above 0.
     """
     agents = np.empty(len(lane.ends) - 1, dtype=np.int64)
     at, due, ends = lane.at.tolist(), lane.due.tolist(), lane.ends.tolist()
-    steady, come = line.tolist(), lane.come.tolist()
+    steady, arrived = line.tolist(), lane.arrived.tolist()
     done = 0.0
     for i, (begin, end) in enumerate(itertools.pairwise(ends)):
         pace = (steady[end] - done) / per_agent
         for k in range(begin + 1, end):
             pace = max(pace, (due[k] - done) / ((at[k] - at[begin]) * per_agent))
-        agents[i] = max(math.ceil(pace * (1 - _ROUNDING) - _ROUNDING), least)
-        done = min(done + int(agents[i]) * per_agent, come[end])
+        agents[i] = max(math.ceil(pace * (1 - ROUNDING) - ROUNDING), least)
+        done = min(done + int(agents[i]) * per_agent, arrived[end])
     return agents

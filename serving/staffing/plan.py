@@ -1,16 +1,8 @@
-"""From one queue's distribution of work to its agents, by a policy.
+"""From one queue's distribution of work to its agents, by a policy: ``plan`` is the one entry.
 
-``plan`` is the one entry: it takes what comes (`Work`) and what is wanted (`Ask`), and gives the
-agents of each interval with what is to be expected of them (`Plan`). In turn:
-
-1. The policy says how many agents each interval asks for, taken alone.
-2. Where contacts that wait on from the interval before would break a goal that is met without
-   them, it gets more (``relief.py``); agents that are given stay as they are.
-3. Shift blocks are filled up.
-4. The agents are judged over the sample paths, also with one more and one fewer.
-
-In a closed interval nobody is on phone. Contacts of a line do not come then; deferred work does
-(``backlog.py``), and carries itself over: its second step is part of the first.
+The policy says how many agents each interval asks for alone; intervals that inherit waiting
+contacts get more (``relief.py``); shift blocks are filled up; the agents are judged over the paths,
+also with one more and one fewer. Nobody is on phone in a closed interval.
 """
 
 from __future__ import annotations
@@ -20,35 +12,30 @@ from dataclasses import replace
 import numpy as np
 
 from features.calendar import Float64, Int64
-from serving.staffing.asked import DEFERRED as DEFERRED
-from serving.staffing.asked import Ask as Ask
-from serving.staffing.asked import Costs as Costs
-from serving.staffing.asked import DayPlan as DayPlan
-from serving.staffing.asked import Fares as Fares
-from serving.staffing.asked import Plan as Plan
-from serving.staffing.asked import Policy as Policy
-from serving.staffing.asked import PolicyKind as PolicyKind
-from serving.staffing.asked import Work as Work
+from serving.staffing.asked import DEFERRED, Ask, Fares, Plan, Work
 from serving.staffing.backlog import plan_backlog
 from serving.staffing.cheapest import cheapest, check_costs
 from serving.staffing.fewest import fewest_agents, load_of, rostered
 from serving.staffing.goal import expect
 from serving.staffing.relief import Mean, over_time, relieved
-from serving.staffing.risk import Outlook, answered, at_nodes, fares, fewest_met, paid_hours, read
+from serving.staffing.risk import (
+    Outlook,
+    answered,
+    at_nodes,
+    fewest_met,
+    interval_performance,
+    paid_hours,
+    path_loads,
+)
 from serving.staffing.shifts import cover
 from serving.staffing.summary import Staffed, by_day, in_all
 
 
 def plan(work: Work, *, ask: Ask) -> Plan:
-    """Return the agents of one queue and what is to be expected of them.
-
-    Args:
-        work: What comes, with its sample paths.
-        ask: The goal, the policy, the costs and the shifts.
+    """Return the agents of one queue and their expected performance.
 
     Raises:
-        InputError: A value lies outside its range, or the costs cannot choose; the error's field
-            names it.
+        InputError: A value is out of range, or the costs cannot choose; the error's field names it.
 
     >>> from serving.staffing.goal import Line
     >>> hour = Work(
@@ -56,25 +43,25 @@ def plan(work: Work, *, ask: Ask) -> Plan:
     ...     interval_minutes=60, contacts=np.array([200.0]), aht_seconds=np.array([300.0]),
     ...     rates=np.array([[170.0], [190.0], [200.0], [210.0], [230.0]]),
     ...     aht_paths=np.full((5, 1), 300.0))
-    >>> found = plan(hour, ask=Ask(line=Line(patience_seconds=180.0)))
-    >>> found.agents_on_phone.tolist(), found.fares.goal_probability.tolist()
+    >>> made = plan(hour, ask=Ask(line=Line(patience_seconds=180.0)))
+    >>> made.agents_on_phone.tolist(), made.performance.goal_probability.tolist()
     ([20], [0.8])
     """
     deferred = work.channel in DEFERRED if ask.deferred is None else ask.deferred
-    _check(work, ask, deferred=deferred)
+    _check_problem(work, ask, deferred=deferred)
     given = ask.policy.agents_on_phone
     if given is not None:
         ask = _given(ask, np.where(work.is_open, given, 0))
-    found = _plan_deferred(work, ask) if deferred else _plan_line(work, ask)
+    result = _plan_deferred(work, ask) if deferred else _plan_line(work, ask)
     if given is None or not given[~work.is_open].any():
-        return found
+        return result
     left_out = "agents who are given in closed intervals are left out"
-    return replace(found, warnings=(*found.warnings, left_out))
+    return replace(result, warnings=(*result.warnings, left_out))
 
 
 def _plan_line(work: Work, ask: Ask) -> Plan:
     """Return the plan of contacts that wait in a line."""
-    outlook, mean = read(work, line=ask.line, goal=ask.goal), _mean(work)
+    outlook, mean = path_loads(work, line=ask.line, goal=ask.goal), _mean(work)
     required = _required(outlook, work, ask)
     if ask.policy.kind == "given":
         carried = over_time(mean, agents=required, ask=ask)
@@ -89,7 +76,7 @@ def _plan_line(work: Work, ask: Ask) -> Plan:
     staffed = Staffed(
         on_phone=agents,
         rostered=rostered(agents, shrinkage=ask.shrinkage),
-        fares=fares(outlook, expected, agents=agents, work=work, ask=ask),
+        performance=interval_performance(outlook, expected, agents=agents, work=work, ask=ask),
         contacts=mean.contacts,
         offered=np.where(work.is_open, work.rates, 0.0),
         in_time=in_time,
@@ -100,9 +87,9 @@ def _plan_line(work: Work, ask: Ask) -> Plan:
         required_on_phone=required,
         model=ask.line.model,
         expected=carried.expected,
-        fares=staffed.fares,
-        one_more=_fares_with(outlook, work, ask, np.where(work.is_open, agents + 1, 0)),
-        one_fewer=_fares_with(outlook, work, ask, np.maximum(agents - 1, 0)),
+        performance=staffed.performance,
+        one_more=_performance_with(outlook, work, ask, np.where(work.is_open, agents + 1, 0)),
+        one_fewer=_performance_with(outlook, work, ask, np.maximum(agents - 1, 0)),
         backlog=carried.waiting,
         days=by_day(work, staffed, ask=ask),
         total=in_all(work, staffed, ask=ask),
@@ -112,29 +99,29 @@ def _plan_line(work: Work, ask: Ask) -> Plan:
 
 def _plan_deferred(work: Work, ask: Ask) -> Plan:
     """Return the plan of work that is a backlog with a deadline."""
-    found = plan_backlog(work, ask=ask)
-    required = found.agents_on_phone
+    result = plan_backlog(work, ask=ask)
+    required = result.agents_on_phone
     agents = _in_blocks(work, ask, required)
     if agents is not required:
-        found = plan_backlog(work, ask=_given(ask, agents))
+        result = plan_backlog(work, ask=_given(ask, agents))
     staffed = Staffed(
         on_phone=agents,
         rostered=rostered(agents, shrinkage=ask.shrinkage),
-        fares=found.fares,
+        performance=result.performance,
         contacts=work.contacts,
         offered=work.rates,
-        in_time=found.in_time,
+        in_time=result.in_time,
     )
     return Plan(
         agents_on_phone=agents,
         agents_rostered=staffed.rostered,
         required_on_phone=required,
         model="backlog",
-        expected=found.expected,
-        fares=found.fares,
-        one_more=found.one_more,
-        one_fewer=found.one_fewer,
-        backlog=found.backlog,
+        expected=result.expected,
+        performance=result.performance,
+        one_more=result.one_more,
+        one_fewer=result.one_fewer,
+        backlog=result.backlog,
         days=by_day(work, staffed, ask=ask),
         total=in_all(work, staffed, ask=ask),
         warnings=_warnings_deferred(ask),
@@ -157,9 +144,9 @@ def _in_blocks(work: Work, ask: Ask, required: Int64) -> Int64:
     )
 
 
-def _fares_with(outlook: Outlook, work: Work, ask: Ask, agents: Int64) -> Fares:
+def _performance_with(outlook: Outlook, work: Work, ask: Ask, agents: Int64) -> Fares:
     expected = at_nodes(outlook, agents=agents[outlook.rows])
-    return fares(outlook, expected, agents=agents, work=work, ask=ask)
+    return interval_performance(outlook, expected, agents=agents, work=work, ask=ask)
 
 
 def _required(outlook: Outlook, work: Work, ask: Ask) -> Int64:
@@ -198,12 +185,8 @@ def _mean_load(work: Work, ask: Ask) -> Float64:
     )
 
 
-def _check(work: Work, ask: Ask, *, deferred: bool) -> None:
-    """Refuse what the parts would not refuse themselves.
-
-    Raises:
-        InputError: Something does not fit; the error's field names it.
-    """
+def _check_problem(work: Work, ask: Ask, *, deferred: bool) -> None:
+    """Refuse what the parts would not refuse themselves."""
     given = ask.policy.agents_on_phone
     if given is not None:
         expect(
@@ -221,23 +204,23 @@ def _check(work: Work, ask: Ask, *, deferred: bool) -> None:
 
 
 def _warnings(work: Work, ask: Ask) -> tuple[str, ...]:
-    line, found = ask.line, []
+    line, result = ask.line, []
     if line.model == "erlang_c":
-        found.append(
+        result.append(
             "Erlang C assumes that nobody hangs up and asks for more agents than are needed; with "
             "a patience, Erlang A answers"
         )
     if line.concurrency > 1:
-        found.append(
+        result.append(
             f"the AHT is taken as that of agents who hold {line.concurrency} contacts at once"
             + ("" if line.slowdown else "; without a slowdown it is the same with fewer")
         )
     if (_mean(work).aht_seconds > work.interval_minutes * 60).any():
-        found.append(
+        result.append(
             "some contacts last longer than an interval: the steady state that Erlang assumes is "
             "not reached within one"
         )
-    return tuple(found)
+    return tuple(result)
 
 
 def _warnings_deferred(ask: Ask) -> tuple[str, ...]:

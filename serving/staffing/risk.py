@@ -1,10 +1,8 @@
-"""How a queue fares over its sample paths with some agents: chances, bands and costs.
+"""Performance of a queue over its sample paths with some agents: chances, bands and costs.
 
-The steady state of an interval on a path depends on its load, and a little on its AHT. So the
-paths of an interval are sorted by load, the queue model is asked at some of them (`_NODES`, each
-with the mean AHT of the paths around it), and every path between reads its service level and its
-abandonment by its load. Whether a path meets the goal is not read but exact: its fewest agents
-are known (``needs.py``), whatever agents are asked about.
+The paths of an interval are sorted by load, the queue model is evaluated at some of them
+(`_NODES`), and the paths between are interpolated. Whether a path meets the goal is exact: its
+fewest agents are known (``needs.py``).
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import numpy as np
 from features.calendar import Float64, Int64
 from serving.staffing.asked import Ask, Costs, Fares, Work
 from serving.staffing.erlang import Levels, levels
-from serving.staffing.goal import Goal, Line
+from serving.staffing.goal import ROUNDING, Goal, Line
 from serving.staffing.needs import agents_needed
 
 _NODES = {"erlang_a": 17, "erlang_b": 17, "erlang_c": 45}
@@ -24,7 +22,6 @@ _NODES = {"erlang_a": 17, "erlang_b": 17, "erlang_c": 45}
 
 _TAILS = 1.4
 _LOW, _HIGH = 0.1, 0.9
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,12 @@ class Outlook:
         contacts: Contacts on each path, float64[b, S].
         needed: Fewest agents that meet the goal on each path, by rank of load, int64[b, S].
         order: The paths by load, int64[b, S].
-        node_load: Loads at which the queue model is asked, float64[b, K], ascending.
+        node_load: Loads at which the queue model is evaluated, float64[b, K], ascending.
         node_aht: AHT there, float64[b, K].
         left: For each rank of a path by load, the node at or before it, int64[S].
         share: How far it lies towards the next node, in [0, 1], float64[b, S].
-        path_weights: What a node's value counts in the mean over the paths, float64[b, K].
-        contact_weights: What it counts in the mean over the paths of contacts x value,
-            float64[b, K].
+        path_weights: Weight of a node in the mean over the paths, float64[b, K].
+        contact_weights: Its weight in the mean of contacts x value, float64[b, K].
     """
 
     line: Line
@@ -61,25 +57,14 @@ class Outlook:
     contact_weights: Float64
 
     def ranked(self, at_nodes: Float64, ranks: Int64) -> Float64:
-        """Return what paths read between the nodes, float64[b, r].
-
-        Args:
-            at_nodes: Values at the nodes, float64[b, K].
-            ranks: The paths, by rank of load, int64[r].
-        """
+        """Return node values interpolated to the paths of some ranks of load, float64[b, r]."""
         left = self.left[ranks]
         below = at_nodes[:, left]
         return below + self.share[:, ranks] * (at_nodes[:, left + 1] - below)
 
 
-def read(work: Work, *, line: Line, goal: Goal) -> Outlook:
-    """Return what the sample paths of a queue ask for.
-
-    Args:
-        work: What comes.
-        line: How contacts wait and are served.
-        goal: What is promised.
-    """
+def path_loads(work: Work, *, line: Line, goal: Goal) -> Outlook:
+    """Return what the sample paths of a queue ask for."""
     rows = np.flatnonzero(work.is_open & (work.rates > 0).any(axis=0))
     contacts = np.ascontiguousarray(work.rates[:, rows].T)
     aht = np.ascontiguousarray(work.aht_paths[:, rows].T)
@@ -88,7 +73,7 @@ def read(work: Work, *, line: Line, goal: Goal) -> Outlook:
     order = np.argsort(load, axis=1)
     load, aht = (np.take_along_axis(values, order, axis=1) for values in (load, aht))
     paths = load.shape[1]
-    nodes = _spaced(paths, _NODES[line.model])
+    nodes = _node_ranks(paths, _NODES[line.model])
     left = np.clip(np.searchsorted(nodes, np.arange(paths), side="right") - 1, 0, len(nodes) - 2)
     node_load = load[:, nodes]
     gap = np.diff(node_load, axis=1)[:, left]
@@ -104,50 +89,36 @@ def read(work: Work, *, line: Line, goal: Goal) -> Outlook:
         node_aht=_means_around(nodes, aht),
         left=left,
         share=share,
-        path_weights=_weights(share, left, np.ones(load.shape)),
-        contact_weights=_weights(share, left, np.take_along_axis(contacts, order, axis=1)),
+        path_weights=_node_weights(share, left, np.ones(load.shape)),
+        contact_weights=_node_weights(share, left, np.take_along_axis(contacts, order, axis=1)),
     )
 
 
 def fewest_met(outlook: Outlook, *, probability: float) -> Int64:
-    """Return the fewest agents with which enough of the paths meet the goal, int64[b].
-
-    Args:
-        outlook: What the paths ask for.
-        probability: The least share of the paths, above 0 and below 1.
-    """
-    enough = int(np.ceil(probability * outlook.needed.shape[1] * (1 - _ROUNDING)))
+    """Return the fewest agents with which enough paths meet the goal, int64[b]."""
+    enough = int(np.ceil(probability * outlook.needed.shape[1] * (1 - ROUNDING)))
     return np.partition(outlook.needed, enough - 1, axis=1)[:, enough - 1]
 
 
 def at_nodes(outlook: Outlook, *, agents: Int64, rows: Int64 | slice = slice(None)) -> Levels:
-    """Return how the nodes of some intervals fare, float64[r, K] each.
-
-    Args:
-        outlook: What the paths ask for.
-        agents: On phone in each of these intervals, int64[r].
-        rows: Which of the outlook's intervals.
-    """
+    """Return the levels at the nodes of some intervals of the outlook, float64[r, K] each."""
     load = outlook.node_load[rows]
-    found = levels(
+    at = levels(
         load.ravel(),
         aht_seconds=outlook.node_aht[rows].ravel(),
         agents=np.repeat(agents, load.shape[1]),
         line=outlook.line,
         within_seconds=outlook.goal.seconds,
     )
-    return Levels(found.service_level.reshape(load.shape), found.abandonment.reshape(load.shape))
+    return Levels(at.service_level.reshape(load.shape), at.abandonment.reshape(load.shape))
 
 
-def fares(outlook: Outlook, expected: Levels, *, agents: Int64, work: Work, ask: Ask) -> Fares:
-    """Return how the intervals of the work fare over the paths.
+def interval_performance(
+    outlook: Outlook, expected: Levels, *, agents: Int64, work: Work, ask: Ask
+) -> Fares:
+    """Return the performance of the work's intervals over the paths, float64[h] each.
 
-    Args:
-        outlook: What the paths ask for.
-        expected: How the nodes fare with these agents.
-        agents: On phone in each interval of the work, int64[h].
-        work: What comes.
-        ask: The costs and the shrinkage.
+    ``expected`` holds the levels at the nodes with these agents, int64[h].
     """
     level, lost = expected.service_level, expected.abandonment
 
@@ -159,7 +130,7 @@ def fares(outlook: Outlook, expected: Levels, *, agents: Int64, work: Work, ask:
     probability = spread((outlook.needed <= agents[outlook.rows, None]).mean(axis=1), 1.0)
     abandoned = spread((outlook.contact_weights * lost).sum(axis=1), 0.0)
     # The more load, the lower the service level.
-    low, high = (_quantile(outlook, level, 1 - share) for share in (_LOW, _HIGH))
+    low, high = (_load_quantile(outlook, level, 1 - share) for share in (_LOW, _HIGH))
     return Fares(
         goal_probability=probability,
         service_level=spread(np.clip((outlook.path_weights * level).sum(axis=1), 0, 1), 1.0),
@@ -177,14 +148,9 @@ def fares(outlook: Outlook, expected: Levels, *, agents: Int64, work: Work, ask:
 def cost(
     agents: Int64, abandoned: Float64, probability: Float64, *, costs: Costs, paid_hours: float
 ) -> Float64:
-    """Return what intervals cost: paid hours, contacts lost and goals missed.
+    """Return the cost of intervals: paid hours, contacts lost and goals missed.
 
-    Args:
-        agents: On phone, int64[n].
-        abandoned: Contacts lost, float64[n].
-        probability: That the goal is met, float64[n].
-        costs: What things cost.
-        paid_hours: Hours paid for one agent on phone in one interval.
+    ``paid_hours`` are those of one agent on phone in one interval.
 
     >>> price = Costs(agent_hour=30.0, abandoned_contact=8.0, missed_goal=50.0)
     >>> cost(np.array([10]), np.array([2.5]), np.array([0.8]), costs=price, paid_hours=0.5)
@@ -198,28 +164,22 @@ def cost(
 
 
 def paid_hours(work: Work, ask: Ask) -> float:
-    """Return the hours paid for one agent on phone in one interval: with her shrinkage."""
+    """Return the hours paid for one agent on phone in one interval, with shrinkage."""
     return work.interval_minutes / 60 / (1 - ask.shrinkage)
 
 
 def answered(outlook: Outlook, expected: Levels) -> Float64:
-    """Return the contacts answered in time on each path, float64[b, S].
-
-    Args:
-        outlook: What the paths ask for.
-        expected: How the nodes fare.
-    """
+    """Return the contacts answered in time on each path, float64[b, S]."""
     ranked = outlook.ranked(expected.service_level, np.arange(outlook.contacts.shape[1]))
     levels = np.empty(ranked.shape)
     np.put_along_axis(levels, outlook.order, ranked, axis=1)
     return outlook.contacts * levels
 
 
-def _spaced(paths: int, count: int) -> Int64:
-    """Return the ranks at which the queue model is asked, int64[K], at least 2.
+def _node_ranks(paths: int, count: int) -> Int64:
+    """Return the ranks at which the queue model is evaluated, int64[K], at least 2.
 
-    Closer in the tails than the paths are, where paths lie far apart in load, and with those that
-    the band is read from.
+    Closer in the tails, where paths lie far apart in load, and with those the band is read from.
     """
     even = np.linspace(0, 1, count)
     share = even**_TAILS / (even**_TAILS + (1 - even) ** _TAILS)
@@ -229,14 +189,8 @@ def _spaced(paths: int, count: int) -> Int64:
     return nodes if paths > 1 else np.zeros(2, dtype=np.int64)
 
 
-def _weights(share: Float64, left: Int64, values: Float64) -> Float64:
-    """Return what each node counts in the mean over the paths of value x what the path reads.
-
-    Args:
-        share: As in `Outlook`.
-        left: As in `Outlook`.
-        values: One a path, by rank of load, float64[b, S].
-    """
+def _node_weights(share: Float64, left: Int64, values: Float64) -> Float64:
+    """Return what each node counts in the mean over the paths of value x what the path reads."""
     nodes = int(left[-1]) + 2
     starts = np.searchsorted(left, np.arange(nodes - 1))
     weights = np.zeros((len(share), nodes))
@@ -253,7 +207,7 @@ def _means_around(nodes: Int64, values: Float64) -> Float64:
     return means
 
 
-def _quantile(outlook: Outlook, level: Float64, share: float) -> Float64:
+def _load_quantile(outlook: Outlook, level: Float64, share: float) -> Float64:
     """Return what the path at a quantile of load reads, float64[b]."""
     last = outlook.contacts.shape[1] - 1
     place = share * last

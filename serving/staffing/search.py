@@ -1,8 +1,7 @@
 """Where a goal begins or ceases to be met: a whole number, or a load, for many intervals at once.
 
-A goal is met more *easily* with every agent more and less easily with more load. `ease` says how
-easily: above 0 where the goal is met, below where it is not. Each search holds, for every
-interval, one value known to meet and one known to miss, and drops the intervals that are done.
+The margin is above 0 where the goal is met. It grows with agents and falls with load. Each search
+keeps one value known to meet and one known to miss, and drops the intervals that are done.
 """
 
 from __future__ import annotations
@@ -17,15 +16,12 @@ _HALVE_EVERY = 4
 
 
 def smallest(
-    ease: Callable[[Int64, Int64], Float64], *, misses: Int64, guess: Int64, scale: Float64
+    margin: Callable[[Int64, Int64], Float64], *, misses: Int64, guess: Int64, scale: Float64
 ) -> Int64:
-    """Return the smallest n that meets a goal, for each interval.
+    """Return the smallest n with a margin above 0 for each interval, int64[n].
 
-    Args:
-        ease: How easily some intervals (their places) meet it with some n; the more n, the more.
-        misses: Values known to miss, int64[n].
-        guess: Where to start, int64[n].
-        scale: Agents that change the ease by about 1, float64[n].
+    ``margin`` takes places of intervals and their n; ``misses`` are known to miss; ``scale`` is
+    the agents that change the margin by about 1.
     """
     none = np.iinfo(np.int64).max
     low, high = misses.copy(), np.full(len(misses), none)
@@ -34,22 +30,22 @@ def smallest(
     live = np.arange(len(low))
     tries = 0
     while len(live):
-        found = ease(live, at[live])
+        found = margin(live, at[live])
         met = found > 0
         high[live[met]], above[live[met]] = at[live[met]], found[met]
         low[live[~met]], below[live[~met]] = at[live[~met]], found[~met]
         live = live[(high[live] == none) | (high[live] - low[live] > 1)]
         tries += 1
-        at[live] = _next(low[live], high[live], below[live], above[live], scale[live], tries)
+        at[live] = _next_whole(low[live], high[live], below[live], above[live], scale[live], tries)
     return high
 
 
-def _next(
+def _next_whole(
     low: Int64, high: Int64, below: Float64, above: Float64, scale: Float64, tries: int
 ) -> Int64:
     """Return where to look next, strictly within each bracket."""
     open_above, open_below = np.isnan(above), np.isnan(below)
-    # From one end alone: as far as the ease should change by what is left, and further each time.
+    # From one end alone: as far as the margin should change by what is left, and further each time.
     reach = np.ceil(scale * np.where(open_above, -below, above)) + 2**tries - 1
     up, down = low + reach, high - np.maximum(reach - 1, 1)
     between = np.ceil(low + (high - low) * (below / (below - above)))
@@ -61,27 +57,22 @@ def _next(
 
 
 def greatest(
-    ease: Callable[[Int64, Float64], Float64], *, guess: Float64, tolerance: float
+    margin: Callable[[Int64, Float64], Float64], *, guess: Float64, tolerance: float
 ) -> Float64:
-    """Return the greatest load that meets a goal, for each number of agents.
+    """Return the greatest load with a margin above 0, within ``tolerance`` of itself, float64[n].
 
-    Brackets it from a guess, then narrows by Chandrupatla's rule ("A new hybrid quadratic /
+    Brackets it from a guess above 0, then narrows by Chandrupatla's rule ("A new hybrid quadratic /
     bisection algorithm", Advances in Engineering Software 28, 1997): inverse quadratic
     interpolation where that is safe, else the middle.
-
-    Args:
-        ease: How easily some intervals (their places) meet it with some load; the more, the less.
-        guess: Where to start, float64[n], above 0.
-        tolerance: How near, as a share of the load.
     """
-    a, b, at_a, at_b = _bracket(ease, guess)
+    a, b, at_a, at_b = _load_bracket(margin, guess)
     c, at_c = b.copy(), at_b.copy()
     t = at_a / (at_a - at_b)
     live = np.arange(len(a))
     while len(live):
         i = live
         x = a[i] + np.clip(t[i], 0.0, 1.0) * (b[i] - a[i])
-        found = ease(i, x)
+        found = margin(i, x)
         same = (found > 0) == (at_a[i] > 0)
         c[i], at_c[i] = np.where(same, a[i], b[i]), np.where(same, at_a[i], at_b[i])
         b[i], at_b[i] = np.where(same, b[i], a[i]), np.where(same, at_b[i], at_a[i])
@@ -89,11 +80,13 @@ def greatest(
         width = np.abs(b[i] - a[i])
         least = tolerance * x
         live = i[width > 2 * least]
-        t[i] = _step(a[i], b[i], c[i], at_a[i], at_b[i], at_c[i], least / np.maximum(width, 1e-300))
+        t[i] = _next_share(
+            a[i], b[i], c[i], at_a[i], at_b[i], at_c[i], least / np.maximum(width, 1e-300)
+        )
     return np.where(at_a > 0, a, b)
 
 
-def _step(
+def _next_share(
     a: Float64, b: Float64, c: Float64, at_a: Float64, at_b: Float64, at_c: Float64, least: Float64
 ) -> Float64:
     """Return how far from a to b to look next, as a share of the way."""
@@ -107,20 +100,20 @@ def _step(
     return step
 
 
-def _bracket(
-    ease: Callable[[Int64, Float64], Float64], guess: Float64
+def _load_bracket(
+    margin: Callable[[Int64, Float64], Float64], guess: Float64
 ) -> tuple[Float64, Float64, Float64, Float64]:
-    """Return loads that meet and that miss, and the ease of each."""
+    """Return loads that meet and that miss, and the margin of each."""
     everyone = np.arange(len(guess))
-    found = ease(everyone, guess)
+    found = margin(everyone, guess)
     meet, miss, at_meet, at_miss = guess.copy(), guess.copy(), found.copy(), found.copy()
     live, factor = everyone, 1.5
     while len(live):
         up = at_miss[live] > 0
-        # The ease of n agents changes by about 1 with half of root n erlangs.
+        # The margin of n agents changes by about 1 with half of root n erlangs.
         reach = factor * np.sqrt(guess[live]) / 2 * np.abs(found)
         x = np.where(up, miss[live] + reach, np.maximum(meet[live] - reach, meet[live] / 4))
-        found = ease(live, x)
+        found = margin(live, x)
         # The end that was known to be on this side moves up to where the other was sought.
         meet[live] = np.where(up & (found <= 0), miss[live], x)
         at_meet[live] = np.where(up & (found <= 0), at_miss[live], found)

@@ -1,12 +1,8 @@
 """Agents an interval, filled up to blocks that people can work: the least paid time that covers.
 
-An agent who comes for one busy interval is paid for a whole block. Blocks are at least as long as
-asked, may be longer, begin and end with intervals, and lie within one run of open intervals.
-
-The problem is a linear program in the agents on duty and in those who begin in each interval.
-Written in their sums up to each interval (begun so far, gone so far), every constraint bounds
-the difference of two unknowns: such a matrix is totally unimodular, so that a corner of the
-program, which the simplex method returns, is whole, and no rounding can cost or miss anybody.
+Blocks are at least as long as asked, begin and end with intervals, and lie within one run of open
+intervals. In cumulative starts and ends every constraint of the linear program bounds a difference
+of two unknowns: the matrix is totally unimodular, so that a corner of the program is whole.
 
 Source: Bartholdi, Orlin and Ratliff, "Cyclic scheduling via integer programs with circular ones",
 Operations Research 28 (1980); Schrijver, Theory of Linear and Integer Programming (1986), ch. 19.
@@ -23,21 +19,12 @@ from serving.staffing.goal import expect
 def cover(required: Int64, *, is_open: Bool, interval_minutes: int, block_minutes: int) -> Int64:
     """Return the agents on duty of least paid time that cover a requirement in whole blocks.
 
-    Of several plans of the same paid time it is always the same one. An open run shorter than a
-    block is worked whole, by its greatest requirement.
-
-    Args:
-        required: Agents needed in each interval, int64[h], at least 0; not looked at where closed.
-        is_open: Whether the queue is open, bool[h].
-        interval_minutes: Length of an interval.
-        block_minutes: Least length of time that an agent is on duty at a stretch, at least 0;
-            rounded up to whole intervals.
-
-    Returns:
-        Agents on duty, int64[h]: at least ``required`` where open, 0 where closed.
+    The result, int64[h], is at least ``required`` where open and 0 where closed; of several plans
+    of the same paid time always the same one. Blocks are rounded up to whole intervals; an open
+    run shorter than a block is worked whole, by its greatest requirement.
 
     Raises:
-        InputError: A value lies outside its range; the error's field names it.
+        InputError: A value is out of range; the error's field names it.
 
     >>> day = dict(is_open=np.ones(4, dtype=bool), interval_minutes=60, block_minutes=120)
     >>> int(cover(np.array([1, 3, 1, 1]), **day).sum())  # the third at 1 stays for an hour more
@@ -51,31 +38,25 @@ def cover(required: Int64, *, is_open: Bool, interval_minutes: int, block_minute
     if block <= 1:
         return needed
     long_enough = is_open.copy()
-    for begin, end in _runs(is_open):
+    for begin, end in _open_runs(is_open):
         if end - begin <= block:
             needed[begin:end] = needed[begin:end].max()
             long_enough[begin:end] = False
     if needed[long_enough].any():
-        needed[long_enough] = _least(np.where(long_enough, needed, 0), long_enough, block)[
+        needed[long_enough] = _least_cover(np.where(long_enough, needed, 0), long_enough, block)[
             long_enough
         ]
     return needed
 
 
-def _runs(is_open: Bool) -> list[tuple[int, int]]:
+def _open_runs(is_open: Bool) -> list[tuple[int, int]]:
     """Return begin and end of each run of open intervals."""
     steps = np.diff(np.concatenate([[0], is_open.astype(np.int8), [0]]))
     return list(zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True))
 
 
-def _least(needed: Int64, is_open: Bool, block: int) -> Int64:
-    """Return the covering agents of least sum, int64[h].
-
-    Args:
-        needed: Agents needed, int64[h]; 0 where closed.
-        is_open: Whether agents may be on duty, bool[h]; no run is shorter than a block.
-        block: Least intervals at a stretch.
-    """
+def _least_cover(needed: Int64, is_open: Bool, block: int) -> Int64:
+    """Return the covering agents of least sum, int64[h]; no open run is shorter than a block."""
     from scipy import sparse
     from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -91,11 +72,11 @@ def _least(needed: Int64, is_open: Bool, block: int) -> Int64:
     least = np.concatenate([needed, np.zeros(h)])
     may_begin = is_open & (np.arange(h) <= h - block)
     most = np.where(np.concatenate([is_open, may_begin]), np.inf, 0.0)
-    found = milp(
+    solution = milp(
         np.repeat([1.0, 0.0], h),
         constraints=LinearConstraint(rows, ub=0.0),
         bounds=Bounds(least, most),
         options={"presolve": False},  # it costs more than it saves here
     )
-    whole: Int64 = np.rint(np.asarray(found.x)[:h]).astype(np.int64)
+    whole: Int64 = np.rint(np.asarray(solution.x)[:h]).astype(np.int64)
     return whole

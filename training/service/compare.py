@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import bisect
 
 from features.calendar import Bool, Float64, Int64
-from serving.staffing.erlang import fare
+from serving.staffing.erlang import performance
 from serving.staffing.goal import Line
 
 EFFICIENCIES = (0.5, 2.0)
@@ -56,7 +56,7 @@ class Compared:
         return (1 - more) * levels[0] + more * levels[1]
 
     def _level(self, agents: Int64, efficiency: float) -> Float64:
-        return fare(
+        return performance(
             self.load / efficiency,
             aht_seconds=self.aht_seconds / efficiency,
             agents=agents,
