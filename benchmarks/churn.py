@@ -26,18 +26,18 @@ from benchmarks.churn_peers import OURS, PEERS, Past
 from benchmarks.churn_picture import draw
 from benchmarks.report import RESULTS, Check, at_least, at_most, finish, skipped
 from examples.real import SETS, data_folder, load
-from features.calendar import Float64
+from features.arrays import Float64
 from features.home import Home
-from features.ingest import ingest
-from features.lake import Lake
+from features.intake.load import ingest
+from features.lake.delta import Lake
 from features.simulate import SimulationConfig, simulate
 from features.store import FeatureStore
 from serving.models.churn.model import ChurnModel, open_churn_model
-from training.churn.bundle import write_bundle
-from training.churn.config import ChurnConfig
-from training.churn.data import load_history
-from training.churn.evaluate import evaluate
-from training.churn.fit import fit_at
+from training.config import ChurnConfig
+from training.evaluate.metrics import evaluate
+from training.models.churn.bundle import write_bundle
+from training.models.churn.fit import fit_at
+from training.models.churn.history import load_history
 
 SHOP, CENTRE = "online_retail_ii", "simulated centre"
 SHOP_DATES = tuple(

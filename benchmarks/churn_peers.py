@@ -16,8 +16,8 @@ from scipy.optimize import minimize
 from scipy.special import betaln, gammaln
 from sklearn.linear_model import LogisticRegression
 
-from features.calendar import Float64
-from serving.models.churn.btyd import history_of
+from features.arrays import Float64
+from serving.models.churn.learners import purchase_histories
 
 OURS, RECENCY, RFM, BG_NBD, LIGHTGBM = (
     "ebbflow",
@@ -90,7 +90,7 @@ def bg_nbd(past: Past) -> Float64:
     )
     r, alpha, a, b = np.exp(found.x)
     alpha *= unit
-    x, last, age = history_of(past.today, names=past.names).T
+    x, last, age = purchase_histories(past.today, names=past.names).T
     silence = (r + x) * np.log((alpha + age) / (alpha + last))
     gone = np.exp(np.minimum(np.log(a / (b + np.maximum(x - 1, 0))) + silence, 700))
     alive = np.where(x > 0, 1 / (1 + gone), 1.0)

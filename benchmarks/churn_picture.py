@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.churn_peers import OURS
 from benchmarks.report import RESULTS
-from training.churn.evaluate import lift, reliability
+from training.evaluate.metrics import lift, reliability
 
 if TYPE_CHECKING:
     from benchmarks.churn import Judged

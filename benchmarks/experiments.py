@@ -22,19 +22,15 @@ import pyarrow.parquet as pq
 
 from benchmarks.experiments_picture import draw
 from benchmarks.report import RESULTS, Check, at_least, at_most, finish, within
-from features.calendar import Float64
+from features.arrays import Float64
 from features.home import Home
-from features.ingest import ingest
-from features.lake import Lake
+from features.intake.load import ingest
+from features.lake.delta import Lake
 from features.simulate import SimulationConfig, simulate
 from features.store import FeatureStore
-from training.experiments.adjust import adjusters
-from training.experiments.advice import advise
-from training.experiments.effects import effect
-from training.experiments.qini import area
-from training.experiments.read import read_experiments
-from training.experiments.sample import Sample
-from training.experiments.uplift import fit_stay, fit_uplift
+from training.experiments.effects import adjusters, advise, effect
+from training.experiments.sample import Sample, read_experiments
+from training.experiments.uplift import area, fit_stay, fit_uplift
 
 UNTIL = datetime(2026, 3, 2, tzinfo=UTC)
 HOLD_OUT = 0.1

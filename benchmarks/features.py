@@ -105,8 +105,8 @@ def _filled(schema: pa.Schema, columns: dict[str, Any], n: int) -> pa.Table:
 
 
 def _interactions(rng: np.random.Generator, n: int, who: pa.Array, first: int) -> pa.Table:
-    from features.contracts import INTERACTIONS
-    from features.lake import lake_schema
+    from features.contracts.tables import INTERACTIONS
+    from features.lake.delta import lake_schema
 
     _, started, learnt, replaced = _times(rng, n)
     columns = {
@@ -132,8 +132,8 @@ def _interactions(rng: np.random.Generator, n: int, who: pa.Array, first: int) -
 
 
 def _purchases(rng: np.random.Generator, n: int, who: pa.Array, first: int) -> pa.Table:
-    from features.contracts import PURCHASES
-    from features.lake import lake_schema
+    from features.contracts.tables import PURCHASES
+    from features.lake.delta import lake_schema
 
     seconds, bought, learnt, replaced = _times(rng, n)
     steps = np.cumsum(rng.exponential([[3600], [3 * 86_400], [2 * 86_400]], (3, n)), axis=0)
@@ -160,9 +160,9 @@ def _purchases(rng: np.random.Generator, n: int, who: pa.Array, first: int) -> p
 
 def generate(folder: Path, *, interactions: int, purchases: int, customers: int) -> None:
     """Write a lake of uneven customers, with late rows and corrections, in a few files."""
-    from features.contracts import INTERACTIONS, PURCHASES
+    from features.contracts.tables import INTERACTIONS, PURCHASES
     from features.home import Home
-    from features.lake import Change, Lake, lake_schema, write_parquet
+    from features.lake.delta import Change, Lake, lake_schema, write_parquet
 
     rng = np.random.default_rng(7)
     pace = rng.gamma(0.8, 1.0, customers)
@@ -187,7 +187,7 @@ def generate(folder: Path, *, interactions: int, purchases: int, customers: int)
 
 def _files(folder: Path, table: str) -> list[str]:
     from features.home import Home
-    from features.lake import Lake
+    from features.lake.delta import Lake
 
     return Lake(Home(folder).lake).files(table)
 
@@ -213,8 +213,8 @@ def group_by(folder: Path) -> float:
 
 def ours(folder: Path, as_ofs: list[datetime], keep: Path | None = None) -> float:
     """Return the seconds of the feature pass, from an open store to the table."""
+    from features.arrow import write_arrow
     from features.home import Home
-    from features.snapshot import write_arrow
     from features.store import FeatureStore
 
     found: list[pa.Table] = []

@@ -77,9 +77,9 @@ def generate(path: Path, rows: int, seed: int) -> None:
 
 def measure(file: Path, home: Path) -> None:
     """Load the file in this process and print what it took, as JSON."""
-    from features.ingest import ingest
-    from features.lake import Lake
-    from features.mapping import parse_mapping
+    from features.intake.load import ingest
+    from features.intake.mapping import parse_mapping
+    from features.lake.delta import Lake
 
     began, busy = time.perf_counter(), time.process_time()
     report = ingest(

@@ -65,9 +65,9 @@ def write_home(folder: Path, *, share: float) -> None:
 
 def _write_people(folder: Path, *, customers: int) -> None:
     """Name every customer, so that one without an event is scored too."""
-    from features.contracts import CUSTOMERS as CONTRACT
+    from features.contracts.tables import CUSTOMERS as CONTRACT
     from features.home import Home
-    from features.lake import Change, Lake, lake_schema, write_parquet
+    from features.lake.delta import Change, Lake, lake_schema, write_parquet
 
     rng = np.random.default_rng(11)
     schema = lake_schema(CONTRACT)

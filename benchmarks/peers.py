@@ -17,9 +17,11 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from features.calendar import Bool, Float64, Int64, Queue, local_times
-from features.contracts import QUANTILE_LEVELS
-from features.snapshot import QueueHistory
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import local_times
+from features.calendar.queues import Queue
+from features.volume.history import QueueHistory
+from serving.models.volume.distribution import QUANTILE_LEVELS
 
 DECOMPOSED_WEEKS = 26
 """History that decompositions get: their cost grows faster than its length."""

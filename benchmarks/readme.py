@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS
-from features.contracts import LEAD_BUCKETS
+from serving.models.volume.distribution import LEAD_BUCKETS
 
 ORDER = (
     "features",

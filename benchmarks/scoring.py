@@ -27,17 +27,12 @@ import pyarrow as pa
 
 from benchmarks.report import Check, at_most, finish
 from benchmarks.server import free_port, memory_mib, start, worker_of
-from features.artefact import open_current, point_to, writing
+from features.arrow import write_arrow
+from features.artefact import open_current, point_to, write_artefact
 from features.home import Home
 from features.simulate import SOURCES
-from features.snapshot import (
-    CUSTOMERS_FILE,
-    SNAPSHOT_KIND,
-    SNAPSHOT_SCHEMA,
-    open_current_snapshot,
-    write_arrow,
-)
-from serving.sets.scores import open_current_score_set
+from features.snapshot import CUSTOMERS_FILE, SNAPSHOT_KIND, SNAPSHOT_SCHEMA, open_current_snapshot
+from serving.published.score_set import open_current_score_set
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 60.0
@@ -139,7 +134,7 @@ def multiply(home: Home, *, customers: int) -> None:
         )
         columns[name] = pa.array(moved, from_pandas=True)
     artefact = open_current(home.snapshots, kind=SNAPSHOT_KIND, schema=SNAPSHOT_SCHEMA)
-    with writing(
+    with write_artefact(
         home.snapshots,
         kind=SNAPSHOT_KIND,
         schema=SNAPSHOT_SCHEMA,

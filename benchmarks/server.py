@@ -34,15 +34,15 @@ import numpy as np
 
 from benchmarks.report import Check, finish
 from features.artefact import point_to
-from features.calendar import ALWAYS, Queue, epoch, interval_starts
-from features.contracts import PARTS
+from features.calendar.clock import interval_starts, to_epoch
+from features.calendar.queues import ALWAYS, Queue
 from features.home import Home
-from serving.models.churn.stages import SEGMENTS, STAGES
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast, VolumeForecast
-from serving.models.volume.shape import plain_shape
-from serving.sets.forecast import write_forecast_set
-from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
+from serving.models.churn.value import SEGMENTS, STAGES
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast, VolumeForecast
+from serving.published.forecast_set import write_forecast_set
+from serving.published.score_writer import Reason, ScoredCustomers, write_score_set
 
 MADE_AT = datetime(2026, 3, 2, tzinfo=UTC)
 CONNECTIONS = 8
@@ -177,7 +177,9 @@ def build_home(root: Path, *, customers: int) -> Home:
     queues = {}
     for name in ("sales", "service", "returns"):
         queue = Queue(name, "voice", "Europe/Berlin", opening=ALWAYS, patience_seconds=180.0)
-        starts = interval_starts(epoch(MADE_AT), epoch(MADE_AT) + 28 * 86_400, 60, queue.time_zone)
+        starts = interval_starts(
+            to_epoch(MADE_AT), to_epoch(MADE_AT) + 28 * 86_400, 60, queue.time_zone
+        )
         mean = 40 + 35 * np.sin(np.arange(len(starts)) * np.pi / 12)
         queues[name] = QueueForecast(
             queue=queue,

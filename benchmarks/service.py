@@ -15,12 +15,11 @@ from typing import Any
 from benchmarks.report import RESULTS, Check, at_most, finish, skipped, within
 from benchmarks.service_centre import Centre, Line, Shift, run_centre
 from examples.real import SETS, data_folder, load
-from features.calendar import Queue
+from features.calendar.queues import Queue
 from features.home import Home
 from training.commands import save_figure
-from training.service.calibrate import Calibration, calibrate, read_service
-from training.service.figure import service_figure
-from training.service.tables import print_service, service_rows
+from training.service.calibration import Calibration, calibrate, read_service
+from training.service.report import print_service, service_figure, service_rows
 
 REAL = "anonbank_1999"
 UNTIL = datetime(1999, 3, 1, tzinfo=UTC)

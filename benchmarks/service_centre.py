@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.calendar import DAY_SECONDS
-from features.waits import Waits
+from features.calendar.clock import DAY_SECONDS
+from features.volume.contacts import Waits
 
 _HOUR = 3600
 

@@ -43,13 +43,15 @@ from benchmarks.staffing_truth import (
     realised,
     removed,
 )
-from features.calendar import ALWAYS, Float64, Int64, Queue, epoch, interval_starts, local_times
+from features.arrays import Float64, Int64
+from features.calendar.clock import interval_starts, local_times, to_epoch
+from features.calendar.queues import ALWAYS, Queue
+from serving.models.volume.distribution import ForecastDistribution, plain_shape
 from serving.models.volume.paths import sample_aht, sample_rates
-from serving.models.volume.shape import Shape, plain_shape
-from serving.staffing.asked import Ask, Policy, PolicyKind, Work
 from serving.staffing.erlang import levels
-from serving.staffing.goal import Goal
 from serving.staffing.plan import plan
+from serving.staffing.queue_model import ServiceGoal
+from serving.staffing.workload import Policy, PolicyKind, StaffingProblem, Workload
 
 VARIATION = 0.15
 ASKED = (0.5, 0.7, 0.8, 0.9, 0.95)
@@ -134,7 +136,9 @@ def probabilities(*, hours: int) -> tuple[list[Check], list[Row]]:
     checks: list[Check] = []
     rows: list[Row] = []
     for asked in ASKED:
-        ask = Ask(goal=GOAL, line=LINE, policy=Policy(kind="probability", probability=asked))
+        ask = StaffingProblem(
+            goal=GOAL, line=LINE, policy=Policy(kind="probability", probability=asked)
+        )
         made = plan(one.work, ask=ask)
         agents = int(made.agents_on_phone[0])
         said = float(made.performance.goal_probability[0])
@@ -188,9 +192,9 @@ def beside(*, count: int) -> tuple[list[Check], list[Row]]:
     checks: list[Check] = []
     rows: list[Row] = []
     for name, goal, given in (
-        ("80/20", Goal(), intervals),
+        ("80/20", ServiceGoal(), intervals),
         ("80 % within 600 s", staffing_peer.EASY, intervals),
-        ("80/20, every tenth hour without contacts", Goal(), quiet),
+        ("80/20, every tenth hour without contacts", ServiceGoal(), quiet),
     ):
         found = staffing_peer.beside(given, goal=goal)
         ratio = found.peer_seconds / found.seconds
@@ -206,7 +210,7 @@ def beside(*, count: int) -> tuple[list[Check], list[Row]]:
                 found.ours_right == found.differ,
             )
         )
-        if goal == Goal() and given is intervals:
+        if goal == ServiceGoal() and given is intervals:
             checks.append(
                 at_least(
                     f"{name}, {count:,} intervals: faster than pyworkforce "
@@ -251,13 +255,13 @@ class Forecast:
     starts: Int64
     mean: Float64
     aht_seconds: Float64
-    shape: Shape
+    shape: ForecastDistribution
 
 
 def _forecast(number: int) -> Forecast:
     """Return 14 days of an hourly queue that is always open, up to some 350 contacts an hour."""
     queue = Queue(f"voice-{number}", time_zone="UTC", opening=ALWAYS, opening_source="stated")
-    start = epoch(MADE_AT)
+    start = to_epoch(MADE_AT)
     starts = interval_starts(start, start + 14 * 86_400, 60, queue.time_zone)
     wave = 1 + 0.9 * np.sin(2 * np.pi * (starts // 3600 % 24 - 8) / 24)
     mean = (100 + 8 * (number % 10)) * wave
@@ -267,11 +271,11 @@ def _forecast(number: int) -> Forecast:
 def _planned(forecasts: list[Forecast], *, kind: PolicyKind, seed: int) -> float:
     """Return the seconds from the forecasts to their plans."""
     began = time.perf_counter()
-    made_at = epoch(MADE_AT)
+    made_at = to_epoch(MADE_AT)
     rates = sample_rates(forecasts, made_at=made_at, seed=seed)
     ahts = sample_aht(forecasts, made_at=made_at, seed=seed)
     for forecast, rate, aht in zip(forecasts, rates, ahts, strict=True):
-        work = Work(
+        work = Workload(
             channel=forecast.queue.channel,
             starts=forecast.starts,
             day=local_times(forecast.starts, forecast.queue.time_zone).day,
@@ -282,7 +286,10 @@ def _planned(forecasts: list[Forecast], *, kind: PolicyKind, seed: int) -> float
             rates=rate,
             aht_paths=aht,
         )
-        plan(work, ask=Ask(goal=GOAL, line=LINE, policy=Policy(kind=kind), costs=COSTS[MAIN]))
+        plan(
+            work,
+            ask=StaffingProblem(goal=GOAL, line=LINE, policy=Policy(kind=kind), costs=COSTS[MAIN]),
+        )
     return time.perf_counter() - began
 
 

@@ -12,13 +12,13 @@ from statistics import median
 import mpmath
 import numpy as np
 
-from features.calendar import Float64, Int64
-from serving.staffing.fewest import fewest_agents
-from serving.staffing.goal import Goal, Line
+from features.arrays import Float64, Int64
+from serving.staffing.queue_model import QueueModel, ServiceGoal
+from serving.staffing.requirement import fewest_agents
 
 PEER = "pyworkforce"
 HOUR_SECONDS = 3600.0
-EASY = Goal(share=0.8, seconds=600.0)
+EASY = ServiceGoal(share=0.8, seconds=600.0)
 """A threshold so long that one agent above the load is enough."""
 
 
@@ -74,7 +74,7 @@ def draw_intervals(count: int, *, seed: int) -> Intervals:
     return Intervals(contacts, rng.uniform(180.0, 480.0, count))
 
 
-def beside(intervals: Intervals, *, goal: Goal, rounds: int = 5) -> Beside:
+def beside(intervals: Intervals, *, goal: ServiceGoal, rounds: int = 5) -> Beside:
     """Return both answers compared, and their times in this process.
 
     Args:
@@ -84,7 +84,7 @@ def beside(intervals: Intervals, *, goal: Goal, rounds: int = 5) -> Beside:
     """
     ours, seconds = _timed(
         lambda: fewest_agents(
-            intervals.load, aht_seconds=intervals.aht_seconds, line=Line(), goal=goal
+            intervals.load, aht_seconds=intervals.aht_seconds, line=QueueModel(), goal=goal
         ),
         rounds=rounds,
     )
@@ -114,7 +114,7 @@ def _timed(work: Callable[[], Int64], *, rounds: int) -> tuple[Int64, float]:
     return found, median(spent)
 
 
-def _peer(intervals: Intervals, goal: Goal) -> Int64:
+def _peer(intervals: Intervals, goal: ServiceGoal) -> Int64:
     """Return what pyworkforce asks for, int64[n]; -1 where it raises an error."""
     from pyworkforce.queuing import ErlangC
 
@@ -130,7 +130,7 @@ def _peer(intervals: Intervals, goal: Goal) -> Int64:
     return np.array(found, dtype=np.int64)
 
 
-def _meets(intervals: Intervals, i: int, agents: int, goal: Goal) -> bool:
+def _meets(intervals: Intervals, i: int, agents: int, goal: ServiceGoal) -> bool:
     """Return whether agents meet the goal by Erlang C as its textbook sum, in 30 digits."""
     with mpmath.workdps(30):
         aht = Fraction(float(intervals.aht_seconds[i]))

@@ -18,19 +18,20 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.volume_sets import NOW, UNTIL, end_of, spread_origins
-from features.calendar import Float64, Int64, epoch, local_times
+from features.arrays import Float64, Int64
+from features.calendar.clock import local_times, to_epoch
 from features.simulate import SimulatedPanel, simulate_panel
-from features.snapshot import QueueHistory
+from features.volume.history import QueueHistory
 from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.model import open_volume_model
 from serving.models.volume.paths import sample_aht, sample_rates
-from serving.staffing.asked import DEFERRED, Ask, Costs, Policy, PolicyKind, Work
 from serving.staffing.erlang import levels
-from serving.staffing.goal import Goal, Line
 from serving.staffing.plan import plan
-from training.volume.config import VolumeConfig
-from training.volume.source import Histories
-from training.volume.train import train_volume
+from serving.staffing.queue_model import QueueModel, ServiceGoal
+from serving.staffing.workload import DEFERRED, Costs, Policy, PolicyKind, StaffingProblem, Workload
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.fit.volume import train_volume
 
 MAIN = "30 an hour, 15 a lost contact, 100 a missed goal"
 COSTS = {
@@ -48,7 +49,7 @@ OURS, PROBABILITY, MEAN, CERTAIN, LAW, ORACLE = (
 )
 WHO = (OURS, PROBABILITY, MEAN, CERTAIN, LAW, ORACLE)
 _LAW_PATHS = 200
-GOAL, LINE = Goal(share=0.8, seconds=20.0), Line(patience_seconds=180.0)
+GOAL, LINE = ServiceGoal(share=0.8, seconds=20.0), QueueModel(patience_seconds=180.0)
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Span:
         aht_seconds: True average handle time, float64[h].
     """
 
-    work: Work
-    law: Work
+    work: Workload
+    law: Workload
     rate: Float64
     aht_seconds: Float64
 
@@ -127,7 +128,7 @@ def staffed(span: Span, *, who: str, costs: Costs) -> Int64:
         work = span.law
     if who == ORACLE:
         work = known(work, rate=span.rate, aht_seconds=span.aht_seconds)
-    ask = Ask(goal=GOAL, line=LINE, policy=Policy(kind=kind), costs=costs)
+    ask = StaffingProblem(goal=GOAL, line=LINE, policy=Policy(kind=kind), costs=costs)
     return plan(work, ask=ask).agents_on_phone
 
 
@@ -138,7 +139,7 @@ def policy_of(who: str) -> PolicyKind:
     return "probability" if who == PROBABILITY else "cost"
 
 
-def known(work: Work, *, rate: Float64, aht_seconds: Float64) -> Work:
+def known(work: Workload, *, rate: Float64, aht_seconds: Float64) -> Workload:
     """Return work of which nothing is uncertain."""
     return replace(
         work,
@@ -187,14 +188,14 @@ def _from_origin(panel: SimulatedPanel, origin: datetime) -> Iterator[Span]:
         )
     for name, queue in forecast.queues.items():
         if queue.queue.channel not in DEFERRED:
-            yield _span(queue, panel, name, made_at=epoch(origin))
+            yield _span(queue, panel, name, made_at=to_epoch(origin))
 
 
 def _span(forecast: QueueForecast, panel: SimulatedPanel, name: str, *, made_at: int) -> Span:
     [rates] = sample_rates([forecast], made_at=made_at)
     [ahts] = sample_aht([forecast], made_at=made_at)
     history, zone = panel.histories[name], forecast.queue.time_zone
-    work = Work(
+    work = Workload(
         channel=forecast.queue.channel,
         starts=forecast.starts,
         day=local_times(forecast.starts, zone).day,
@@ -254,7 +255,7 @@ def gamma_span(mean: Float64, rate: Float64, *, variation: float, paths: int = 2
 
     factors = gamma.ppf((np.arange(paths) + 0.5) / paths, variation**-2, scale=variation**2)
     hours, aht = np.arange(len(mean)), np.full(len(mean), 300.0)
-    work = Work(
+    work = Workload(
         channel="voice",
         starts=hours * 3600,
         day=hours // 24,

@@ -40,15 +40,16 @@ from benchmarks.volume_intraday import corrected_days, intraday_goals, intraday_
 from benchmarks.volume_picture import draw
 from benchmarks.volume_scores import LEADS, OURS, Windows, measured, text_table
 from benchmarks.volume_sets import NOW, REAL, SIMULATED, Case, available, end_of, opened
-from features.calendar import Float64, Int64, epoch, local_midnight, local_times
-from features.snapshot import QueueHistory
+from features.arrays import Float64, Int64
+from features.calendar.clock import local_midnight, local_times, to_epoch
+from features.volume.history import QueueHistory
+from serving.models.volume.distribution import lead_bucket
 from serving.models.volume.forecast import QueueForecast, VolumeForecast
 from serving.models.volume.model import VolumeModel, open_volume_model
-from serving.models.volume.outlook import lead_bucket
 from serving.models.volume.paths import sample_paths
-from training.volume.config import VolumeConfig
-from training.volume.fit import actuals
-from training.volume.train import train_volume
+from training.config import VolumeConfig
+from training.fit.volume import train_volume
+from training.models.volume.components import actuals
 
 ORIGINS = 6
 PACKAGES = ("numpy", "lightgbm", "statsforecast", "mlforecast", "prophet")
@@ -139,7 +140,7 @@ def from_origin(case: Case, origin: datetime, peers: list[str]) -> Windows:
         _windows(each, {who: found[k] for who, found in means.items()}, bands, origin=origin)
         for k, each in enumerate(judged)
     ]
-    spent = [{"origin": epoch(origin), "who": who, "seconds": s} for who, s in seconds.items()]
+    spent = [{"origin": to_epoch(origin), "who": who, "seconds": s} for who, s in seconds.items()]
     return replace(Windows.joined(parts), seconds=pd.DataFrame(spent), today=today)
 
 
@@ -197,10 +198,10 @@ def _windows(
 ) -> Windows:
     """Return one queue's window: observed intervals, and whole observed days."""
     forecast, name = each.forecast, each.forecast.queue.queue
-    lead = np.array(LEADS)[lead_bucket((forecast.starts - epoch(origin)) / 3600)]
+    lead = np.array(LEADS)[lead_bucket((forecast.starts - to_epoch(origin)) / 3600)]
     rows = pd.DataFrame(
         {
-            "origin": epoch(origin),
+            "origin": to_epoch(origin),
             "queue": name,
             "start": forecast.starts,
             "lead": lead,
@@ -232,7 +233,7 @@ class DayTotals:
 
 def day_totals(forecast: VolumeForecast) -> dict[str, DayTotals]:
     """Return each queue's band of day totals, read off joint sample paths."""
-    names, made_at = list(forecast.queues), epoch(forecast.made_at)
+    names, made_at = list(forecast.queues), to_epoch(forecast.made_at)
     paths = sample_paths([forecast.queues[name] for name in names], made_at=made_at)
     return {
         name: _totals(forecast.queues[name], drawn)

@@ -13,13 +13,14 @@ import pandas as pd
 
 from benchmarks.report import Check, at_least, at_most
 from benchmarks.volume_sets import HORIZON_DAYS
-from features.calendar import Event, epoch, local_midnight, local_times, moment
+from features.calendar.clock import from_epoch, local_midnight, local_times, to_epoch
+from features.calendar.queues import Event
 from features.simulate import QueueTruth, SimulatedPanel
-from features.snapshot import QueueHistory
+from features.volume.history import QueueHistory
 from serving.models.volume.forecast import QueueForecast
+from serving.models.volume.intraday import correct
 from serving.models.volume.model import VolumeModel
-from serving.models.volume.today import correct
-from training.volume.fit import actuals
+from training.models.volume.components import actuals
 
 HOURS = (10, 12, 14)
 LEAST_SEEN = 2
@@ -45,9 +46,9 @@ def corrected_days(
     found = []
     for name, history in panel.histories.items():
         zone, truth = history.queue.time_zone, panel.truth[name]
-        first = int(local_times(np.array([epoch(origin)]), zone).day[0]) + 1
+        first = int(local_times(np.array([to_epoch(origin)]), zone).day[0]) + 1
         for day in range(first, first + HORIZON_DAYS - 1):
-            morning = moment(local_midnight(day, zone))
+            morning = from_epoch(local_midnight(day, zone))
             known = history.before(morning + timedelta(days=1))
             forecast = model.forecast(
                 {name: known}, events=events, made_at=morning, until=morning + timedelta(days=2)
@@ -57,7 +58,13 @@ def corrected_days(
                 if row is not None:
                     kind = _kind(truth, day)
                     found.append(
-                        {"origin": epoch(origin), "queue": name, "hour": hour, "kind": kind, **row}
+                        {
+                            "origin": to_epoch(origin),
+                            "queue": name,
+                            "hour": hour,
+                            "kind": kind,
+                            **row,
+                        }
                     )
     return pd.DataFrame(found)
 
@@ -78,7 +85,7 @@ def _rest_of_day(
     later = today & (local.minute_of_day >= hour * 60)
     if not later.any() or (today & ~later).sum() < LEAST_SEEN:
         return None
-    now = moment(int(forecast.starts[np.flatnonzero(later)[0]]))
+    now = from_epoch(int(forecast.starts[np.flatnonzero(later)[0]]))
     fresh = correct(forecast, history, made_at=morning, now=now)
     rest = forecast.starts[later]
     came = actuals(history, rest)

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.peers import SEASONAL_NAIVE
 from benchmarks.report import RESULTS
 from benchmarks.volume_scores import HIGH, LEADS, LEVELS, LOW, OURS, Windows, reliability
-from features.calendar import DAY_SECONDS
+from features.calendar.clock import DAY_SECONDS
 
 INK, BAND, SOFT = "#0b5c8a", "#9cc9e3", "#8a8f98"
 COLOURS = (INK, "#d3d6da", "#a3a8b0", "#ecc79b", "#c98b5b", "#b9d39c", "#7a9e59", "#b79fcb")

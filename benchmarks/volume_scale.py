@@ -23,12 +23,12 @@ from tempfile import TemporaryDirectory
 from benchmarks.report import RESULTS, Check, at_most, finish
 from features.artefact import point_to
 from features.simulate import simulate_panel
+from serving.models.volume.intraday import correct
 from serving.models.volume.model import open_volume_model
-from serving.models.volume.today import correct
-from serving.sets.forecast import write_forecast_set
-from training.volume.config import VolumeConfig
-from training.volume.source import Histories
-from training.volume.train import train_volume
+from serving.published.forecast_set import write_forecast_set
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.fit.volume import train_volume
 
 DAYS = 3 * 365
 SIZES = (50, 100, 200)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.peers import SEASONAL_NAIVE
-from features.calendar import Float64
-from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
-from training.volume.evaluate import bias, coverage, pinball, wape
+from features.arrays import Float64
+from serving.models.volume.distribution import LEAD_BUCKETS, QUANTILE_LEVELS
+from training.evaluate.metrics import bias, coverage, pinball, wape
 
 OURS = "Ebbflow"
 LEADS = tuple(label for _, _, label in LEAD_BUCKETS)

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from examples.real import SETS, data_folder, load
-from features.calendar import DAY_SECONDS, local_midnight, local_times, moment
+from features.calendar.clock import DAY_SECONDS, from_epoch, local_midnight, local_times
 from features.home import Home
 from features.simulate import SimulatedPanel, simulate_panel
-from features.snapshot import QueueHistory
 from features.store import FeatureStore
-from training.volume.source import Histories, VolumeSource
+from features.volume.history import QueueHistory
+from training.evaluate.origins import Histories, VolumeSource
 
 SIMULATED = "simulated_panel"
 REAL = tuple(name for name, real in SETS.items() if real.model == "volume")
@@ -97,7 +97,7 @@ def spread_origins(histories: Mapping[str, QueueHistory], *, count: int) -> tupl
     last -= HORIZON_DAYS
     first = max(first + LEAST_HISTORY_DAYS, last - SPREAD_DAYS + HORIZON_DAYS)
     days = np.unique(np.linspace(first, last, count).round().astype(int))
-    return tuple(moment(local_midnight(int(day), zone)) for day in days)
+    return tuple(from_epoch(local_midnight(int(day), zone)) for day in days)
 
 
 def end_of(origin: datetime) -> datetime:

@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 # The checkout is put on the path first.
-from features.calendar import DAY_SECONDS  # noqa: E402
-from features.contracts import QUANTILE_LEVELS  # noqa: E402
+from features.calendar.clock import DAY_SECONDS  # noqa: E402
 from features.errors import EbbflowError  # noqa: E402
 from features.home import Home  # noqa: E402
-from features.snapshot import QueueHistory, open_current_snapshot  # noqa: E402
+from features.snapshot import open_current_snapshot  # noqa: E402
+from features.volume.history import QueueHistory
+from serving.models.volume.distribution import QUANTILE_LEVELS  # noqa: E402
 from serving.models.volume.forecast import QueueForecast  # noqa: E402
-from serving.sets.forecast import open_current_forecast_set  # noqa: E402
+from serving.published.forecast_set import open_current_forecast_set  # noqa: E402
 
 INK, TIDE = "#1b2a41", "#0b7a8f"
 MOST_LABELS = 20

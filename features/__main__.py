@@ -11,8 +11,8 @@ import typer
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from features import build, commands
+from features.commands import simulate
 from features.console import EXIT_CODES, run
-from features.simulate.command import simulate
 
 app = typer.Typer(
     help="What happened, what was known when, and what it means as numbers.",

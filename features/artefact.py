@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.contracts import CONTRACT_VERSION
+from features.contracts.schema import CONTRACT_VERSION
 from features.errors import (
     ArtefactError,
     DamagedArtefactError,
@@ -30,8 +30,14 @@ from features.errors import (
 )
 
 MANIFEST = "manifest.json"
+
+
 CURRENT = "CURRENT"
+
+
 _AGAIN = "publish it again"
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -84,7 +90,7 @@ def new_id(at: datetime) -> str:
 
 
 @contextlib.contextmanager
-def writing(
+def write_artefact(
     root: Path,
     *,
     kind: str,

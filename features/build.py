@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
-from features.calendar import moment
+from features.calendar.clock import from_epoch
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
 from features.home import Home
-from features.snapshot import QueueHistory
+from features.volume.history import QueueHistory
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def build_snapshot(
         NotPublishedError: Customers are to be kept and no snapshot is published.
     """
     # Ibis takes a second to import, which would slow down every other verb and all help.
-    from features.customers import CARRIED_NAMES
+    from features.customers.features import CARRIED_NAMES
     from features.store import FeatureStore
 
     with FeatureStore(home) as store:
@@ -106,8 +106,8 @@ def _queue_report(history: QueueHistory) -> QueueReport:
     mean = float(np.mean(history.offered[observed])) * 60 / minutes if observed.any() else None
     return QueueReport(
         queue=history.queue.queue,
-        first=moment(int(history.starts[0])),
-        end=moment(int(history.starts[-1]) + minutes * 60),
+        first=from_epoch(int(history.starts[0])),
+        end=from_epoch(int(history.starts[-1]) + minutes * 60),
         interval_minutes=minutes,
         contacts_per_hour=None if mean is None else round(mean, 2),
         observed=round(float(observed.mean()), 4),

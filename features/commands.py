@@ -1,14 +1,12 @@
-"""The verbs ``ingest``, ``quality`` and ``tables`` of ``python -m features``.
-
-They import what reads the lake when they run: Ibis and SQLAlchemy take a second to load.
-"""
+"""The commands `simulate`, `ingest`, `quality` and `tables`."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,22 +15,28 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, print_json
-from features.contracts import TABLES, table
-from features.describe import contract_markdown
-from features.errors import InputError
+from features.contracts.schema import contract_markdown
+from features.contracts.tables import TABLES, table
+from features.errors import ConfigError, InputError
 from features.home import Home
 from features.intake.report import print_report
-from features.quality_report import print_quality
+from features.lake.quality_report import print_quality
+from features.simulate.centre import SimulationConfig
+from features.simulate.files import SOURCES, TRUTH, Written, write
 
 _FILES = (
     "CSV, Parquet or NDJSON, also .gz; quoted globs work too. Without any, `overrides` and "
     "`outreach` are those that the service keeps."
 )
+
+
 _DATABASE = typer.Option(
     envvar="EBBFLOW_DATABASE_URL",
     metavar="URL",
     help="Database of the service; by default `service.db` in the home.",
 )
+
+
 _MAX_BAD_SHARE = typer.Option(
     min=0.0,
     max=1.0,
@@ -66,11 +70,10 @@ def ingest_command(
 
     The same rows twice change nothing. Bad rows go to quarantine with their reasons.
     """
-    from features.ingest import MAX_BAD_SHARE, ingest
-    from features.intake.service import SERVICE_TABLES, service_source
-    from features.intake.sources import Query
-    from features.lake import Lake
-    from features.mapping import load_mapping
+    from features.intake.load import MAX_BAD_SHARE, ingest
+    from features.intake.mapping import load_mapping
+    from features.intake.sources import SERVICE_TABLES, Query, service_source
+    from features.lake.delta import Lake
 
     if (from_url is None) != (query is None):
         raise InputError("`--from` and `--query`", got="only one", expected="both or none")
@@ -132,8 +135,8 @@ def quality_command(
 
     A summary first, then completeness by column, days, and what changed since the load before.
     """
-    from features.lake import Lake
-    from features.quality import measure
+    from features.lake.delta import Lake
+    from features.lake.quality import measure
 
     names = [table(table_name).name] if table_name else None
     quality = measure(Lake(Home(home).lake), tables=names, days=days)
@@ -155,3 +158,76 @@ def tables_command(
         print_json([asdict(contract) for contract in contracts])
     else:
         typer.echo("\n".join(contract_markdown(contract) for contract in contracts), nl=False)
+
+
+def simulate(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder for the files.")],
+    customers: Annotated[int, typer.Option("--customers", help="Customers in all.")] = 5_000,
+    days: Annotated[int, typer.Option("--days", help="Days of history.")] = 400,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")] = 1,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            help="Last day of the history (UTC), as 2026-03-31; by default yesterday.",
+            metavar="DATE",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the files of a simulated contact centre whose truth is known.
+
+    One folder a source, with its mapping.toml, and truth/ beside them. The same arguments and
+    seed give the same bytes.
+    """
+    end = _end_of_history(until, context.obj)
+    config = SimulationConfig(until=end, customers=customers, days=days)
+    written = write(config, seed=seed, out=out, progress=None if as_json else _show_progress)
+    if not as_json:
+        sys.stdout.write(_simulation_summary(written))
+        return
+    sources = [
+        {
+            "table": source.table,
+            "glob": str(out / source.name / source.files),
+            "mapping": str(out / source.name / "mapping.toml"),
+            **asdict(written.sources[source.name]),
+        }
+        for source in SOURCES
+    ]
+    contacts = asdict(written.contacts)
+    until = end.isoformat()
+    print_json({"out": str(out), "until": until, "contacts": contacts, "sources": sources})
+
+
+def _end_of_history(until: str | None, now: datetime) -> datetime:
+    if until is None:
+        return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        last = datetime.strptime(until, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise ConfigError(
+            "`--until`", got=repr(until), expected="a day such as 2026-03-31", field="until"
+        ) from None
+    return last + timedelta(days=1)
+
+
+def _show_progress(word: str, share: float) -> None:
+    """Show the progress on one line of a terminal, and as a line a step in a log."""
+    watched = sys.stderr.isatty()
+    end = "\n" if share >= 1 or not watched else ""
+    sys.stderr.write(("\r" if watched else "") + f"simulating {word} {share:4.0%}" + end)
+    sys.stderr.flush()
+
+
+def _simulation_summary(written: Written) -> str:
+    lines = [f"{'source':<10} {'files':>6} {'rows':>10}  to ingest it"]
+    for source in SOURCES:
+        counts, folder = written.sources[source.name], written.out / source.name
+        lines.append(
+            f"{source.name:<10} {counts.files:>6} {counts.rows:>10}  python -m features ingest "
+            f"{source.table} '{folder / source.files}' --mapping {folder / 'mapping.toml'}"
+        )
+    lines.append(f"the truth stands in {written.out / TRUTH}")
+    return "\n".join(lines) + "\n"

@@ -1,15 +1,19 @@
-"""What the three commands share: one way to end, one way to print for machines."""
+"""Exit codes, options, JSON and tables, for all commands."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from features.errors import (
     ArtefactError,
@@ -22,6 +26,7 @@ from features.errors import (
 EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 wrong input, mapping or setting; 3 refused by a \
 gate; 4 something that must be published first is missing or unfit."""
 
+
 HomeOption = Annotated[
     Path,
     typer.Option(
@@ -30,7 +35,10 @@ HomeOption = Annotated[
         help="Folder that holds the lake, snapshots, bundles and published sets.",
     ),
 ]
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for a machine.")]
+
 
 DEFAULT_HOME = Path(".ebbflow")
 
@@ -88,3 +96,25 @@ def parse_moment(text: str, *, option: str) -> datetime:
             return utc
     remedy = "write it like 2026-03-01T00:00Z"
     raise InputError(option, got=repr(text), expected="ISO 8601 with a zone", remedy=remedy)
+
+
+_UNWATCHED_COLUMNS = 200
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console; in a file or a pipe it is wide enough that no cell is folded."""
+    terminal = Console(stderr=stderr, highlight=False)
+    if not terminal.is_terminal:
+        terminal.width = _UNWATCHED_COLUMNS
+    return terminal
+
+
+def grid(*columns: str, numbers: Collection[str] = ()) -> Table:
+    """Return an empty table whose cells fold on a narrow terminal and lose no letter.
+
+    Columns whose titles are among ``numbers`` stand to the right.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table

@@ -1,15 +1,14 @@
-"""The feature snapshot: an immutable folder that serving and training read.
-
-``customers.arrow`` is Arrow IPC, uncompressed and sorted by id, and is mapped into memory: a
-look-up is a binary search that touches a few pages and copies one row.
-"""
+"""Writing a feature snapshot: the folder that ``snapshot.py`` reads."""
 
 from __future__ import annotations
 
 import bisect
 import itertools
+import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,81 +17,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.artefact import Artefact, open_artefact, open_current
-from features.calendar import Bool, Event, Float64, Int64, Queue, epoch
-from features.contracts import ORDER_STAGES
+from features.arrays import Float64, Int64
+from features.arrow import read_arrow, write_arrow
+from features.artefact import Artefact, open_artefact, open_current, point_to, write_artefact
+from features.calendar.queues import Event, Queue, event_from_json, queue_from_json, queue_to_json
+from features.contracts.tables import ORDER_STAGES
+from features.errors import TooLittleDataError
+from features.volume.history import QUARTERS, OrderFlow, QueueHistory
+from features.volume.panel import Panel, panel_table
 
 SNAPSHOT_KIND = "snapshot"
+
+
 SNAPSHOT_SCHEMA = 3
+
+
 VOLUME_FILE = "volume.arrow"
+
+
 ORDERS_FILE = "orders.arrow"
+
+
 QUARTERS_FILE = "quarters.arrow"
+
+
 CUSTOMERS_FILE = "customers.arrow"
+
+
 QUEUES_FILE = "queues.json"
+
+
 EVENTS_FILE = "events.json"
-QUARTERS = (7 * 24, 4)
-"""Hours of the local week from Monday 00:00, and quarters of each."""
-
-
-def no_quarters() -> Float64:
-    """Return the contacts by quarter where none were counted."""
-    return np.zeros(QUARTERS)
-
-
-@dataclass(frozen=True)
-class QueueHistory:
-    """What is known of one queue's volume, interval by interval, without a hole in the grid.
-
-    Attributes:
-        starts: Interval starts, epoch seconds, int64[n], ascending.
-        offered: float64[n]; NaN where not observed, 0 where closed.
-        aht_seconds: float64[n]; NaN where nothing was handled.
-        handled: Contacts that the AHT is the mean of, float64[n].
-        quarters: Contacts seen lately by hour of the local week and quarter of it,
-            float64[168, 4]; all 0 where none were counted by quarters.
-    """
-
-    queue: Queue
-    starts: Int64
-    offered: Float64
-    aht_seconds: Float64
-    handled: Float64
-    quarters: Float64 = field(default_factory=no_quarters)
-
-    @property
-    def observed(self) -> Bool:
-        """Whether each interval was observed, bool[n]."""
-        return ~np.isnan(self.offered)
-
-    def before(self, moment: datetime) -> QueueHistory:
-        """Return the intervals that had ended by a moment; the quarters stay as they are."""
-        last = epoch(moment) - self.queue.interval_minutes * 60
-        n = int(np.searchsorted(self.starts, last, side="right"))
-        columns = ("starts", "offered", "aht_seconds", "handled")
-        return replace(self, **{name: getattr(self, name)[:n] for name in columns})
-
-
-@dataclass(frozen=True)
-class OrderFlow:
-    """Steps of orders by UTC hour, without a hole in the grid.
-
-    Attributes:
-        starts: Starts of the hours, epoch seconds, int64[n], ascending.
-        counts: Orders that took each of ``contracts.ORDER_STAGES``, float64[n, stages]; NaN
-            where not all of them are known yet.
-    """
-
-    starts: Int64
-    counts: Float64
-
-    def before(self, moment: datetime) -> OrderFlow:
-        """Return the hours that had ended by a moment."""
-        n = int(np.searchsorted(self.starts, epoch(moment) - 3600, side="right"))
-        return OrderFlow(self.starts[:n], self.counts[:n])
-
-
-NO_ORDERS = OrderFlow(np.empty(0, dtype=np.int64), np.empty((0, len(ORDER_STAGES))))
-"""The flow of a centre that knows no purchases."""
 
 
 @dataclass(frozen=True)
@@ -153,37 +108,6 @@ class Snapshot:
     orders: OrderFlow
     customers: FeatureTable
     customers_as_of: datetime
-
-
-def read_arrow(path: Path) -> pa.Table:
-    """Map an Arrow IPC file into memory and return it as a table that copies nothing."""
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
-
-
-def write_arrow(path: Path, table: pa.Table) -> None:
-    """Write an Arrow IPC file in one uncompressed batch, so that readers can map it."""
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-
-
-def queue_to_json(queue: Queue) -> dict[str, Any]:
-    """Return a queue as JSON-ready values."""
-    return asdict(queue)
-
-
-def queue_from_json(document: Mapping[str, Any]) -> Queue:
-    """Return the queue that ``queue_to_json`` wrote."""
-    opening = tuple(
-        None if spans is None else tuple((int(a), int(b)) for a, b in spans)
-        for spans in document["opening"]
-    )
-    return Queue(**{**document, "opening": opening})
-
-
-def event_from_json(document: Mapping[str, Any]) -> Event:
-    """Return the event that ``dataclasses.asdict`` turned into JSON."""
-    return Event(**{**document, "queues": tuple(document["queues"])})
 
 
 def orders_to_table(orders: OrderFlow) -> pa.Table:
@@ -289,3 +213,88 @@ def _histories(
 def _epoch_seconds(times: pa.ChunkedArray) -> Int64:
     seconds: Int64 = times.to_numpy().astype("datetime64[s]").astype(np.int64)
     return seconds
+
+
+def publish_snapshot(
+    root: Path,
+    *,
+    panel: Panel,
+    customers: pa.RecordBatchReader | Snapshot,
+    events: Sequence[Event],
+    orders: OrderFlow,
+    as_of: datetime,
+    now: datetime,
+    lineage: Mapping[str, Any],
+    warnings: Sequence[str],
+) -> Snapshot:
+    """Write one snapshot, point ``CURRENT`` at it, and return it opened and verified.
+
+    Args:
+        root: Folder of all snapshots.
+        panel: The volume.
+        customers: ``customer_id`` and features, sorted by the id's bytes; read batch by batch. Or
+            the snapshot whose customers are kept, as of then.
+        events: Calendar events known at ``as_of``.
+        orders: Steps of orders known at ``as_of``, by hour.
+        as_of: The moment the features look back from.
+        now: The moment of writing.
+        lineage: What it was made from.
+        warnings: Sentences for people, kept in the manifest.
+
+    Raises:
+        TooLittleDataError: It would hold no queue and no customer; what was current stays.
+    """
+    meta: dict[str, Any] = {"as_of": as_of.isoformat(), "warnings": list(warnings)}
+    with write_artefact(
+        root,
+        kind=SNAPSHOT_KIND,
+        schema=SNAPSHOT_SCHEMA,
+        created_at=now,
+        lineage=lineage,
+        meta=meta,
+    ) as folder:
+        write_arrow(folder / VOLUME_FILE, panel_table(panel))
+        write_arrow(folder / ORDERS_FILE, orders_to_table(orders))
+        quarters = {name: queue.history.quarters for name, queue in panel.queues.items()}
+        write_arrow(folder / QUARTERS_FILE, quarters_to_table(quarters))
+        meta["queues"] = len(panel.queues)
+        meta.update(_write_customers(folder / CUSTOMERS_FILE, customers, as_of=as_of))
+        if not meta["queues"] and not meta["customers"]:
+            raise TooLittleDataError(
+                f"nothing was known at {as_of.isoformat()}",
+                expected="a moment after the first row was available",
+                remedy="build as of a later moment, or say in the mapping when rows were known",
+            )
+        queues = [queue_to_json(q.history.queue) for q in panel.queues.values()]
+        for name, document in ((QUEUES_FILE, queues), (EVENTS_FILE, [asdict(e) for e in events])):
+            text = json.dumps(document, ensure_ascii=False)
+            (folder / name).write_text(text, encoding="utf-8")
+        id = folder.name.removeprefix(".writing-")
+    point_to(root, id)
+    return open_snapshot(root / id)
+
+
+def _write_customers(
+    path: Path, customers: pa.RecordBatchReader | Snapshot, *, as_of: datetime
+) -> dict[str, Any]:
+    """Write the customers' features, or link those of an earlier snapshot; return what they are."""
+    if isinstance(customers, Snapshot):
+        _link_or_copy(customers.artefact.file(CUSTOMERS_FILE), path)
+        count, names = len(customers.customers), customers.customers.names
+        as_of = customers.customers_as_of
+    else:
+        count, names = 0, tuple(n for n in customers.schema.names if n != "customer_id")
+        schema = customers.schema
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in customers:
+                writer.write_batch(batch)
+                count += batch.num_rows
+    return {"customers": count, "features": list(names), "customers_as_of": as_of.isoformat()}
+
+
+def _link_or_copy(published: Path, path: Path) -> None:
+    """Put a file of one snapshot into another; neither is ever written to again."""
+    try:
+        os.link(published, path)
+    except OSError:
+        shutil.copyfile(published, path)

@@ -13,33 +13,42 @@ from typing import Self
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features import outreach, volume
 from features.artefact import current_id
-from features.calendar import DAY_SECONDS, Event, Queue
-from features.contracts import TABLES
-from features.customers import customer_features
-from features.engine import DuckDBEngine
-from features.engine_protocol import Engine
+from features.calendar.clock import DAY_SECONDS
+from features.calendar.queues import Event, Queue, event_of, queue_of
+from features.contracts.tables import TABLES
+from features.customers import labels
+from features.customers.aggregates import Histories, contact_rows, people_rows, purchase_rows
+from features.customers.features import customer_features
+from features.customers.labels import ChurnLabels, ContractLabels
+from features.customers.passes import FeatureRunner
+from features.engine.as_of import known, literal, second_of, written
+from features.engine.duckdb import DuckDBEngine
+from features.engine.protocol import Engine
 from features.errors import HorizonError, NotPublishedError, TooLittleDataError
-from features.facts import Histories, contact_rows, people_rows, purchase_rows
-from features.grid import Passes
 from features.home import Home
-from features.labels import ChurnLabels, ContractLabels
-from features.lake import Lake
-from features.orders import order_cells, order_delays, order_flow
-from features.overrides import Override
-from features.panel import Panel, build_panel
-from features.publish import publish_snapshot
-from features.rows import event_of, queue_of
-from features.snapshot import OrderFlow, QueueHistory, Snapshot, open_current_snapshot
-from features.waits import Waits, waited_contacts, waits_of
-from features.windows import known, literal, second_of, written
+from features.lake.delta import Lake
+from features.snapshot import Snapshot, open_current_snapshot, publish_snapshot
+from features.volume import contacts
+from features.volume.contacts import Waits, waited_contacts, waits_of
+from features.volume.history import OrderFlow, QueueHistory
+from features.volume.orders import order_cells, order_delays, order_flow
+from features.volume.overrides import Override
+from features.volume.panel import Panel, build_panel
 
 Progress = Callable[[str], None]
+
+
 EVENT_TABLES = ("interactions", "intervals", "purchases")
+
+
 MEMORY_LIMIT = "640MB"
 """Keeps a process that publishes a million customers near 1 GiB."""
+
+
 _HOUR = timedelta(hours=1)
+
+
 _SECOND = timedelta(seconds=1)
 
 
@@ -75,7 +84,7 @@ class FeatureStore:
             name: self._engine.scan(lake.files(name, self.versions.get(name)), contract)
             for name, contract in TABLES.items()
         }
-        self._passes = Passes(
+        self._passes = FeatureRunner(
             self._engine,
             Histories(
                 contact_rows(self._tables["interactions"]),
@@ -123,7 +132,7 @@ class FeatureStore:
         interactions, intervals = (
             self._known(name, as_of) for name in ("interactions", "intervals")
         )
-        seen = self._engine.arrow(volume.seen_queues(interactions, intervals))
+        seen = self._engine.arrow(contacts.seen_queues(interactions, intervals))
         for name in sorted(set(seen.column("queue").to_pylist()) - set(stated)):
             self._warn(
                 f"queue `{name}` is not in the table `queues`: UTC, 60 minutes and no stated "
@@ -154,8 +163,10 @@ class FeatureStore:
         """Return the volume panel as known at a moment, with its warnings."""
         panel = build_panel(
             self.queues(as_of),
-            cells=self._engine.arrow(volume.contact_cells(self._tables["interactions"], as_of)),
-            intervals=self._engine.arrow(volume.interval_counts(self._tables["intervals"], as_of)),
+            cells=self._engine.arrow(contacts.contact_cells(self._tables["interactions"], as_of)),
+            intervals=self._engine.arrow(
+                contacts.interval_counts(self._tables["intervals"], as_of)
+            ),
             events=self.events(as_of),
             as_of=as_of,
         )
@@ -245,7 +256,7 @@ class FeatureStore:
 
     def outcomes(self, as_of: datetime, *, horizon_days: int) -> pa.Table:
         """Return what came of each decision to contact a customer or not: ``outreach.outcomes``."""
-        rows = outreach.outcomes(
+        rows = labels.outcomes(
             self._tables["outreach"],
             purchase_rows(self._tables["purchases"]),
             written(as_of),

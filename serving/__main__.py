@@ -22,7 +22,7 @@ from features.home import Home
 from serving.settings import load_settings
 
 if TYPE_CHECKING:
-    from serving.report import PublishedReport
+    from serving.batch.forecast import PublishedReport
 
 SOURCE = Path(__file__).resolve().parents[1]
 
@@ -77,11 +77,11 @@ def forecast(
         )
     now = datetime.now(UTC)
     if intraday:
-        from serving.intraday import publish_intraday
+        from serving.batch.forecast import publish_intraday
 
         _tell(publish_intraday(Home(home), now=now), as_json=as_json)
         return
-    from serving.batch import publish_forecast
+    from serving.batch.forecast import publish_forecast
 
     report = publish_forecast(Home(home), now=now, horizon_days=horizon_days, progress=_progress)
     _tell(report, as_json=as_json)
@@ -97,7 +97,7 @@ def score(
 
     Running servers pick them up within seconds.
     """
-    from serving.batch import publish_scores
+    from serving.batch.scores import publish_scores
 
     report = publish_scores(Home(home), now=datetime.now(UTC), threads=threads, progress=_progress)
     _tell(report, as_json=as_json)
@@ -181,10 +181,9 @@ def pack(
 @app.command(epilog="Example: python -m serving openapi > openapi.json")
 def openapi() -> None:
     """Print the OpenAPI document of the HTTP API."""
-    from serving.http.api import create_app
-    from serving.http.log import json_log
-    from serving.published import Watcher
-    from serving.settings import Settings
+    from serving.app import create_app
+    from serving.published.parts import Watcher
+    from serving.settings import Settings, json_log
 
     made = create_app(
         Watcher(Home(DEFAULT_HOME)),

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.arrays import Int64
+from serving.published.score_set import ScoreFilter, ScoreSet
+
 Arm = Literal["treat", "control"]
+
+
 KEY_BYTES = 32
 
 
@@ -55,7 +64,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Picked:
+class Assignment:
     """The customers of a list, in the order of the ranking.
 
     Attributes:
@@ -82,13 +91,13 @@ def share_of(customer_id: str, *, key: bytes) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
-def pick(
+def assign(
     ranking: Iterable[Candidate],
     *,
     experiment: Experiment,
     capacity: int,
     known: Container[str],
-) -> Picked:
+) -> Assignment:
     """Go down a ranking until as many as the capacity are to be contacted.
 
     Those met on the way who fall into the hold-out are on the list too, as its control; customers
@@ -96,7 +105,7 @@ def pick(
     the capacity is at least 1.
 
     >>> everybody = Experiment("x", b"k" * 32, 0.5, "call")
-    >>> found = pick([Candidate(c, None) for c in "abcdefgh"], experiment=everybody, capacity=2,
+    >>> found = assign([Candidate(c, None) for c in "abcdefgh"], experiment=everybody, capacity=2,
     ...              known={"a"})
     >>> [d.arm for d in found.decisions].count("treat"), found.left_out
     (2, 1)
@@ -113,11 +122,11 @@ def pick(
         free -= arm == "treat"
         if free == 0:
             break
-    return Picked(tuple(decisions), left_out)
+    return Assignment(tuple(decisions), left_out)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ListCriteria:
     """What was asked of a list, by whom and why.
 
     Attributes:
@@ -159,11 +168,55 @@ class ContactList:
 
     list_id: str
     experiment: Experiment
-    asked: Asked
+    asked: ListCriteria
     source: Source
     at: int
-    picked: Picked
+    picked: Assignment
 
     def count(self, arm: Arm) -> int:
         """Return how many customers of the list are in an arm."""
         return sum(decision.arm == arm for decision in self.picked.decisions)
+
+
+RANK_COLUMNS = {"probability": "probability", "value_at_risk": "value_at_risk_minor"}
+"""Column of ``scores.arrow`` by what a ranking is by."""
+
+
+_ROWS_AT_ONCE = 4_096
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The filtered customers of a score set, the first to contact first.
+
+    Attributes:
+        rows: Their rows in the set, int64[n].
+        without_consent: How many more passed the filters but must not be contacted.
+    """
+
+    set: ScoreSet
+    rows: Int64
+    without_consent: int
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield the customers in order; ids are read in blocks, as far as they are needed."""
+        table = self.set.table
+        for start in range(0, len(self.rows), _ROWS_AT_ONCE):
+            part = table.take(pa.array(self.rows[start : start + _ROWS_AT_ONCE]))
+            columns = ("customer_id", "probability", "value_at_risk_minor")
+            yield from map(Candidate, *(part.column(name).to_pylist() for name in columns))
+
+
+def ranked(of: ScoreSet, *, by: str, only: ScoreFilter) -> Ranked:
+    """Return the filtered customers in descending order; ties stand in the order of the ids.
+
+    Customers without the value of ``by``, a key of ``RANK_COLUMNS``, are left out; so are those
+    known not to consent to a contact.
+    """
+    values = of.table.column(RANK_COLUMNS[by]).cast(pa.float64())
+    no_consent = pc.equal(of.table.column("consent"), False).fill_null(False).to_numpy()
+    numbers = values.to_numpy()
+    keep = of.matches(only) & ~np.isnan(numbers)
+    rows = np.flatnonzero(keep & ~no_consent)
+    order = np.argsort(-numbers[rows], kind="stable")
+    return Ranked(of, rows[order], int((keep & no_consent).sum()))

@@ -18,9 +18,11 @@ from features.artefact import CURRENT, MANIFEST, current_id
 from features.console import DEFAULT_HOME
 from features.errors import ConfigError, DamagedArtefactError, NotPublishedError
 from features.home import Home
-from serving.sets.parts import PARTS_TABLE
+from serving.published.parts import PARTS_TABLE
 
 BENTOFILE = "bentofile.yaml"
+
+
 SOURCES = ("features", "serving", BENTOFILE, "LICENSE")
 
 

@@ -22,10 +22,9 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.home import Home
-from serving.http.api import create_app
-from serving.http.log import json_log
-from serving.published import Watcher
-from serving.settings import find_home, load_settings
+from serving.app import create_app
+from serving.published.parts import Watcher
+from serving.settings import find_home, json_log, load_settings
 
 # The `bentoml` command may have asked, and kept the answer, before this file was read.
 with contextlib.suppress(ImportError, AttributeError):

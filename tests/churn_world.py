@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from serving.models.churn.reasons import ReasonBook, Reasons, SaidKey
-from training.churn.config import ChurnConfig
+from serving.models.churn.reasons import ReasonCatalogue, Reasons, SaidKey
+from training.config import ChurnConfig
 
 AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = AS_OF + timedelta(hours=1)
@@ -27,7 +27,7 @@ SMALL = ChurnConfig(
 )
 
 
-def sentences(book: ReasonBook, reasons: Reasons, *, language: str = "en") -> list[list[str]]:
+def sentences(book: ReasonCatalogue, reasons: Reasons, *, language: str = "en") -> list[list[str]]:
     """Return each customer's reasons as sentences, the weightiest first."""
     known: dict[SaidKey, int] = {}
     places = book.places(reasons, known)

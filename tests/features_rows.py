@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from features.contracts import TABLES
+from features.contracts.tables import TABLES
 from features.home import Home
-from features.lake import Change, Lake, lake_schema, write_parquet
+from features.lake.delta import Change, Lake, lake_schema, write_parquet
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 """The as-of of most tests."""

@@ -17,14 +17,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from serving_world import DAYS, MADE_AT, NOW, QUEUES, flat_forecast
 
+from features.arrays import Float64
 from features.artefact import point_to
-from features.calendar import Event, Float64, epoch, local_times
+from features.calendar.clock import local_times, to_epoch
+from features.calendar.queues import Event
 from features.home import Home
-from serving.models.volume.effects import DayEffects
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import lead_bucket, plain_shape
 from serving.models.volume.forecast import QueueForecast, VolumeForecast
-from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.shape import plain_shape
-from serving.sets.forecast import write_forecast_set
+from serving.published.forecast_set import write_forecast_set
 
 BASE = {"chat": 6.0, "mail": 0.4, "phone": 20.0}
 SALE, BILLING = 1.5, 1.2
@@ -38,8 +39,8 @@ def at(day: int, hour: int = 0) -> datetime:
 
 
 EVENTS = (
-    Event("sale-1", "sale", epoch(at(24)), epoch(at(26)), epoch(at(1))),
-    Event("billing-1", "billing", epoch(at(26)), epoch(at(27)), epoch(at(1)), ("phone",)),
+    Event("sale-1", "sale", to_epoch(at(24)), to_epoch(at(26)), to_epoch(at(1))),
+    Event("billing-1", "billing", to_epoch(at(26)), to_epoch(at(27)), to_epoch(at(1)), ("phone",)),
 )
 EFFECTS = DayEffects({"event:sale": np.log(SALE), "event:billing": np.log(BILLING)}, {})
 
@@ -53,13 +54,13 @@ def ordinary_mean(forecast: QueueForecast) -> Float64:
 
 def sale(forecast: QueueForecast) -> Float64:
     """Return the sale's factor, by the rule."""
-    inside = (forecast.starts >= epoch(at(24))) & (forecast.starts < epoch(at(26)))
+    inside = (forecast.starts >= to_epoch(at(24))) & (forecast.starts < to_epoch(at(26)))
     return np.where(inside, SALE, 1.0)
 
 
 def billing(forecast: QueueForecast) -> Float64:
     """Return the billing run's factor, by the rule."""
-    inside = (forecast.starts >= epoch(at(26))) & (forecast.starts < epoch(at(27)))
+    inside = (forecast.starts >= to_epoch(at(26))) & (forecast.starts < to_epoch(at(27)))
     return np.where(inside & (forecast.queue.queue == "phone"), BILLING, 1.0)
 
 
@@ -76,7 +77,7 @@ def planned(flat: QueueForecast) -> QueueForecast:
     level = np.where(flat.is_open, BASE[flat.queue.queue], 0.0)
     zero = np.zeros(len(level))
     mean, shape = steps[-1], plain_shape(0.05)
-    bucket = lead_bucket((flat.starts - epoch(MADE_AT)) / 3600)
+    bucket = lead_bucket((flat.starts - to_epoch(MADE_AT)) / 3600)
     return replace(
         flat,
         mean=mean,

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.home import Home
-from features.ingest import ingest
-from features.lake import Lake
+from features.intake.load import ingest
+from features.lake.delta import Lake
 from features.store import FeatureStore
-from training.churn.config import ChurnConfig
+from training.config import ChurnConfig
 
 END = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = END + timedelta(days=2)

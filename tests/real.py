@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.calendar import Queue, interval_of, interval_starts
-from features.snapshot import QueueHistory
+from features.calendar.clock import interval_of, interval_starts
+from features.calendar.queues import Queue
+from features.volume.history import QueueHistory
 
 FOLDER = Path(os.environ.get("EBBFLOW_REAL_DATA", Path(__file__).parents[1] / "../shared/data"))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import real
 
 from features.home import Home
-from features.ingest import ingest
-from features.lake import Lake
-from features.mapping import load_mapping
+from features.intake.load import ingest
+from features.intake.mapping import load_mapping
+from features.lake.delta import Lake
 from features.store import FeatureStore
 
 _MAPPING = Path(__file__).parents[1] / "examples" / "online_retail_ii" / "purchases.toml"

@@ -11,12 +11,12 @@ import numpy as np
 from serving_world import flat_forecast
 
 from features.artefact import point_to
-from features.calendar import Queue, epoch
-from features.contracts import PARTS
+from features.calendar.clock import to_epoch
+from features.calendar.queues import Queue
 from features.home import Home
-from features.snapshot import QueueHistory
-from serving.models.volume.forecast import QueueForecast
-from serving.sets.forecast import ForecastSet, open_forecast_set, write_forecast_set
+from features.volume.history import QueueHistory
+from serving.models.volume.forecast import PARTS, QueueForecast
+from serving.published.forecast_set import ForecastSet, open_forecast_set, write_forecast_set
 
 
 def forecast_of(
@@ -67,7 +67,7 @@ def opened(home: Home, *ids: str) -> list[ForecastSet]:
 def history_of(queue: Queue, first: datetime, offered: Sequence[float]) -> QueueHistory:
     """Counts from a moment on, one an interval."""
     step = queue.interval_minutes * 60
-    starts = epoch(first) + step * np.arange(len(offered), dtype=np.int64)
+    starts = to_epoch(first) + step * np.arange(len(offered), dtype=np.int64)
     counts = np.asarray(offered, dtype=np.float64)
     nothing = np.full(len(counts), np.nan)
     return QueueHistory(queue, starts, counts, nothing, np.zeros(len(counts)))

@@ -15,11 +15,10 @@ from serving_world import NOW
 from starlette.testclient import TestClient
 
 from features.home import Home
-from serving.http.api import create_app
-from serving.http.log import json_log
+from serving.app import create_app
 from serving.lists import random_key
-from serving.published import Watcher
-from serving.settings import Settings
+from serving.published.parts import Watcher
+from serving.settings import Settings, json_log
 
 
 @dataclass

@@ -35,47 +35,54 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from features.artefact import Artefact, new_id, point_to, writing
-from features.calendar import ALWAYS, Queue, epoch, interval_starts, is_open
-from features.contracts import LEAD_BUCKETS, PARTS
+from features.arrow import write_arrow
+from features.artefact import Artefact, new_id, point_to, write_artefact
+from features.calendar.clock import interval_starts, to_epoch
+from features.calendar.queues import ALWAYS, Queue, is_open, queue_to_json
 from features.home import Home, ModelName
 from features.snapshot import (
     CUSTOMERS_FILE,
     EVENTS_FILE,
-    NO_ORDERS,
     ORDERS_FILE,
     QUARTERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
     VOLUME_FILE,
-    no_quarters,
     open_current_snapshot,
     orders_to_table,
     quarters_to_table,
-    queue_to_json,
-    write_arrow,
 )
-from serving.http.experiment_shapes import ExperimentAnswer
-from serving.http.openapi import example_of
-from serving.models.churn import model as churn
-from serving.models.churn.linear import LinearScore
-from serving.models.churn.reasons import Phrase, ReasonBook
-from serving.models.churn.stages import SEGMENTS, STAGES, Standing
-from serving.models.churn.trees import TreeTables
-from serving.models.churn.value import Pace, ValueModel
-from serving.models.volume.combination import Boosters
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast, VolumeForecast
-from serving.models.volume.golden import write_golden
+from features.volume.history import NO_ORDERS, no_quarters
+from serving.api.openapi import example_of
+from serving.api.outreach.schemas import ExperimentResponse
+from serving.models.churn.learners import LinearScore, TreeTables
+from serving.models.churn.model import (
+    CHURN_BUNDLE_KIND,
+    CHURN_BUNDLE_SCHEMA,
+    GOLDEN_FILE,
+    LINEAR_FILE,
+    REASONS_FILE,
+    RECORDS_FILE,
+    SCORING_FILE,
+    TREES_FILE,
+    ChurnModel,
+    Scoring,
+    golden_answers,
+)
+from serving.models.churn.reasons import Phrase, ReasonCatalogue
+from serving.models.churn.value import SEGMENTS, STAGES, PurchaseRate, Segmentation, ValueModel
+from serving.models.volume.boosting import Boosters
+from serving.models.volume.bundle import VolumeState, write_golden, write_volume_state
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import LEAD_BUCKETS, plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast, VolumeForecast
 from serving.models.volume.levels import Smoothing
 from serving.models.volume.model import VOLUME_BUNDLE_KIND, VOLUME_BUNDLE_SCHEMA, VolumeModel
 from serving.models.volume.outlook import COMPONENTS, MEAN4
-from serving.models.volume.shape import plain_shape
-from serving.models.volume.state import VolumeState, write_volume_state
-from serving.sets.experiments import EXPERIMENTS_KIND, EXPERIMENTS_SCHEMA, RESULTS_FILE
-from serving.sets.forecast import write_forecast_set
-from serving.sets.score_writer import Reason, ScoredCustomers, write_score_set
+from serving.published.experiments import EXPERIMENTS_KIND, EXPERIMENTS_SCHEMA, RESULTS_FILE
+from serving.published.forecast_set import write_forecast_set
+from serving.published.score_writer import Reason, ScoredCustomers, write_score_set
 
 MADE_AT = datetime(2026, 3, 20, tzinfo=UTC)
 NOW = MADE_AT + timedelta(minutes=10)
@@ -154,7 +161,7 @@ def put_snapshot(
         "recency_days": np.arange(len(ids), dtype=np.float64),
         "orders": np.ones(len(ids)),
     }
-    with writing(
+    with write_artefact(
         home.snapshots,
         kind=SNAPSHOT_KIND,
         schema=SNAPSHOT_SCHEMA,
@@ -195,7 +202,7 @@ def put_card(
         "metrics": {"wape": 0.125} if model == "volume" else {"auc": 0.78},
         **(card or {}),
     }
-    with writing(
+    with write_artefact(
         root,
         kind=f"{model}-bundle",
         schema=1,
@@ -260,7 +267,7 @@ def put_churn_bundle(
             "zh": "已 {value} 天未购买，通常 {usual} 天",
         },
     )
-    book = ReasonBook(("recency",), dict.fromkeys(names, 0), (long_ago,))
+    book = ReasonCatalogue(("recency",), dict.fromkeys(names, 0), (long_ago,))
     trees = TreeTables(
         feature=np.empty((0, 1), dtype=np.int64),
         threshold=np.empty((0, 1)),
@@ -276,9 +283,9 @@ def put_churn_bundle(
         "active_days": 180.0,
         "tier_from": (0.7, 0.6, 0.4),
     }
-    standing = Standing(90.0, 180.0, 90.0, 0.6, 60.0, 4.0, 50_000.0)
+    standing = Segmentation(90.0, 180.0, 90.0, 0.6, 60.0, 4.0, 50_000.0)
     value = ValueModel(
-        pace=Pace(spend=names[-1], since=names[0], horizon_days=90.0, least_minor=1000.0),
+        pace=PurchaseRate(spend=names[-1], since=names[0], horizon_days=90.0, least_minor=1000.0),
         names=names[:1],
         line=LinearScore(*(np.array([x]) for x in (0.0, 1.0, 0.0, 0.0, 0.0))),
         log_level=0.0,
@@ -287,11 +294,11 @@ def put_churn_bundle(
     )
     records = {"standing": standing.document(), "value": value.document()}
     root, card = home.bundles("churn"), {"model": "churn"}
-    artefact = _artefact(root, churn.CHURN_BUNDLE_KIND, churn.CHURN_BUNDLE_SCHEMA, card, now)
-    model = churn.ChurnModel(
+    artefact = _artefact(root, CHURN_BUNDLE_KIND, CHURN_BUNDLE_SCHEMA, card, now)
+    model = ChurnModel(
         artefact,
         feature_names=names,
-        scoring=churn.Scoring(**scoring),
+        scoring=Scoring(**scoring),
         linear=line,
         trees=trees,
         book=book,
@@ -301,15 +308,15 @@ def put_churn_bundle(
     golden = np.tile(np.array([[10.0], [100.0], [200.0], [np.nan]]), (1, k))
     with _writing_as(artefact) as folder:
         for file, document in (
-            (churn.SCORING_FILE, {"feature_names": names, **scoring}),
-            (churn.LINEAR_FILE, line.document()),
-            (churn.REASONS_FILE, book.document()),
-            (churn.RECORDS_FILE, records),
+            (SCORING_FILE, {"feature_names": names, **scoring}),
+            (LINEAR_FILE, line.document()),
+            (REASONS_FILE, book.document()),
+            (RECORDS_FILE, records),
         ):
             (folder / file).write_text(json.dumps(document))
-        np.savez(folder / churn.TREES_FILE, **trees.arrays())
-        answers = churn.golden_answers(model, golden)
-        np.savez(folder / churn.GOLDEN_FILE, features=golden, **answers)
+        np.savez(folder / TREES_FILE, **trees.arrays())
+        answers = golden_answers(model, golden)
+        np.savez(folder / GOLDEN_FILE, features=golden, **answers)
     return _publish(root, folder)
 
 
@@ -319,7 +326,7 @@ def _artefact(root: Path, kind: str, schema: int, card: dict[str, Any], now: dat
 
 
 def _writing_as(artefact: Artefact) -> AbstractContextManager[Path]:
-    return writing(
+    return write_artefact(
         artefact.path.parent,
         kind=artefact.kind,
         schema=artefact.schema,
@@ -332,10 +339,10 @@ def _writing_as(artefact: Artefact) -> AbstractContextManager[Path]:
 
 def flat_forecast(*, days: int = DAYS, factor: float = 1.0) -> VolumeForecast:
     """Return the forecast of the module's rules, with the means times a factor."""
-    end = epoch(MADE_AT) + days * 86_400
+    end = to_epoch(MADE_AT) + days * 86_400
     queues = {}
     for queue in QUEUES:
-        starts = interval_starts(epoch(MADE_AT), end, queue.interval_minutes, queue.time_zone)
+        starts = interval_starts(to_epoch(MADE_AT), end, queue.interval_minutes, queue.time_zone)
         opened = is_open(queue, starts)
         mean = np.where(opened, factor * _MEAN[queue.queue], 0.0)
         queues[queue.queue] = QueueForecast(
@@ -443,9 +450,9 @@ def put_scores(
 
 def put_experiments(home: Home, *, now: datetime = NOW) -> str:
     """Publish the results of one experiment, those of the docs page's example."""
-    example = example_of(ExperimentAnswer)
+    example = example_of(ExperimentResponse)
     document = {name: value for name, value in example.items() if name != "result_set"}
-    with writing(
+    with write_artefact(
         home.experiments,
         kind=EXPERIMENTS_KIND,
         schema=EXPERIMENTS_SCHEMA,

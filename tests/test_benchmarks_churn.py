@@ -22,7 +22,7 @@ from benchmarks.churn import (
 )
 from benchmarks.churn_peers import OURS, PEERS, RECENCY, RFM, Past, bg_nbd_likelihood
 from benchmarks.churn_picture import draw
-from features.calendar import Float64
+from features.arrays import Float64
 
 NAMES = (
     "purchase_recency_days",

@@ -25,8 +25,9 @@ from benchmarks.peers import (
     past_of,
 )
 from benchmarks.report import within
-from features.calendar import ALWAYS, Queue, epoch, interval_starts, is_open, parse_opening
-from features.snapshot import QueueHistory
+from features.calendar.clock import interval_starts, to_epoch
+from features.calendar.queues import ALWAYS, Queue, is_open, parse_opening
+from features.volume.history import QueueHistory
 
 BERLIN = Queue("q", time_zone="Europe/Berlin", opening=ALWAYS, opening_source="stated")
 MADE_AT = datetime(2026, 4, 5, 22, tzinfo=UTC)
@@ -37,10 +38,12 @@ def past(
     values: np.ndarray | None = None, *, queue: Queue = BERLIN, weeks: int = 8, days: int = 28
 ) -> Past:
     """Return a past of whole weeks of Berlin hours; by default each value is its UTC hour."""
-    first = epoch(MADE_AT) - weeks * 7 * 86_400
-    known = interval_starts(first, epoch(MADE_AT), 60, queue.time_zone)
+    first = to_epoch(MADE_AT) - weeks * 7 * 86_400
+    known = interval_starts(first, to_epoch(MADE_AT), 60, queue.time_zone)
     offered = np.arange(len(known), dtype=float) if values is None else values[: len(known)]
-    starts = interval_starts(epoch(MADE_AT), epoch(MADE_AT) + days * 86_400, 60, queue.time_zone)
+    starts = interval_starts(
+        to_epoch(MADE_AT), to_epoch(MADE_AT) + days * 86_400, 60, queue.time_zone
+    )
     nothing = np.full(len(known), np.nan)
     return past_of(
         QueueHistory(queue, known, offered, nothing, np.zeros(len(known))),
@@ -70,11 +73,13 @@ def test_the_past_lies_on_the_wall_clock_and_fills_the_hour_that_was_skipped() -
 
 def test_an_hour_that_the_clock_passes_twice_is_one_value() -> None:
     made_at = datetime(2025, 11, 1, tzinfo=UTC)
-    starts = interval_starts(epoch(made_at) - 14 * 86_400, epoch(made_at), 60, "Europe/Berlin")
+    starts = interval_starts(
+        to_epoch(made_at) - 14 * 86_400, to_epoch(made_at), 60, "Europe/Berlin"
+    )
     offered = np.ones(len(starts))
-    twice = np.isin(starts, [epoch(datetime(2025, 10, 26, h, tzinfo=UTC)) for h in (0, 1)])
+    twice = np.isin(starts, [to_epoch(datetime(2025, 10, 26, h, tzinfo=UTC)) for h in (0, 1)])
     offered[twice] = [4.0, 6.0]
-    ahead = interval_starts(epoch(made_at), epoch(made_at) + 86_400, 60, "Europe/Berlin")
+    ahead = interval_starts(to_epoch(made_at), to_epoch(made_at) + 86_400, 60, "Europe/Berlin")
     found = past_of(
         QueueHistory(BERLIN, starts, offered, offered, offered),
         BERLIN,
@@ -88,10 +93,10 @@ def test_an_hour_that_the_clock_passes_twice_is_one_value() -> None:
 
 def test_what_comes_after_the_origin_is_not_seen() -> None:
     starts = interval_starts(
-        epoch(MADE_AT) - 21 * 86_400, epoch(MADE_AT) + 7 * 86_400, 60, "Europe/Berlin"
+        to_epoch(MADE_AT) - 21 * 86_400, to_epoch(MADE_AT) + 7 * 86_400, 60, "Europe/Berlin"
     )
-    offered = np.where(starts < epoch(MADE_AT), 3.0, 1e9)
-    ahead = starts[starts >= epoch(MADE_AT)]
+    offered = np.where(starts < to_epoch(MADE_AT), 3.0, 1e9)
+    ahead = starts[starts >= to_epoch(MADE_AT)]
     found = past_of(
         QueueHistory(BERLIN, starts, offered, offered, offered),
         BERLIN,
@@ -174,9 +179,11 @@ def test_a_check_within_bounds_allows_both_ends() -> None:
 
 def test_the_horizon_may_begin_within_a_day() -> None:
     starts = interval_starts(
-        epoch(MADE_AT) + 5 * 3600, epoch(MADE_AT + timedelta(days=3)), 60, "Europe/Berlin"
+        to_epoch(MADE_AT) + 5 * 3600, to_epoch(MADE_AT + timedelta(days=3)), 60, "Europe/Berlin"
     )
-    known = interval_starts(epoch(MADE_AT) - 56 * 86_400, epoch(MADE_AT) + 5 * 3600, 60, "UTC")
+    known = interval_starts(
+        to_epoch(MADE_AT) - 56 * 86_400, to_epoch(MADE_AT) + 5 * 3600, 60, "UTC"
+    )
     offered = 10.0 + known // 86_400 % 7
     found = past_of(
         QueueHistory(BERLIN, known, offered, offered, offered),

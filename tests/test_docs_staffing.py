@@ -15,19 +15,18 @@ import pytest
 from serving_client import Server, serving
 
 from features.artefact import point_to
-from features.calendar import Queue, epoch, interval_starts, is_open, local_times
-from features.contracts import PARTS, QUANTILE_LEVELS
+from features.calendar.clock import interval_starts, local_times, to_epoch
+from features.calendar.queues import Queue, is_open
 from features.home import Home
-from serving.http.formats import FORMATS
-from serving.http.staffing_shapes import StaffingAnswer
-from serving.models.volume.counts import count_quantiles
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast, VolumeForecast
-from serving.models.volume.shape import plain_shape
-from serving.sets.forecast import write_forecast_set
+from serving.api.staffing.responses import StaffingResponse
+from serving.files import FORMATS
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import QUANTILE_LEVELS, count_quantiles, plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast, VolumeForecast
+from serving.published.forecast_set import write_forecast_set
 from serving.staffing.erlang import performance
-from serving.staffing.fewest import fewest_agents
-from serving.staffing.goal import Goal, Line
+from serving.staffing.queue_model import QueueModel, ServiceGoal
+from serving.staffing.requirement import fewest_agents
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 GUIDE = (DOCS / "staffing.md").read_text(encoding="utf-8")
@@ -52,8 +51,8 @@ SPREAD = 0.15**2
 
 
 def _queue(queue: Queue) -> QueueForecast:
-    end = epoch(MADE_AT) + 28 * 86_400
-    starts = interval_starts(epoch(MADE_AT), end, 60, queue.time_zone)
+    end = to_epoch(MADE_AT) + 28 * 86_400
+    starts = interval_starts(to_epoch(MADE_AT), end, 60, queue.time_zone)
     opened = is_open(queue, starts)
     hour = local_times(starts, queue.time_zone).minute_of_day // 60
     by_hour = np.zeros(24)
@@ -150,7 +149,7 @@ def cells(text: str, first: str) -> list[list[str]]:
 def ask(server: Server, **body: Any) -> dict[str, Any]:
     response = server.http.post("/v1/staffing", json=body)
     assert response.is_success, response.text
-    StaffingAnswer.model_validate_json(response.content)
+    StaffingResponse.model_validate_json(response.content)
     answer: dict[str, Any] = response.json()
     return answer
 
@@ -196,11 +195,11 @@ def test_the_guides_policies_fare_as_its_table_says(server: Server) -> None:
 def test_the_guides_models_ask_for_what_its_table_says(server: Server) -> None:
     for name, agents, level, lost in cells(GUIDE, "model | agents")[1:]:
         model = name.partition(",")[0]
-        line = Line(
+        line = QueueModel(
             patience_seconds=180.0 if model == "erlang_a" else None, blocked=model == "erlang_b"
         )
         load, aht = np.array([200 * 300 / 3600]), np.array([300.0])
-        number = fewest_agents(load, aht_seconds=aht, line=line, goal=Goal())
+        number = fewest_agents(load, aht_seconds=aht, line=line, goal=ServiceGoal())
         expected = performance(load, aht_seconds=aht, agents=number, line=line, within_seconds=20.0)
         assert number.tolist() == [int(agents)]
         assert level == f"{100 * expected.service_level[0]:.1f} %"

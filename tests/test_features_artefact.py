@@ -12,7 +12,7 @@ from features.artefact import (
     open_artefact,
     open_current,
     point_to,
-    writing,
+    write_artefact,
 )
 from features.errors import (
     ArtefactError,
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def write(root, *, id="one", kind="thing", schema=1, text="hello"):
-    with writing(
+    with write_artefact(
         root, kind=kind, schema=schema, created_at=NOW, lineage={"from": 3}, meta={"n": 1}, id=id
     ) as folder:
         (folder / "nested").mkdir()
@@ -51,7 +51,7 @@ def test_what_was_written_is_read_back_with_its_facts(tmp_path):
 
 def test_nothing_is_visible_before_the_end_and_an_error_leaves_nothing(tmp_path):
     def fail():
-        with writing(
+        with write_artefact(
             tmp_path, kind="thing", schema=1, created_at=NOW, lineage={}, meta={}
         ) as folder:
             (folder / "a").write_text("x")
@@ -65,7 +65,9 @@ def test_nothing_is_visible_before_the_end_and_an_error_leaves_nothing(tmp_path)
 
 def test_meta_may_be_filled_until_the_end(tmp_path):
     meta = {}
-    with writing(tmp_path, kind="thing", schema=1, created_at=NOW, lineage={}, meta=meta, id="one"):
+    with write_artefact(
+        tmp_path, kind="thing", schema=1, created_at=NOW, lineage={}, meta=meta, id="one"
+    ):
         meta["late"] = True
     assert opened(tmp_path / "one").meta == {"late": True}
 

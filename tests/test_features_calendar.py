@@ -6,29 +6,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.calendar import (
-    ALWAYS,
-    Queue,
-    epoch,
-    followed_weekday,
-    holidays_on,
+from features.calendar.clock import (
+    WEEKDAYS,
+    from_epoch,
     interval_of,
     interval_starts,
-    is_open,
-    learn_opening,
     local_midnight,
     local_times,
-    local_week,
-    made_up,
-    moment,
-    opening_text,
-    parse_opening,
-    workdays,
+    to_epoch,
     zone,
 )
-from features.contracts import WEEKDAYS
+from features.calendar.queues import (
+    ALWAYS,
+    Queue,
+    is_open,
+    learn_opening,
+    local_week,
+    opening_text,
+    parse_opening,
+)
+from features.calendar.workdays import (
+    effective_weekday,
+    holidays_on,
+    learn_workdays,
+    made_up,
+    public_holidays,
+)
 from features.errors import InputError
-from features.workdays import public_holidays
 
 ZONES = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
@@ -83,10 +87,10 @@ def test_a_grid_ends_before_its_end_and_may_be_empty():
 
 def test_epoch_and_moment_are_inverse_and_refuse_a_naive_time():
     at = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-    assert moment(epoch(at)) == at
-    assert epoch(at + timedelta(microseconds=999_999)) == epoch(at)
+    assert from_epoch(to_epoch(at)) == at
+    assert to_epoch(at + timedelta(microseconds=999_999)) == to_epoch(at)
     with pytest.raises(InputError, match="time zone"):
-        epoch(at.replace(tzinfo=None))
+        to_epoch(at.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
@@ -167,7 +171,7 @@ def test_a_queue_is_open_by_the_wall_clock_and_closed_on_holidays():
 
     def opened(*wall):
         at = datetime(*wall, tzinfo=ZoneInfo("Europe/Berlin"))
-        return bool(is_open(queue, np.array([epoch(at)], dtype=np.int64))[0])
+        return bool(is_open(queue, np.array([to_epoch(at)], dtype=np.int64))[0])
 
     assert opened(2026, 3, 27, 8)
     assert opened(2026, 3, 30, 8)  # after the clock changed
@@ -202,7 +206,7 @@ def test_a_stated_weekday_is_never_learnt_and_too_little_teaches_nothing():
 
 def label(day, country):
     at = days(day)
-    known = workdays(at, country)
+    known = learn_workdays(at, country)
     return str(known.labels[at[0] - known.first_day])
 
 
@@ -234,9 +238,9 @@ def test_china_works_on_its_make_up_days_with_the_hours_of_the_day_off():
     every = days(*(date(2024, 1, 1) + timedelta(k) for k in range(3 * 366 - 2)))
     worked = days(*CHINA_MADE_UP)
     assert every[made_up(every, "CN")].tolist() == worked.tolist()
-    assert followed_weekday(worked, "CN").tolist() == list(CHINA_MADE_UP.values())
+    assert effective_weekday(worked, "CN").tolist() == list(CHINA_MADE_UP.values())
     others = np.setdiff1d(every, worked)
-    assert (followed_weekday(others, "CN") == (others + 3) % 7).all()
+    assert (effective_weekday(others, "CN") == (others + 3) % 7).all()
 
 
 def test_an_office_in_china_opens_on_a_make_up_saturday_and_not_on_the_next():
@@ -266,11 +270,11 @@ def test_a_make_up_saturday_does_not_teach_that_saturdays_are_open():
 
 def test_other_countries_have_make_up_days_too_and_most_have_none():
     assert made_up(days(date(2026, 8, 8)), "HU").tolist() == [True]  # for Friday the 21st
-    assert followed_weekday(days(date(2026, 8, 8)), "HU").tolist() == [4]
+    assert effective_weekday(days(date(2026, 8, 8)), "HU").tolist() == [4]
     year = days(*(date(2026, 1, 1) + timedelta(k) for k in range(365)))
     assert not made_up(year, "DE").any()
     assert not made_up(year, None).any()
-    assert len(made_up(year[:0], "CN")) == len(followed_weekday(year[:0], "CN")) == 0
+    assert len(made_up(year[:0], "CN")) == len(effective_weekday(year[:0], "CN")) == 0
 
 
 @pytest.mark.parametrize(
@@ -314,7 +318,7 @@ def test_a_day_kept_for_another_has_the_holiday_s_own_name():
 
 def test_israel_rests_on_friday_and_saturday():
     at = days(date(2026, 4, 1))
-    assert workdays(at, "IL").rest_weekday == 5
+    assert learn_workdays(at, "IL").rest_weekday == 5
     assert label(date(2026, 4, 1), "IL") == "eve:Pesach"  # a Wednesday
     assert label(date(2026, 4, 3), "IL").startswith("long_weekend")  # a Friday
 

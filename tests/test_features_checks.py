@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.checks import FUTURE_TOLERANCE, Checker
-from features.contracts import MAX_ID_LENGTH, TABLES, table
-from features.intake.translate import arrow_schema
+from features.contracts.checks import FUTURE_TOLERANCE, Checker
+from features.contracts.schema import MAX_ID_LENGTH, arrow_schema
+from features.contracts.tables import TABLES, table
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 THEN = datetime(2026, 2, 1, tzinfo=UTC)

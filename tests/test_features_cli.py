@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from features.__main__ import app
 from features.console import exit_code
-from features.contracts import TABLES
-from features.describe import contract_markdown
+from features.contracts.schema import contract_markdown
+from features.contracts.tables import TABLES
 from features.errors import EbbflowError
-from features.mapping import ColumnSource, FileOptions, RowOptions, TimeOptions, load_mapping
+from features.intake.mapping import ColumnSource, FileOptions, RowOptions, TimeOptions, load_mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 CUSTOMERS = "No,State\n1,EU\n2,\n"

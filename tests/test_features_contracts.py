@@ -12,18 +12,18 @@ import pytest
 from typer.testing import CliRunner
 
 from features.__main__ import app
-from features.contracts import CALENDAR, CUSTOMERS, TABLES, Column, Rule, Table
-from features.describe import contract_markdown
-from features.engine import Engine
+from features.contracts.schema import Column, Rule, Table, contract_markdown
+from features.contracts.tables import CALENDAR, CUSTOMERS, TABLES
+from features.engine.protocol import Engine
 from features.errors import MappingError, UnknownNameError
 from features.home import Home
-from features.ingest import ingest
+from features.intake.load import ingest
+from features.intake.mapping import parse_mapping
 from features.intake.report import Report
-from features.intake.service import SERVICE_TABLES, service_source
-from features.lake import QUARANTINE, Lake
-from features.mapping import parse_mapping
-from features.past import copy_until
-from features.quality import measure
+from features.intake.sources import SERVICE_TABLES, service_source
+from features.lake.audit import copy_until
+from features.lake.delta import QUARANTINE, Lake
+from features.lake.quality import measure
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TIER = Column("tier", "integer", "Loyalty tier.", True, 1, 5, added=True)

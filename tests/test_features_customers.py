@@ -10,16 +10,22 @@ from features_rows import T0, at, contact, load, purchase
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import customers
-from features.contracts import CUSTOMERS, INTERACTIONS, PURCHASES
-from features.customers import CARRIED_NAMES, FEATURE_NAMES, FEATURES, customer_features
-from features.engine_protocol import schema_of
+from features.contracts.tables import CUSTOMERS, INTERACTIONS, PURCHASES
+from features.customers import features
+from features.customers.aggregates import (
+    Histories,
+    contact_rows,
+    customer_facts,
+    people_rows,
+    purchase_rows,
+)
+from features.customers.features import CARRIED_NAMES, FEATURE_NAMES, FEATURES, customer_features
+from features.customers.formulas import Feature, count
+from features.engine.as_of import written
+from features.engine.protocol import schema_of
 from features.errors import ConfigError, InputError
-from features.facts import Histories, contact_rows, customer_facts, people_rows, purchase_rows
-from features.formulas import Feature, count
 from features.home import Home
 from features.store import FeatureStore
-from features.windows import written
 
 DAYS = (7, 30, 90, 180, 365)
 
@@ -585,7 +591,7 @@ def named_histories():
 def test_one_row_adds_a_feature_with_a_window_of_its_own(tmp_path, monkeypatch):
     row = Feature("purchases_3d", "frequency", "count", "Purchases in 3 days.",
                   ("purchases_3", "any_purchases"), count)  # fmt: skip
-    monkeypatch.setattr(customers, "FEATURES", (*FEATURES, row))
+    monkeypatch.setattr(features, "FEATURES", (*FEATURES, row))
     rows = [purchase("p", "a", at(-3)), purchase("q", "a", at(-2)), purchase("r", "a", at(-4))]
     load(Home(tmp_path), {"purchases": rows})
     with FeatureStore(Home(tmp_path), threads=1) as store:

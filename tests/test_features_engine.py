@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.contracts import CUSTOMERS, TABLES
-from features.engine import DuckDBEngine
-from features.engine_protocol import HAPPENED_AT, LAKE_COLUMNS, Query, schema_of
-from features.lake import lake_schema
+from features.contracts.tables import CUSTOMERS, TABLES
+from features.engine.duckdb import DuckDBEngine
+from features.engine.protocol import HAPPENED_AT, LAKE_COLUMNS, Query, schema_of
+from features.lake.delta import lake_schema
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from features_rows import load, purchase
 
-from features.contracts import TABLES
-from features.engine import DuckDBEngine
-from features.engine_protocol import schema_of
-from features.engine_spark import SparkEngine
+from features.contracts.tables import TABLES
+from features.customers.labels import ChurnLabels
+from features.engine.duckdb import DuckDBEngine
+from features.engine.protocol import schema_of
+from features.engine.spark import SparkEngine
 from features.home import Home
-from features.ingest import ingest
-from features.labels import ChurnLabels
-from features.lake import Lake
-from features.mapping import load_mapping
+from features.intake.load import ingest
+from features.intake.mapping import load_mapping
+from features.lake.delta import Lake
 from features.simulate import SOURCES, SimulationConfig, write
 from features.store import FeatureStore
-from features.volume import contact_cells
+from features.volume.contacts import contact_cells
 
 pyspark_sql = pytest.importorskip("pyspark.sql", reason="extra `spark` is not installed")
 pytestmark = [

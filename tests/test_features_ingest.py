@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.contracts import MAX_ID_LENGTH, PURCHASES, TABLES, table
-from features.engine import DuckDBEngine
+from features.contracts.schema import MAX_ID_LENGTH
+from features.contracts.tables import PURCHASES, TABLES, table
+from features.engine.duckdb import DuckDBEngine
 from features.errors import (
     ContractError,
     InputError,
@@ -30,12 +31,12 @@ from features.errors import (
     UnknownNameError,
     UnreadableFileError,
 )
-from features.ingest import ingest
+from features.intake.load import ingest
+from features.intake.mapping import Mapping, parse_mapping
 from features.intake.report import Report
 from features.intake.sources import Query
-from features.intake.spans import Spans
-from features.lake import LOADS, QUARANTINE, Lake
-from features.mapping import Mapping, parse_mapping
+from features.lake.delta import LOADS, QUARANTINE, Lake
+from features.lake.versions import Spans
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HEADER = "interaction_id,customer_id,queue,channel,started_at,wait_seconds,outcome,available_at"

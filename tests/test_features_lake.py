@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.contracts import QUEUES
+from features.arrow import hash_rows, hex_ids
+from features.contracts.tables import QUEUES
 from features.errors import InputError, UnknownNameError
-from features.intake.hashing import hash_rows, hex_ids
-from features.intake.versions import OPEN, Placed, Rows, place
-from features.lake import LOADS, MANY_SMALL, Change, Lake, lake_schema, write_parquet
+from features.lake.delta import LOADS, MANY_SMALL, Change, Lake, lake_schema, write_parquet
+from features.lake.versions import OPEN, Rows, VersionPlan, place
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SCHEMA = lake_schema(QUEUES)
@@ -146,7 +146,7 @@ class Store:
         self.rows: list[tuple[str, int, int]] = []
         self.ends = np.empty(0, dtype=np.int64)
 
-    def load(self, load: list[tuple[str, int, int]]) -> Placed:
+    def load(self, load: list[tuple[str, int, int]]) -> VersionPlan:
         placed = place(rows_of(load), stored=rows_of(self.rows), stored_superseded=self.ends.copy())
         kept = np.flatnonzero(placed.keep)
         self.rows += [load[i] for i in kept]

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.contracts import TABLES, table
+from features.contracts.tables import TABLES, table
 from features.errors import MappingError
-from features.intake.loose import to_arrow
-from features.intake.times import to_utc
+from features.intake.mapping import Mapping, TimeOptions, load_mapping, parse_mapping
+from features.intake.ndjson_sql import to_arrow
 from features.intake.translate import Translated, selected, translate
-from features.mapping import Mapping, TimeOptions, load_mapping, parse_mapping
+from features.intake.values import to_utc
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 REGIONS: dict[str, Any] = {"customer_id": "no"}

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from features_rows import T0, at, load, purchase
 
-from features.calendar import epoch
-from features.contracts import ORDER_STAGES
+from features.calendar.clock import to_epoch
+from features.contracts.tables import ORDER_STAGES
 from features.errors import InputError
 from features.home import Home
-from features.snapshot import NO_ORDERS, open_current_snapshot
+from features.snapshot import open_current_snapshot
 from features.store import FeatureStore
+from features.volume.history import NO_ORDERS
 
 HOUR = 3600
 STAGE = {name: k for k, name in enumerate(ORDER_STAGES)}
@@ -55,7 +56,7 @@ def counted(rows: list[dict], as_of) -> Counter:
             steps |= {"shipped": row.get("shipped_at"), "completed": row.get("completed_at")}
         for name, moment in steps.items():
             if moment is not None and moment < as_of:
-                found[STAGE[name], epoch(moment) // HOUR * HOUR] += 1
+                found[STAGE[name], to_epoch(moment) // HOUR * HOUR] += 1
     return found
 
 
@@ -87,24 +88,24 @@ def test_each_hour_holds_the_steps_that_were_known(store, rows, back):
 
 def test_hours_are_dense_from_the_first_full_day_to_the_last_full_hour(store, rows):
     flow = store.orders(at(0, seconds=1800))
-    first = min(epoch(row["purchased_at"]) for row in rows)
+    first = min(to_epoch(row["purchased_at"]) for row in rows)
     assert flow.starts[0] == (first // 86_400 + 1) * 86_400
     assert set(np.diff(flow.starts)) == {HOUR}
-    assert flow.starts[-1] + HOUR <= epoch(at(0, seconds=1800)) < flow.starts[-1] + 2 * HOUR
+    assert flow.starts[-1] + HOUR <= to_epoch(at(0, seconds=1800)) < flow.starts[-1] + 2 * HOUR
 
 
 def test_a_stage_is_complete_up_to_the_delay_within_which_its_steps_are_told(store, rows):
     flow = store.orders(T0)
     last = {name: flow.starts[~np.isnan(flow.counts[:, k])].max() for name, k in STAGE.items()}
     # Placed and returned are known after a minute, an arrival at once; a shipment only with it.
-    assert epoch(T0) - last["placed"] <= 4 * HOUR
+    assert to_epoch(T0) - last["placed"] <= 4 * HOUR
     settled = [
         (row["completed_at"] - row["shipped_at"]).total_seconds() / HOUR
         for row in rows
         if row.get("shipped_at") and at(-74) <= row["shipped_at"] < at(-14)
     ]
     wanted = float(np.quantile(settled, 0.95))
-    assert wanted - 1 <= (epoch(T0) - last["shipped"]) / HOUR <= wanted + 6
+    assert wanted - 1 <= (to_epoch(T0) - last["shipped"]) / HOUR <= wanted + 6
 
 
 def test_nothing_that_was_known_later_moves_the_flow(store, rows):
@@ -136,7 +137,7 @@ def test_a_history_that_was_loaded_at_once_is_not_taken_as_told_in_time(tmp_path
     with FeatureStore(home, threads=1) as opened:
         assert len(opened.orders(at(-1)).starts) == 0
         flow = opened.orders(T0)
-    assert np.isnan(flow.counts[flow.starts > epoch(at(-60))]).all()
+    assert np.isnan(flow.counts[flow.starts > to_epoch(at(-60))]).all()
 
 
 def test_a_gap_of_the_feed_is_not_taken_as_no_orders(tmp_path):
@@ -148,7 +149,7 @@ def test_a_gap_of_the_feed_is_not_taken_as_no_orders(tmp_path):
     load(home, {"purchases": rows})
     with FeatureStore(home, threads=1) as opened:
         flow = opened.orders(T0)
-    hour = (flow.starts - epoch(at(-80))) // HOUR
+    hour = (flow.starts - to_epoch(at(-80))) // HOUR
     silent = (hour >= 1000) & (hour < 1024)
     placed = flow.counts[:, STAGE["placed"]]
     assert np.isnan(placed[silent]).all()
@@ -183,5 +184,5 @@ def test_the_snapshot_holds_the_flow_of_its_as_of(tmp_path, rows):
 def test_a_flow_cut_at_a_moment_holds_the_hours_that_had_ended(store):
     flow = store.orders(T0)
     cut = flow.before(at(-3, seconds=1800))
-    assert cut.starts[-1] == epoch(at(-3)) - HOUR
+    assert cut.starts[-1] == to_epoch(at(-3)) - HOUR
     assert len(cut.counts) == len(cut.starts)

@@ -17,13 +17,13 @@ from features_rows import load
 from forecast_world import put_planners_forecast
 from serving_client import serving
 
-import features.contracts
 from features.console import run
-from features.contracts import OVERRIDES, TABLES
+from features.contracts import tables
+from features.contracts.tables import OVERRIDES, TABLES
 from features.home import Home
-from features.lake import Lake
-from features.overrides import Override
+from features.lake.delta import Lake
 from features.store import FeatureStore
+from features.volume.overrides import Override
 
 NINE = "2026-03-23T09:00:00Z"
 LATER = datetime(2026, 4, 30, tzinfo=UTC)
@@ -228,7 +228,7 @@ def test_a_lake_from_before_the_column_is_read_and_goes_on(
     with monkeypatch.context() as earlier:
         earlier.setitem(TABLES, "overrides", replace(OVERRIDES, columns=without))
         load(home, {"overrides": [row, row | {"override_id": "older"}]})
-    assert features.contracts.table("overrides") is OVERRIDES
+    assert tables.table("overrides") is OVERRIDES
     assert [one.withdrawn_at for one in known(home)] == [None, None]
     send(home, 50)
     assert ingest(home).code == 0

@@ -8,10 +8,9 @@ from typing import Any
 
 from features_rows import T0, at, contact, load, purchase
 
-from features.clocks import Clocks, last_purchase, read_clocks
 from features.home import Home
-from features.lake import Lake
-from features.past import copy_until
+from features.lake.audit import Clocks, copy_until, last_purchase, read_clocks
+from features.lake.delta import Lake
 from features.store import FeatureStore
 
 

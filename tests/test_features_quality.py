@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from features.errors import UnknownNameError
-from features.ingest import ingest
-from features.lake import Lake
-from features.quality import measure
-from features.quality_report import TableQuality
+from features.intake.load import ingest
+from features.lake.delta import Lake
+from features.lake.quality import measure
+from features.lake.quality_report import TableQuality
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HEADER = "interaction_id,customer_id,queue,channel,started_at,csat,outcome,available_at\n"

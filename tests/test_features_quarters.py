@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from features_rows import T0, at, contact, load
 
-from features.calendar import Float64
-from features.contracts import WEEKDAYS
+from features.arrays import Float64
+from features.calendar.clock import WEEKDAYS
 from features.home import Home
 from features.store import FeatureStore
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from features.contracts import CHANNELS, OUTCOMES, TABLES
+from features.contracts.tables import CHANNELS, OUTCOMES, TABLES
 from features.errors import ConfigError
 from features.simulate import Simulation, SimulationConfig, simulate
 from features.simulate.history import no_purchase

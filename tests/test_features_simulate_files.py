@@ -18,13 +18,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from features.contracts import TABLES
+from features.commands import simulate as command
+from features.contracts.tables import TABLES
 from features.errors import ConfigError, InputError
-from features.ingest import ingest
-from features.lake import Lake
-from features.mapping import load_mapping
+from features.intake.load import ingest
+from features.intake.mapping import load_mapping
+from features.lake.delta import Lake
 from features.simulate import SOURCES, SimulationConfig, Source, Written, simulate, write
-from features.simulate.command import simulate as command
 from features.simulate.exports import repeated_hour_rows
 
 NOW = datetime(2026, 4, 20, tzinfo=UTC)

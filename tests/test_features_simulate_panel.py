@@ -9,7 +9,7 @@ import holidays
 import numpy as np
 import pytest
 
-from features.calendar import local_times
+from features.calendar.clock import local_times
 from features.errors import ConfigError, InputError
 from features.simulate import SimulatedPanel, simulate_panel
 

@@ -7,22 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.calendar import Queue, epoch
+from features.arrow import read_arrow, write_arrow
+from features.calendar.clock import to_epoch
+from features.calendar.queues import Queue, event_from_json, queue_from_json, queue_to_json
 from features.errors import DamagedArtefactError, NotPublishedError
 from features.snapshot import (
     FeatureTable,
-    QueueHistory,
-    event_from_json,
-    no_quarters,
     open_current_snapshot,
     open_snapshot,
     quarters_from_table,
     quarters_to_table,
-    queue_from_json,
-    queue_to_json,
-    read_arrow,
-    write_arrow,
 )
+from features.volume.history import QueueHistory, no_quarters
 
 
 def table_of(ids, batch=3):
@@ -111,7 +107,7 @@ def test_nothing_published_and_damage_are_told_apart(tmp_path):
 def test_replacing_a_field_leaves_a_history_unchanged():
     values = np.zeros(1)
     history = QueueHistory(
-        Queue("q"), np.array([epoch(datetime(2026, 1, 1, tzinfo=UTC))]), values, values, values
+        Queue("q"), np.array([to_epoch(datetime(2026, 1, 1, tzinfo=UTC))]), values, values, values
     )
     assert replace(history, offered=values + 1).offered.tolist() == [1.0]
     assert history.offered.tolist() == [0.0]

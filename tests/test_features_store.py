@@ -8,8 +8,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from features.build import build_snapshot, register
-from features.calendar import epoch
-from features.customers import CARRIED_NAMES, FEATURE_NAMES
+from features.calendar.clock import to_epoch
+from features.customers.features import CARRIED_NAMES, FEATURE_NAMES
 from features.errors import HorizonError, InputError, TooLittleDataError
 from features.home import Home
 from features.snapshot import open_current_snapshot
@@ -110,8 +110,8 @@ def test_overrides_are_those_known_at_the_moment_in_the_order_they_were_made(hom
         "campaign",
         None,
     )
-    assert (found[0].start, found[0].end) == (epoch(at(3)), epoch(at(3)) + 3600)
-    assert found[0].made_at == epoch(at(-2))
+    assert (found[0].start, found[0].end) == (to_epoch(at(3)), to_epoch(at(3)) + 3600)
+    assert found[0].made_at == to_epoch(at(-2))
 
 
 def test_an_interval_that_no_clock_has_is_an_error_that_names_the_queue(home):

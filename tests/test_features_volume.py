@@ -7,13 +7,13 @@ from features_rows import T0, at, contact, load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.calendar import epoch, local_times
-from features.contracts import INTERACTIONS, INTERVALS
-from features.engine_protocol import schema_of
-from features.gaps import feed_gaps
+from features.calendar.clock import local_times, to_epoch
+from features.contracts.tables import INTERACTIONS, INTERVALS
+from features.engine.protocol import schema_of
 from features.home import Home
 from features.store import FeatureStore
-from features.volume import contact_cells, interval_counts
+from features.volume.contacts import contact_cells, interval_counts
+from features.volume.counts import feed_gaps
 
 HOUR = timedelta(hours=1)
 
@@ -75,7 +75,7 @@ def test_contacts_are_counted_by_hour_with_weighted_handle_time(tmp_path):
     ]
     panel, _ = panel_of(tmp_path, {"interactions": rows, "queues": [queue("q")]})
     history = panel.queues["q"].history
-    assert history.starts[0] == epoch(at(-2))  # the day of the first contact is partial
+    assert history.starts[0] == to_epoch(at(-2))  # the day of the first contact is partial
     assert len(history.starts) == 48
     assert history.offered[:3].tolist() == [2.0, 1.0, 0.0]
     assert history.aht_seconds[0] == 200.0
@@ -115,8 +115,8 @@ def test_a_queue_that_ended_while_the_feed_went_on_is_zero(tmp_path):
 def test_a_queue_that_starts_half_way_starts_at_its_first_full_day(tmp_path):
     rows = busy("old", at(-9), T0) + busy("new", at(-4.5), T0)
     panel, _ = panel_of(tmp_path, {"interactions": rows})
-    assert panel.queues["old"].history.starts[0] == epoch(at(-8))
-    assert panel.queues["new"].history.starts[0] == epoch(at(-4))
+    assert panel.queues["old"].history.starts[0] == to_epoch(at(-8))
+    assert panel.queues["new"].history.starts[0] == to_epoch(at(-4))
 
 
 def test_a_gap_of_the_whole_feed_is_not_observed_and_is_reported(tmp_path):
@@ -126,7 +126,9 @@ def test_a_gap_of_the_whole_feed_is_not_observed_and_is_reported(tmp_path):
     rows = busy("a", at(-20), T0, skip=lost) + busy("b", at(-20), T0, skip=lost)
     panel, warnings = panel_of(tmp_path, {"interactions": rows})
     history = panel.queues["a"].history
-    silent = (history.starts >= epoch(at(-3)) + 36000) & (history.starts < epoch(at(-3)) + 75600)
+    silent = (history.starts >= to_epoch(at(-3)) + 36000) & (
+        history.starts < to_epoch(at(-3)) + 75600
+    )
     assert np.isnan(history.offered[silent]).all()  # and the hour in which it came back
     assert np.isnan(history.offered[~silent]).sum() == 0
     assert any("between 2026-02-26 10:00 and 2026-02-26 20:15" in w for w in warnings)
@@ -148,7 +150,7 @@ def test_a_silent_public_holiday_is_zero_where_the_country_is_known(tmp_path):
     )
     assert not [warning for warning in warnings if "no contact" in warning]
     history = panel.queues["a"].history
-    christmas = history.starts // 86400 == epoch(datetime(2025, 12, 25, tzinfo=UTC)) // 86400
+    christmas = history.starts // 86400 == to_epoch(datetime(2025, 12, 25, tzinfo=UTC)) // 86400
     assert history.offered[christmas].tolist() == [0.0] * 24
 
 
@@ -196,7 +198,7 @@ def test_interval_counts_are_summed_to_the_queues_interval_and_holes_are_not_obs
     ]
     panel, _ = panel_of(tmp_path, {"intervals": rows, "queues": [queue("a")]})
     history = panel.queues["a"].history
-    assert history.starts[0] == epoch(at(-1))  # the first row is at midnight: a full day
+    assert history.starts[0] == to_epoch(at(-1))  # the first row is at midnight: a full day
     assert history.offered[:2].tolist() == [6.0, 22.0]
     assert np.isnan(history.offered[2])
     assert history.aht_seconds[0] == pytest.approx((101 + 2 * 102 + 3 * 103) / 6)
@@ -268,7 +270,7 @@ def test_one_queue_that_falls_silent_alone_is_not_observed_and_reported(tmp_path
     rows = busy("a", at(-40), T0, skip=lost) + busy("b", at(-40), T0)
     panel, warnings = panel_of(tmp_path, {"interactions": rows})
     history = panel.queues["a"].history
-    hours = (history.starts[np.isnan(history.offered)] - epoch(at(-9))) // 3600
+    hours = (history.starts[np.isnan(history.offered)] - to_epoch(at(-9))) // 3600
     assert hours.tolist() == list(range(10, 21))  # and the hour in which it came back
     assert not np.isnan(panel.queues["b"].history.offered).any()
     assert any("queue `a`: no contact between 2026-02-20 10:00" in w for w in warnings)
@@ -314,7 +316,7 @@ def test_a_silence_that_fills_an_event_is_a_closure_and_one_within_it_is_a_gap(
     rows = busy("a", at(-40), T0, skip=silent_between(first, last)) + busy("b", at(-40), T0)
     panel, _ = panel_of(tmp_path, {"interactions": rows, "calendar": [event]})
     history = panel.queues["a"].history
-    inside = (history.starts >= epoch(first)) & (history.starts < epoch(last))
+    inside = (history.starts >= to_epoch(first)) & (history.starts < to_epoch(last))
     assert np.isnan(history.offered[inside]).sum() == missing
     assert np.nansum(history.offered[inside]) == 0
 
@@ -330,7 +332,7 @@ def test_quiet_nights_of_a_queue_that_has_grown_tenfold_are_no_gaps():
 
 def test_the_nights_around_a_clock_change_are_no_gaps():
     first, last = datetime(2026, 2, 2, tzinfo=UTC), datetime(2026, 4, 3, tzinfo=UTC)
-    hours = np.arange(epoch(first), epoch(last), 3600)
+    hours = np.arange(to_epoch(first), to_epoch(last), 3600)
     local = local_times(hours, "Europe/Berlin").minute_of_day // 60
     day = hours[(local >= 8) & (local < 18)]
     assert feed_gaps(day, np.full(len(day), 60), time_zone="Europe/Berlin") == []
@@ -407,7 +409,7 @@ def test_counts_equal_loops_whatever_the_order_of_rows(offsets, minutes, seed, t
         return
     history = panel.queues["q"].history
     for start, offered in zip(history.starts.tolist(), history.offered.tolist(), strict=True):
-        inside = [m for m in moments if start <= epoch(m) < start + minutes * 60 and m < T0]
+        inside = [m for m in moments if start <= to_epoch(m) < start + minutes * 60 and m < T0]
         assert offered != offered or offered == len(inside)
 
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from features_rows import T0, at, contact, load
 
-from features.calendar import epoch
+from features.calendar.clock import to_epoch
 from features.home import Home
 from features.store import FeatureStore
-from features.waits import NO_WAITS
+from features.volume.contacts import NO_WAITS
 
 
 def waits(tmp_path, rows, *, as_of=T0, days=91):
@@ -26,7 +26,7 @@ def test_contacts_come_in_order_of_time_with_queues_and_agents_as_places(tmp_pat
     )
     assert found.queues == ("a", "b")
     assert found.agents == ("ann", "zoe")
-    assert found.started_at.tolist() == [epoch(at(-3)), epoch(at(-2)), epoch(at(-1))]
+    assert found.started_at.tolist() == [to_epoch(at(-3)), to_epoch(at(-2)), to_epoch(at(-1))]
     assert found.queue.tolist() == [1, 0, 1]
     assert found.agent.tolist() == [0, -1, 1]
     assert found.wait_seconds.tolist() == [0, 30, 4.5]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from features.errors import ConfigError
 from features.home import Home
 from serving.__main__ import app
-from serving.batch import publish_scores
+from serving.batch.scores import publish_scores
 from serving.models.churn.actions import (
     SHIPPED,
     ActionTable,
@@ -22,12 +22,12 @@ from serving.models.churn.actions import (
     shipped_actions,
 )
 from serving.models.churn.model import TIERS, ChurnScores
-from serving.models.churn.reasons import Phrase, ReasonBook, Reasons
-from serving.models.churn.stages import SEGMENTS, STAGES
-from serving.sets.scores import open_current_score_set
+from serving.models.churn.reasons import Phrase, ReasonCatalogue, Reasons
+from serving.models.churn.value import SEGMENTS, STAGES
+from serving.published.score_set import open_current_score_set
 
 GROUPS = ("silence", "unresolved")
-BOOK = ReasonBook(
+BOOK = ReasonCatalogue(
     GROUPS,
     {"a": 0, "b": 1},
     tuple(

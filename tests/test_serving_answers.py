@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_world import DAYS, MADE_AT, World, build_world, put_forecast
 
-from features.contracts import QUANTILE_LEVELS
 from features.errors import HorizonError, InputError, UnknownNameError
-from serving.http import answers
-from serving.http.answers import ForecastWriter, quantiles_at
-from serving.http.choice import Choice, choose
-from serving.http.schemas import ForecastRequest
-from serving.sets.forecast import ForecastSet, open_forecast_set
+from serving.api import content
+from serving.api.forecast.render import ForecastWriter, forecast_csv
+from serving.api.forecast.requests import ForecastRequest
+from serving.forecast.selection import Selection, select_forecast
+from serving.models.volume.distribution import QUANTILE_LEVELS, quantiles_at
+from serving.published.forecast_set import ForecastSet, open_forecast_set
 
 END = MADE_AT + timedelta(days=DAYS)
 
@@ -33,8 +33,8 @@ def forecast(world: World) -> ForecastSet:
     return open_forecast_set(world.home.forecasts / world.forecast)
 
 
-def select(asked: ForecastRequest, *, of: ForecastSet) -> Choice:
-    return choose(
+def select(asked: ForecastRequest, *, of: ForecastSet) -> Selection:
+    return select_forecast(
         of,
         queues=asked.queues,
         start=asked.start,
@@ -153,22 +153,22 @@ def test_a_late_start_takes_what_is_left(forecast: ForecastSet) -> None:
 
 def test_an_unknown_queue_gets_near_names(forecast: ForecastSet) -> None:
     with pytest.raises(UnknownNameError, match="`phone`") as caught:
-        choose(forecast, queues=["mail", "fone"])
+        select_forecast(forecast, queues=["mail", "fone"])
     assert caught.value.field == "queues.1"
 
 
 def test_an_interval_longer_than_the_queues_own_is_refused(forecast: ForecastSet) -> None:
     with pytest.raises(InputError, match="one of 15, 30"):
-        choose(forecast, queues=["phone"], interval_minutes=60)
-    assert choose(forecast, queues=["phone"], interval_minutes=30).intervals
+        select_forecast(forecast, queues=["phone"], interval_minutes=60)
+    assert select_forecast(forecast, queues=["phone"], interval_minutes=30).intervals
 
 
 def test_an_answer_that_would_be_too_large_is_refused(
     forecast: ForecastSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.http.choice.MOST_INTERVALS", 100)
+    monkeypatch.setattr("serving.forecast.selection.MOST_INTERVALS", 100)
     with pytest.raises(InputError, match="fewer queues"):
-        choose(forecast)
+        select_forecast(forecast)
 
 
 def test_a_new_set_is_never_answered_from_what_was_written_for_the_old(world: World) -> None:
@@ -188,7 +188,7 @@ def test_a_new_set_is_never_answered_from_what_was_written_for_the_old(world: Wo
 
 def test_what_is_kept_stays_small_and_the_answers_the_same(forecast: ForecastSet) -> None:
     small, large = ForecastWriter(cache_bytes=1), ForecastWriter()
-    choice = choose(forecast)
+    choice = select_forecast(forecast)
     assert small.json(choice, quantiles=[0.5]) == large.json(choice, quantiles=[0.5])
     assert len(small._cache) == 1
 
@@ -196,9 +196,7 @@ def test_what_is_kept_stays_small_and_the_answers_the_same(forecast: ForecastSet
 def test_csv_holds_the_same_numbers_as_json(forecast: ForecastSet) -> None:
     asked = ForecastRequest(start=MADE_AT, end=MADE_AT + timedelta(days=2), quantiles=[0.1, 0.9])
     choice = select(asked, of=forecast)
-    rows = list(
-        csv.DictReader(io.StringIO(answers.forecast_csv(choice, quantiles=[0.1, 0.9]).decode()))
-    )
+    rows = list(csv.DictReader(io.StringIO(forecast_csv(choice, quantiles=[0.1, 0.9]).decode())))
     document = json.loads(ForecastWriter().json(choice, quantiles=[0.1, 0.9]))
     flat = [
         (queue["queue"], interval)
@@ -227,4 +225,4 @@ def test_csv_holds_the_same_numbers_as_json(forecast: ForecastSet) -> None:
     ],
 )
 def test_if_none_match_is_compared_as_the_standard_says(header: str | None, expected: bool) -> None:
-    assert answers.matches(header, '"a"') is expected
+    assert content.matches(header, '"a"') is expected

@@ -27,8 +27,17 @@ from serving_world import (
 )
 
 from features.artefact import CURRENT
-from serving.http import problems, shapes, staffing_shapes, volume_shapes
-from serving.http.openapi import example_of
+from serving.api import openapi, problems
+from serving.api.churn.schemas import ScoreRecord, ScoresPage, ScoresResponse
+from serving.api.forecast.responses import (
+    EventsResponse,
+    ForecastResponse,
+    QueuesResponse,
+    TotalsResponse,
+)
+from serving.api.openapi import example_of
+from serving.api.ops.schemas import Health, ModelsResponse, Readiness
+from serving.api.staffing.responses import StaffingResponse
 
 GOLDEN = Path(__file__).parent / "golden"
 PROBLEM = "application/problem+json"
@@ -55,7 +64,7 @@ def problem(response: Any, status: int, kind: str) -> dict:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == PROBLEM
     document = response.json()
-    shapes.ProblemDetails.model_validate(document)
+    openapi.ProblemDetails.model_validate(document)
     assert document["type"] == f"/docs#problem-{kind}"
     assert document["status"] == status
     return document
@@ -67,25 +76,25 @@ def problem(response: Any, status: int, kind: str) -> dict:
 @pytest.mark.parametrize(
     ("method", "path", "body", "model"),
     [
-        ("POST", "/v1/forecast", {}, volume_shapes.ForecastAnswer),
-        ("POST", "/v1/forecast", {"quantiles": [0.07, 0.93]}, volume_shapes.ForecastAnswer),
-        ("GET", "/v1/forecast?queue=phone&queue=mail", None, volume_shapes.ForecastAnswer),
+        ("POST", "/v1/forecast", {}, ForecastResponse),
+        ("POST", "/v1/forecast", {"quantiles": [0.07, 0.93]}, ForecastResponse),
+        ("GET", "/v1/forecast?queue=phone&queue=mail", None, ForecastResponse),
         (
             "POST",
             "/v1/forecast",
             {"parts": True, "paths": {"count": 2}},
-            volume_shapes.ForecastAnswer,
+            ForecastResponse,
         ),
-        ("GET", "/v1/forecast?parts=true", None, volume_shapes.ForecastAnswer),
-        ("POST", "/v1/forecast/totals", {"by": "all", "what_if": {}}, volume_shapes.TotalsAnswer),
-        ("POST", "/v1/staffing", {"shrinkage": 0.3}, staffing_shapes.StaffingAnswer),
-        ("POST", "/v1/staffing", {"model": "erlang_c"}, staffing_shapes.StaffingAnswer),
-        ("POST", "/v1/churn/scores", {"customer_ids": customer_ids()}, shapes.ScoresAnswer),
-        ("GET", "/v1/queues", None, volume_shapes.QueuesAnswer),
-        ("GET", "/v1/events", None, volume_shapes.EventsAnswer),
-        ("GET", "/v1/models", None, shapes.ModelsAnswer),
-        ("GET", "/readyz", None, shapes.Readiness),
-        ("GET", "/healthz", None, shapes.Health),
+        ("GET", "/v1/forecast?parts=true", None, ForecastResponse),
+        ("POST", "/v1/forecast/totals", {"by": "all", "what_if": {}}, TotalsResponse),
+        ("POST", "/v1/staffing", {"shrinkage": 0.3}, StaffingResponse),
+        ("POST", "/v1/staffing", {"model": "erlang_c"}, StaffingResponse),
+        ("POST", "/v1/churn/scores", {"customer_ids": customer_ids()}, ScoresResponse),
+        ("GET", "/v1/queues", None, QueuesResponse),
+        ("GET", "/v1/events", None, EventsResponse),
+        ("GET", "/v1/models", None, ModelsResponse),
+        ("GET", "/readyz", None, Readiness),
+        ("GET", "/healthz", None, Health),
     ],
 )
 def test_a_real_answer_is_what_the_document_describes(
@@ -150,7 +159,7 @@ def test_a_pull_walks_all_customers_once_in_order(server: Server) -> None:
         lines = [json.loads(line) for line in response.text.splitlines()]
         assert response.headers["x-row-count"] == str(len(lines))
         for line in lines:
-            shapes.ScoreRecord.model_validate_json(json.dumps(line))
+            ScoreRecord.model_validate_json(json.dumps(line))
         seen += [line["customer_id"] for line in lines]
         address = response.links.get("next", {}).get("url")
         pages += 1
@@ -161,7 +170,7 @@ def test_a_pull_walks_all_customers_once_in_order(server: Server) -> None:
 def test_a_page_as_json_holds_the_cursor(server: Server) -> None:
     accept = {"Accept": "application/json"}
     page = server.http.get("/v1/churn/scores?limit=2", headers=accept)
-    shapes.ScoresPage.model_validate_json(page.content)
+    ScoresPage.model_validate_json(page.content)
     found = page.json()
     assert found["next"] == customer_ids()[1]
     rest = server.http.get(
@@ -284,7 +293,7 @@ def test_an_empty_home_is_alive_and_not_ready(empty: Server) -> None:
     assert empty.http.get("/healthz").status_code == 200
     response = empty.http.get("/readyz")
     assert response.status_code == 503
-    found = shapes.Readiness.model_validate_json(response.content)
+    found = Readiness.model_validate_json(response.content)
     assert {part.part: part.remedy for part in found.parts}["forecast"] == (
         "run `python -m serving forecast`"
     )
@@ -400,7 +409,7 @@ def test_no_body_makes_a_server_error(server: Server, path: str, body: Any) -> N
     )
     assert response.status_code < 500, response.text
     if response.status_code >= 400:
-        shapes.ProblemDetails.model_validate_json(response.content)
+        openapi.ProblemDetails.model_validate_json(response.content)
 
 
 @settings(max_examples=60, deadline=None)
@@ -408,7 +417,7 @@ def test_no_body_makes_a_server_error(server: Server, path: str, body: Any) -> N
 def test_no_bytes_make_a_server_error(server: Server, path: str, body: bytes) -> None:
     response = server.http.post(path, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code < 500
-    shapes.ProblemDetails.model_validate_json(response.content)
+    openapi.ProblemDetails.model_validate_json(response.content)
 
 
 @settings(max_examples=100, deadline=None)
@@ -529,8 +538,8 @@ def test_a_name_with_markup_is_shown_as_text(tmp_path: Path) -> None:
 
     from features.artefact import point_to
     from features.home import Home
-    from serving.models.volume.model import VolumeForecast
-    from serving.sets.forecast import write_forecast_set
+    from serving.models.volume.forecast import VolumeForecast
+    from serving.published.forecast_set import write_forecast_set
 
     home = Home(tmp_path)
     mail = flat_forecast().queues["mail"]
@@ -590,7 +599,7 @@ def test_the_guides_answers_are_what_the_document_describes() -> None:
     guide = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
     shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", guide, flags=re.DOTALL)]
     forecast, totals, staffing, problem = shown
-    volume_shapes.ForecastAnswer.model_validate_json(json.dumps(forecast))
-    volume_shapes.TotalsAnswer.model_validate_json(json.dumps(totals))
-    assert staffing == example_of(staffing_shapes.StaffingAnswer)
-    shapes.ProblemDetails.model_validate(problem)
+    ForecastResponse.model_validate_json(json.dumps(forecast))
+    TotalsResponse.model_validate_json(json.dumps(totals))
+    assert staffing == example_of(StaffingResponse)
+    openapi.ProblemDetails.model_validate(problem)

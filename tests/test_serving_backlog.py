@@ -12,13 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from features.calendar import Bool, Float64, Int64
+from features.arrays import Bool, Float64, Int64
 from features.errors import InputError
-from serving.staffing.asked import Ask, Costs, Policy, Work
 from serving.staffing.backlog import BacklogPlan, plan_backlog
-from serving.staffing.deadline import deadline, finished, in_time, mean_delay
-from serving.staffing.goal import Goal
-from serving.staffing.pace import Corridor, taut, whole_agents
+from serving.staffing.deadlines import (
+    Corridor,
+    deadline,
+    finished,
+    in_time,
+    mean_delay,
+    steadiest_effort,
+    whole_agents,
+)
+from serving.staffing.queue_model import ServiceGoal
+from serving.staffing.workload import Costs, Policy, StaffingProblem, Workload
 
 HOUR = 3600.0
 ALL = 0.999
@@ -39,11 +46,11 @@ def mails(
     aht: float = 360.0,
     rates: Float64 | None = None,
     minutes: int = 60,
-) -> Work:
+) -> Workload:
     h = len(contacts)
     starts = np.arange(h) * minutes * 60
     paths = contacts[None] if rates is None else rates
-    return Work(
+    return Workload(
         channel="email",
         starts=starts,
         day=starts // 86_400,
@@ -65,19 +72,21 @@ def at(hours: int, **contacts: float) -> Float64:
 
 
 def planned(
-    work: Work, hours: float, *, share: float = ALL, kind: str = "mean", **ask: Any
+    work: Workload, hours: float, *, share: float = ALL, kind: str = "mean", **ask: Any
 ) -> BacklogPlan:
     policy = Policy(kind=kind, **ask.pop("policy", {}))  # type: ignore[arg-type]
-    goal = Goal(share=share, seconds=hours * HOUR, **ask.pop("goal", {}))
-    return plan_backlog(work, ask=Ask(goal=goal, policy=policy, **ask))
+    goal = ServiceGoal(share=share, seconds=hours * HOUR, **ask.pop("goal", {}))
+    return plan_backlog(work, ask=StaffingProblem(goal=goal, policy=policy, **ask))
 
 
-def given_agents(work: Work, agents: Int64 | list[int], hours: float, **ask: Any) -> BacklogPlan:
+def given_agents(
+    work: Workload, agents: Int64 | list[int], hours: float, **ask: Any
+) -> BacklogPlan:
     there = {"agents_on_phone": np.array(agents, dtype=np.int64)}
     return planned(work, hours, kind="given", policy=there, **ask)
 
 
-def week(seed: int = 0, *, days: int = 7, paths: int = 100, scale: float = 20.0) -> Work:
+def week(seed: int = 0, *, days: int = 7, paths: int = 100, scale: float = 20.0) -> Workload:
     """Mails around the clock, fewer at night and at weekends, with good and bad days."""
     rng = np.random.default_rng(seed)
     hours = np.arange(24 * days)
@@ -202,7 +211,7 @@ def test_a_week_that_goes_on_is_not_left_with_a_pile_at_its_end() -> None:
 # Against other ways
 
 
-def poured(work: Work, agents: Float64, hours: float, *, turns: int = 1) -> Float64:
+def poured(work: Workload, agents: Float64, hours: float, *, turns: int = 1) -> Float64:
     """Return the share in time, the span repeated, followed in small steps."""
     steps = 40
     rate = np.tile(np.repeat(work.contacts * work.aht_seconds / HOUR, steps), turns) / steps
@@ -263,7 +272,7 @@ def test_shares_in_time_are_those_of_a_simulation_in_small_steps(
 
 
 def one_by_one(
-    work: Work, agents: Int64, hours: float, rng: np.random.Generator
+    work: Workload, agents: Int64, hours: float, rng: np.random.Generator
 ) -> tuple[Float64, Float64]:
     """Follow each mail and agent by the minute; return mails and mails in time by hour."""
     h = len(work.contacts)
@@ -331,7 +340,7 @@ def test_the_taut_line_has_the_least_peak_and_the_least_squares(
     due = np.concatenate([np.zeros(min(lag, n)), arrived])[: n + 1]
     due[-1] = arrived[-1]
     lane = Corridor(at=np.arange(n + 1.0), due=due, arrived=arrived, ends=np.arange(n + 1))
-    line = taut(lane)
+    line = steadiest_effort(lane)
     assert (line >= due - 1e-9).all()
     assert (line <= arrived + 1e-9).all()
     pace = np.diff(line)
@@ -368,7 +377,7 @@ def test_whole_agents_keep_up_with_the_line_and_never_pass_its_peak(
     arrived = np.concatenate([[0.0], np.cumsum(come)])
     due = np.concatenate([[0.0, 0.0], arrived])[: n + 1]
     lane = Corridor(at=np.arange(n + 1.0), due=due, arrived=arrived, ends=np.arange(n + 1))
-    line = taut(lane)
+    line = steadiest_effort(lane)
     agents = whole_agents(lane, line, per_agent=per_agent, least=0)
     done = finished(arrived[:, None], agents * per_agent)[:, 0]
     assert (done >= due - 1e-6).all()

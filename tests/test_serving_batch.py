@@ -32,10 +32,11 @@ from features.errors import (
 )
 from features.home import Home
 from features.snapshot import open_current_snapshot
-from serving.batch import publish_forecast, publish_scores
+from serving.batch.forecast import publish_forecast
+from serving.batch.scores import publish_scores
 from serving.models.volume.model import open_volume_model
-from serving.sets.forecast import open_current_forecast_set
-from serving.sets.scores import open_current_score_set
+from serving.published.forecast_set import open_current_forecast_set
+from serving.published.score_set import open_current_score_set
 
 
 @pytest.fixture

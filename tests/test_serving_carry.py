@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from features.calendar import Float64, Int64
+from features.arrays import Float64, Int64
 from features.errors import InputError
-from serving.staffing.carry import Carried, carried
+from serving.staffing.carryover import CarriedOver, carryover
 from serving.staffing.erlang import Performance, performance
-from serving.staffing.goal import Goal, Line
+from serving.staffing.queue_model import QueueModel, ServiceGoal
 
 AHT = 300.0
 MEASURES = ("service_level", "asa_seconds", "wait_probability", "abandonment", "occupancy")
@@ -29,19 +29,19 @@ def day(
     agents: int | list[int] = 15,
     patience: float | None = None,
     minutes: int = 60,
-    goal: Goal | None = None,
+    goal: ServiceGoal | None = None,
     backlog: float = 0.0,
     **line: Any,
-) -> Carried:
+) -> CarriedOver:
     offered = np.array(contacts, dtype=np.float64)
     there = np.broadcast_to(np.array(agents, dtype=np.int64), offered.shape)
-    return carried(
+    return carryover(
         offered,
         aht_seconds=np.full(len(offered), AHT),
         agents=there,
         interval_minutes=minutes,
-        line=Line(patience_seconds=patience, **line),
-        goal=goal or Goal(),
+        line=QueueModel(patience_seconds=patience, **line),
+        goal=goal or ServiceGoal(),
         backlog_contacts=backlog,
     )
 
@@ -54,7 +54,7 @@ def steady(
         offered * AHT / 3600,
         aht_seconds=np.full(len(offered), AHT),
         agents=np.full(len(offered), agents),
-        line=Line(patience_seconds=patience, **line),
+        line=QueueModel(patience_seconds=patience, **line),
         within_seconds=20.0,
     )
 
@@ -167,7 +167,7 @@ def test_blocked_contacts_do_not_wait_and_nothing_is_carried() -> None:
 
 
 def test_a_line_that_loses_callers_by_design_and_meets_its_goal_is_in_its_steady_state() -> None:
-    goal = Goal(share=0.5, seconds=20.0)
+    goal = ServiceGoal(share=0.5, seconds=20.0)
     found = day([200.0, 200.0], patience=60.0, goal=goal)
     expected = steady([200.0, 200.0], patience=60.0)
     assert expected.service_level.min() >= 0.5
@@ -193,13 +193,13 @@ def test_an_overloaded_erlang_c_line_grows_by_what_is_not_answered() -> None:
 def test_who_comes_while_the_line_is_still_short_is_answered_in_time() -> None:
     # 100 contacts a second come and 90 are answered. All 900 agents are busy after 11 s; then 10 a
     # second join the line, and the wait is 20 s once 20 x 90 wait: after 180 s.
-    found = carried(
+    found = carryover(
         np.array([250_000.0, 360_000.0]),
         aht_seconds=np.full(2, 10.0),
         agents=np.array([900, 900]),
         interval_minutes=60,
-        line=Line(),
-        goal=Goal(),
+        line=QueueModel(),
+        goal=ServiceGoal(),
     )
     assert found.expected.service_level[1] == pytest.approx(191 / 3600, abs=0.005)
 
@@ -320,10 +320,10 @@ def test_a_value_outside_its_range_names_its_field(change: dict[str, Any], field
         "aht_seconds": np.array([300.0, 300.0]),
         "agents": np.array([2, 2]),
         "interval_minutes": 60,
-        "line": Line(),
-        "goal": Goal(),
+        "line": QueueModel(),
+        "goal": ServiceGoal(),
     }
     asked = {**right, **change}
     with pytest.raises(InputError) as caught:
-        carried(asked.pop("contacts"), **asked)
+        carryover(asked.pop("contacts"), **asked)
     assert caught.value.field == field

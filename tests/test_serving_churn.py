@@ -13,14 +13,8 @@ import pytest
 from churn_world import AS_OF, NOW, SMALL, Shop, sentences
 
 from features.errors import DamagedArtefactError, IncompatibleArtefactError, InputError
-from serving.models.churn.model import (
-    STATES,
-    TIERS,
-    ChurnModel,
-    open_churn_model,
-    percentile,
-)
-from training.churn.train import train_churn
+from serving.models.churn.model import STATES, TIERS, ChurnModel, open_churn_model, percentile
+from training.fit.churn import train_churn
 
 
 @pytest.fixture(scope="module")

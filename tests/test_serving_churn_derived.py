@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serving.models.churn.btyd import BuyTillYouDie
-from serving.models.churn.derived import DERIVED, Derived
+from serving.models.churn.learners import DERIVED, BuyTillYouDie, Derived
 
 NAMES = (
     "purchase_days_ever",

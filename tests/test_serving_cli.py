@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from features.console import exit_code
 from features.errors import ConfigError, NotPublishedError
-from serving import __main__ as command
+from serving import __main__
 from serving.settings import ENV_PREFIX, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ def _clean_environment() -> Iterator[None]:
 
 
 def invoke(*arguments: str) -> str:
-    result = CliRunner().invoke(command.app, list(arguments), catch_exceptions=False)
+    result = CliRunner().invoke(__main__.app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -114,7 +114,7 @@ def test_what_the_server_cannot_afford_to_import_is_not_imported() -> None:
     import sys
 
     script = (
-        "import sys, serving.http.api, serving.http.log, serving.published;"
+        "import sys, serving.app, serving.settings, serving.published.parts;"
         "print([m for m in ('mlflow', 'duckdb', 'ibis', 'pandas', 'sklearn', 'statsforecast',"
         " 'deltalake') if m in sys.modules])"
     )

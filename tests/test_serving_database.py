@@ -21,18 +21,18 @@ from sqlalchemy.schema import CreateTable
 
 from features.errors import ConfigError, DatabaseError, UnknownNameError
 from features.home import Home
-from serving.database import METADATA, Database
-from serving.layers import Change, Expected, Layer, Piece
-from serving.list_store import ListStore
-from serving.lists import KEY_BYTES, Asked, Candidate, Experiment, Source
-from serving.override_store import NOTHING, OverrideStore
+from features.volume.overrides import AuditStamp, OverrideInterval, OverrideValue, StoredOverride
+from serving.lists import KEY_BYTES, Candidate, Experiment, ListCriteria, Source
+from serving.store.database import METADATA, Database
+from serving.store.lists import ListStore
+from serving.store.overrides import NOTHING, OverrideStore
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUR = 3600
 
 
-def expected(queue: str = "q", start: int = 0, hours: int = 1, **more: object) -> Expected:
-    pieces = tuple(Piece(start + HOUR * k, 60, 10.0 + k) for k in range(hours))
+def expected(queue: str = "q", start: int = 0, hours: int = 1, **more: object) -> OverrideValue:
+    pieces = tuple(OverrideInterval(start + HOUR * k, 60, 10.0 + k) for k in range(hours))
     values = {
         "queue": queue,
         "start": start,
@@ -43,13 +43,15 @@ def expected(queue: str = "q", start: int = 0, hours: int = 1, **more: object) -
         "forecast_offered": 8.5,
         "pieces": pieces,
     }
-    return Expected(**{**values, **more})  # type: ignore[arg-type]
+    return OverrideValue(**{**values, **more})  # type: ignore[arg-type]
 
 
-def keep(store: OverrideStore, *what: Expected, at: int = 100, **more: str) -> list[Layer]:
-    kept: list[Layer] = []
+def keep(
+    store: OverrideStore, *what: OverrideValue, at: int = 100, **more: str
+) -> list[StoredOverride]:
+    kept: list[StoredOverride] = []
 
-    def answer(layers: list[Layer]) -> bytes:
+    def answer(layers: list[StoredOverride]) -> bytes:
         kept.extend(layers)
         return b"answer"
 
@@ -106,7 +108,7 @@ def test_what_is_kept_is_read_back_as_it_was(store: OverrideStore) -> None:
     one, two = expected(hours=2, aht_seconds=250.5), expected("Grüße 😀", start=HOUR)
     kept = keep(store, one, two, at=1_774_000_000)
     assert [layer.expected for layer in kept] == [one, two]
-    assert kept[0].made == Change(1_774_000_000, "Ann", "why")
+    assert kept[0].made == AuditStamp(1_774_000_000, "Ann", "why")
     assert store.layers() == kept
     assert store.version() == (1, 1_774_000_000)
     assert [layer.override_id for layer in kept] == sorted(layer.override_id for layer in kept)
@@ -138,7 +140,7 @@ def test_an_override_that_is_taken_back_stays_kept_and_the_first_who_did_stays_n
 ) -> None:
     (layer,) = keep(store, expected())
     taken = store.withdraw(layer.override_id, by="Bob", reason="fell out", at=200)
-    assert taken.withdrawn == Change(200, "Bob", "fell out")
+    assert taken.withdrawn == AuditStamp(200, "Bob", "fell out")
     assert taken.made == layer.made
     assert store.withdraw(layer.override_id, by="Cid", reason="again", at=300) == taken
     assert store.layers() == [taken]
@@ -362,7 +364,7 @@ def test_a_contact_list_is_kept_once_and_read_back_as_it_was(url: str) -> None:
     database = Database(url)
     store = ListStore(database)
     ranking = [Candidate(f"c{k:02d}", 0.9 - k / 100, 1_000 - k) for k in range(40)]
-    asked = Asked(10, "probability", '{"tier":["high"]}', False, "Ann", "why")
+    asked = ListCriteria(10, "probability", '{"tier":["high"]}', False, "Ann", "why")
     source = Source("set-1", 90, "model-1", candidates=40, without_consent=2)
 
     def make(key: str) -> str:

@@ -15,11 +15,11 @@ from serving_client import serving
 from serving_world import build_world
 from starlette.responses import PlainTextResponse
 
-from serving.http.edge import Edge
-from serving.http.log import json_log
-from serving.http.metrics import Traffic, render
-from serving.http.negotiate import _weights
-from serving.http.shapes import ProblemDetails
+from serving.api.content import _weights
+from serving.api.middleware import RequestMetrics, RequestMiddleware
+from serving.api.openapi import ProblemDetails
+from serving.published.status import render
+from serving.settings import json_log
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -29,9 +29,9 @@ class Rig:
 
     def __init__(self, app: App, **settings: Any) -> None:
         self.lines = io.BytesIO()
-        self.traffic = Traffic(worker="1")
+        self.traffic = RequestMetrics(worker="1")
         options = {"max_body_bytes": 1_000, "timeout_seconds": 5.0, "access_log": True}
-        self.edge = Edge(
+        self.edge = RequestMiddleware(
             app, traffic=self.traffic, log=json_log(self.lines), **(options | settings)
         )
         self.sent: list[Any] = []
@@ -252,7 +252,7 @@ def test_counts_are_by_route_never_by_path(tmp_path: Path) -> None:
 
 
 def test_durations_fall_into_their_buckets() -> None:
-    traffic = Traffic(worker="7")
+    traffic = RequestMetrics(worker="7")
     for seconds in (0.001, 0.002, 9.0):
         traffic.count("/x", method="GET", status=200, seconds=seconds, sent=10)
     text = render(traffic, []).decode()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.staffing.chain import blocking, chat_blocking
+from serving.staffing.birth_death import blocking, chat_blocking
 from serving.staffing.erlang import Performance, levels, performance
-from serving.staffing.goal import Line
+from serving.staffing.queue_model import QueueModel
 
 
 def one(value: float) -> np.ndarray:
@@ -24,18 +24,18 @@ def agents(n: int) -> np.ndarray:
 
 
 def fare_a(load: float, n: int, *, aht: float, within: float, patience: float) -> Performance:
-    return fare_one(load, n, Line(patience_seconds=patience), aht=aht, within=within)
+    return fare_one(load, n, QueueModel(patience_seconds=patience), aht=aht, within=within)
 
 
 def fare_c(load: float, n: int, *, aht: float, within: float) -> Performance:
-    return fare_one(load, n, Line(), aht=aht, within=within)
+    return fare_one(load, n, QueueModel(), aht=aht, within=within)
 
 
 def fare_b(load: float, n: int) -> Performance:
-    return fare_one(load, n, Line(blocked=True), aht=300.0, within=0.0)
+    return fare_one(load, n, QueueModel(blocked=True), aht=300.0, within=0.0)
 
 
-def fare_one(load: float, n: int, line: Line, *, aht: float, within: float) -> Performance:
+def fare_one(load: float, n: int, line: QueueModel, *, aht: float, within: float) -> Performance:
     return performance(
         one(load), aht_seconds=one(aht), agents=agents(n), line=line, within_seconds=within
     )
@@ -272,12 +272,12 @@ def test_a_longer_threshold_is_easier_and_never_beats_what_is_answered(
 
 
 LINES = (
-    Line(),
-    Line(patience_seconds=60.0),
-    Line(blocked=True),
-    Line(concurrency=3, slowdown=0.3),
-    Line(patience_seconds=60.0, concurrency=3, slowdown=0.3),
-    Line(blocked=True, concurrency=2, slowdown=1.0),
+    QueueModel(),
+    QueueModel(patience_seconds=60.0),
+    QueueModel(blocked=True),
+    QueueModel(concurrency=3, slowdown=0.3),
+    QueueModel(patience_seconds=60.0, concurrency=3, slowdown=0.3),
+    QueueModel(blocked=True, concurrency=2, slowdown=1.0),
 )
 
 
@@ -290,7 +290,7 @@ LINES = (
     factor=st.floats(1.0, 2.0),
 )
 def test_chats_too_fare_better_with_more_agents_and_worse_with_more_load(
-    load: float, n: int, within: float, line: Line, factor: float
+    load: float, n: int, within: float, line: QueueModel, factor: float
 ) -> None:
     base = fare_one(load, n, line, aht=240.0, within=within)
     for worse, better in (
@@ -311,8 +311,8 @@ def test_contacts_that_do_not_slow_one_another_make_each_place_a_server(
         chats, servers = (
             fare_one(0.8 * held * n, k, line, aht=240.0, within=20.0)
             for k, line in (
-                (n, Line(patience_seconds=patience, concurrency=held, slowdown=1e-15)),
-                (n * held, Line(patience_seconds=patience)),
+                (n, QueueModel(patience_seconds=patience, concurrency=held, slowdown=1e-15)),
+                (n * held, QueueModel(patience_seconds=patience)),
             )
         )
         assert chats.service_level[0] == pytest.approx(servers.service_level[0], rel=1e-12)
@@ -320,12 +320,12 @@ def test_contacts_that_do_not_slow_one_another_make_each_place_a_server(
         same = fare_one(
             0.8 * held * n,
             n,
-            Line(patience_seconds=patience, concurrency=held),
+            QueueModel(patience_seconds=patience, concurrency=held),
             aht=240.0,
             within=20.0,
         )
         assert same == fare_one(
-            0.8 * held * n, n * held, Line(patience_seconds=patience), aht=240.0, within=20.0
+            0.8 * held * n, n * held, QueueModel(patience_seconds=patience), aht=240.0, within=20.0
         )
 
 
@@ -349,7 +349,7 @@ def test_levels_say_what_fare_says() -> None:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_intervals_do_not_depend_on_their_neighbours(line: Line) -> None:
+def test_intervals_do_not_depend_on_their_neighbours(line: QueueModel) -> None:
     rng = np.random.default_rng(4)
     load, n = rng.gamma(1.0, 9.0, 40), rng.integers(0, 20, 40)
     together = performance(

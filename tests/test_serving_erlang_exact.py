@@ -15,7 +15,7 @@ import pytest
 from mpmath import mpf
 
 from serving.staffing.erlang import Performance, performance
-from serving.staffing.goal import Line
+from serving.staffing.queue_model import QueueModel
 
 AHT = 300.0
 WITHIN = (0.0, 1.0, 5.0, 10.0, 20.0, 45.0, 120.0, 300.0, 900.0, 2400.0, 7200.0)
@@ -26,7 +26,7 @@ FIGURES = ("service_level", "asa_seconds", "wait_probability", "abandonment", "o
 class Case:
     load: float
     agents: int
-    line: Line
+    line: QueueModel
 
 
 def cases() -> Iterator[Case]:
@@ -34,17 +34,17 @@ def cases() -> Iterator[Case]:
     loads = (1e-6, 0.01, 0.1, 0.3, 0.7, 1.0, 1.6, 2.7, 4.4, 7.9, 16.667, 31.0)
     for load, patience in itertools.product(loads, (3.0, 45.0, 180.0, 700.0, 3000.0)):
         for agents in sizes(load, (0.3, 0.6, 0.8, 0.9, 1.0, 1.1, 1.3, 1.8)):
-            yield Case(load, agents, Line(patience_seconds=patience))
+            yield Case(load, agents, QueueModel(patience_seconds=patience))
     for load in loads:
         for agents in sizes(load, (1.0001, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0, 3.0)):
-            yield Case(load, agents, Line())
+            yield Case(load, agents, QueueModel())
         for agents in sizes(load, (0.1, 0.4, 0.7, 0.9, 1.0, 1.1, 1.3, 2.0)):
-            yield Case(load, agents, Line(blocked=True))
+            yield Case(load, agents, QueueModel(blocked=True))
     chats = [(2, 0.0), (3, 0.2), (3, 1.0), (5, 0.6)]
     for (held, slow), load in itertools.product(chats, (0.01, 0.4, 0.8, 1.9, 4.0, 9.0, 16.667)):
         for agents in sizes(load / held, (0.7, 1.05, 1.3, 2.0)):
             for patience in (None, 30.0, 600.0):
-                line = Line(patience_seconds=patience, concurrency=held, slowdown=slow)
+                line = QueueModel(patience_seconds=patience, concurrency=held, slowdown=slow)
                 if patience or load < agents * held:
                     yield Case(load, agents, line)
 
@@ -245,17 +245,20 @@ def batches(rows: np.ndarray) -> np.ndarray:
 
 SETTINGS = [
     *[
-        Case(load, agents, Line(patience_seconds=patience))
+        Case(load, agents, QueueModel(patience_seconds=patience))
         for load, agents in ((0.4, 1), (2.0, 2), (4.0, 6), (5.0, 4), (16.667, 19), (31.0, 30))
         for patience in (20.0, 180.0, 900.0)
     ],
     *[
-        Case(load, agents, Line())
+        Case(load, agents, QueueModel())
         for load, agents in ((0.3, 1), (1.5, 3), (4.0, 6), (7.5, 9), (16.667, 21), (31.0, 36))
     ],
-    *[Case(load, agents, Line(blocked=True)) for load, agents in ((0.7, 1), (3.0, 4), (20.0, 18))],
     *[
-        Case(load, agents, Line(patience_seconds=patience, concurrency=held, slowdown=slow))
+        Case(load, agents, QueueModel(blocked=True))
+        for load, agents in ((0.7, 1), (3.0, 4), (20.0, 18))
+    ],
+    *[
+        Case(load, agents, QueueModel(patience_seconds=patience, concurrency=held, slowdown=slow))
         for load, agents, held, slow in (
             (1.5, 1, 2, 0.3),
             (4.0, 2, 3, 0.0),
@@ -265,8 +268,8 @@ SETTINGS = [
         for patience in (None, 60.0, 240.0)
         if patience or load < agents * held
     ],
-    Case(9.0, 5, Line(patience_seconds=120.0, concurrency=3, slowdown=1.0)),
-    Case(14.0, 3, Line(patience_seconds=90.0, concurrency=5, slowdown=0.8)),
+    Case(9.0, 5, QueueModel(patience_seconds=120.0, concurrency=3, slowdown=1.0)),
+    Case(14.0, 3, QueueModel(patience_seconds=90.0, concurrency=5, slowdown=0.8)),
 ]
 
 
@@ -287,6 +290,6 @@ def test_forty_settings_are_simulated() -> None:
 
 @pytest.mark.parametrize("slow", [0.2, 0.6])
 def test_chats_that_stay_with_their_agent_fare_nearly_as_if_spread_evenly(slow: float) -> None:
-    case = Case(9.0, 4, Line(patience_seconds=120.0, concurrency=3, slowdown=slow))
+    case = Case(9.0, 4, QueueModel(patience_seconds=120.0, concurrency=3, slowdown=slow))
     rows = simulated_chat(case, within=20.0, seed=1, even=False)
     assert rows[:, 0].mean() == pytest.approx(found(case, 20.0).service_level[0], abs=0.015)

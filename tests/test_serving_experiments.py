@@ -17,7 +17,8 @@ from serving_world import MADE_AT, NOW, customer_ids, put_scores
 
 from features.console import run
 from features.home import Home
-from serving.http import experiment_shapes, shapes
+from serving.api import openapi
+from serving.api.outreach.schemas import ExperimentResponse, ExperimentsResponse
 
 LIST = {
     "experiment": "winback",
@@ -80,7 +81,7 @@ def ask_list(home: Home, **more: Any) -> dict[str, Any]:
 
 def problem(response: Any, status: int, kind: str) -> str:
     assert response.status_code == status, response.text
-    document = shapes.ProblemDetails.model_validate_json(response.content)
+    document = openapi.ProblemDetails.model_validate_json(response.content)
     assert document.type == f"/docs#problem-{kind}"
     return document.detail
 
@@ -105,7 +106,7 @@ def server(told: Home) -> Iterator[Server]:
 def test_what_a_contact_did_is_told_from_the_list_to_the_advice(server: Server) -> None:
     response = server.http.get("/v1/experiments/winback")
     assert response.status_code == 200, response.text
-    found = experiment_shapes.ExperimentAnswer.model_validate_json(response.content)
+    found = ExperimentResponse.model_validate_json(response.content)
     treat, control = found.arms
     assert (treat.customers, found.customers.waiting) == (90, 0)
     assert (treat.retained, treat.value_minor) == (0.8, 4_000)
@@ -127,7 +128,7 @@ def test_what_a_contact_did_is_told_from_the_list_to_the_advice(server: Server) 
 
 def test_the_experiments_are_listed(server: Server) -> None:
     response = server.http.get("/v1/experiments")
-    found = experiment_shapes.ExperimentsAnswer.model_validate_json(response.content)
+    found = ExperimentsResponse.model_validate_json(response.content)
     (entry,) = found.experiments
     assert (entry.experiment, entry.advice) == ("winback", "stop: it helps")
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from serving.staffing.erlang import levels, performance
-from serving.staffing.fewest import (
+from serving.staffing.queue_model import QueueModel, ServiceGoal
+from serving.staffing.requirement import (
     MOST_ERLANGS,
     MOST_PER_PATIENCE,
     capacity,
@@ -22,22 +23,27 @@ from serving.staffing.fewest import (
     meets,
     rostered,
 )
-from serving.staffing.goal import Goal, Line
 
-PATIENT = Line(patience_seconds=180.0)
+PATIENT = QueueModel(patience_seconds=180.0)
 
 
 def need(
-    contacts: float | list[float], *, aht: float = 300.0, line: Line | None = None, **goal: Any
+    contacts: float | list[float],
+    *,
+    aht: float = 300.0,
+    line: QueueModel | None = None,
+    **goal: Any,
 ) -> list[int]:
     """Agents for contacts an hour."""
     values = np.atleast_1d(np.array(contacts, dtype=np.float64))
-    ahts, line = np.full(len(values), aht), line or Line()
+    ahts, line = np.full(len(values), aht), line or QueueModel()
     load = load_of(values, aht_seconds=ahts, interval_minutes=60, line=line)
-    return fewest_agents(load, aht_seconds=ahts, line=line, goal=Goal(**goal)).tolist()
+    return fewest_agents(load, aht_seconds=ahts, line=line, goal=ServiceGoal(**goal)).tolist()
 
 
-def keeps(load: float, aht: float, agents: np.ndarray, line: Line, goal: Goal) -> np.ndarray:
+def keeps(
+    load: float, aht: float, agents: np.ndarray, line: QueueModel, goal: ServiceGoal
+) -> np.ndarray:
     """Whether every limit holds, for each number of agents."""
     some = len(agents)
     p = performance(
@@ -57,15 +63,15 @@ def keeps(load: float, aht: float, agents: np.ndarray, line: Line, goal: Goal) -
 
 LINES = st.one_of(
     st.builds(
-        Line,
+        QueueModel,
         patience_seconds=st.none() | st.floats(5.0, 2_000.0),
         concurrency=st.integers(1, 20),
         slowdown=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
     ),
-    st.builds(Line, blocked=st.just(True), concurrency=st.integers(1, 20)),
+    st.builds(QueueModel, blocked=st.just(True), concurrency=st.integers(1, 20)),
 )
 GOALS = st.builds(
-    Goal,
+    ServiceGoal,
     share=st.floats(0.05, 0.995),
     seconds=st.floats(0.0, 5_000.0),
     asa_seconds=st.none() | st.floats(0.5, 600.0),
@@ -88,7 +94,7 @@ def test_200_contacts_an_hour_need_21_agents_by_erlang_c_and_19_by_erlang_a() ->
     goal=GOALS,
 )
 def test_no_smaller_number_meets_the_goal(
-    loads: list[float], aht: float, line: Line, goal: Goal
+    loads: list[float], aht: float, line: QueueModel, goal: ServiceGoal
 ) -> None:
     found = fewest_agents(
         np.array(loads), aht_seconds=np.full(len(loads), aht), line=line, goal=goal
@@ -102,7 +108,7 @@ def test_no_smaller_number_meets_the_goal(
 @settings(max_examples=60, deadline=None)
 @given(agents=st.integers(1, 90), aht=st.floats(20.0, 900.0), line=LINES, goal=GOALS)
 def test_the_greatest_load_needs_these_agents_and_a_little_more_needs_another(
-    agents: int, aht: float, line: Line, goal: Goal
+    agents: int, aht: float, line: QueueModel, goal: ServiceGoal
 ) -> None:
     ahts = np.array([aht])
     most = capacity(np.array([agents]), aht_seconds=ahts, line=line, goal=goal)
@@ -113,7 +119,9 @@ def test_the_greatest_load_needs_these_agents_and_a_little_more_needs_another(
 
 @settings(max_examples=60, deadline=None)
 @given(load=st.floats(0.01, 80.0), more=st.floats(1.0, 2.0), line=LINES, goal=GOALS)
-def test_more_load_never_needs_fewer(load: float, more: float, line: Line, goal: Goal) -> None:
+def test_more_load_never_needs_fewer(
+    load: float, more: float, line: QueueModel, goal: ServiceGoal
+) -> None:
     loads = np.array([load, load * more])
     light, heavy = fewest_agents(loads, aht_seconds=np.full(2, 240.0), line=line, goal=goal)
     assert light <= heavy
@@ -121,14 +129,14 @@ def test_more_load_never_needs_fewer(load: float, more: float, line: Line, goal:
 
 def test_the_capacity_of_nobody_is_nothing() -> None:
     two = np.full(2, 300.0)
-    found = capacity(np.array([0, 19]), aht_seconds=two, line=PATIENT, goal=Goal())
+    found = capacity(np.array([0, 19]), aht_seconds=two, line=PATIENT, goal=ServiceGoal())
     assert found[0] == 0
     assert 200 <= found[1] * 12 < 205
 
 
-@pytest.mark.parametrize("line", [Line(), PATIENT, Line(blocked=True)])
-def test_a_large_centre_is_staffed_to_the_agent(line: Line) -> None:
-    load, aht, goal = MOST_ERLANGS, 300.0, Goal(share=0.95, seconds=5.0)
+@pytest.mark.parametrize("line", [QueueModel(), PATIENT, QueueModel(blocked=True)])
+def test_a_large_centre_is_staffed_to_the_agent(line: QueueModel) -> None:
+    load, aht, goal = MOST_ERLANGS, 300.0, ServiceGoal(share=0.95, seconds=5.0)
     [agents] = fewest_agents(np.array([load]), aht_seconds=np.array([aht]), line=line, goal=goal)
     assert keeps(load, aht, agents - np.arange(2), line, goal).tolist() == [True, False]
 
@@ -148,14 +156,14 @@ def test_a_goal_is_met_only_where_every_limit_is_kept() -> None:
     ask: dict[str, Any] = {
         "aht_seconds": np.full(3, 300.0),
         "agents": np.array([20, 21, 24]),
-        "line": Line(),
+        "line": QueueModel(),
         "within_seconds": 20.0,
     }
     found = performance(three, **ask)
-    assert meets(found, Goal()).tolist() == [False, True, True]
-    assert meets(found, Goal(asa_seconds=5.0)).tolist() == [False, False, True]
-    assert meets(found, Goal(max_occupancy=0.75)).tolist() == [False, False, True]
-    assert meets(levels(three, **ask), Goal()).tolist() == [False, True, True]
+    assert meets(found, ServiceGoal()).tolist() == [False, True, True]
+    assert meets(found, ServiceGoal(asa_seconds=5.0)).tolist() == [False, False, True]
+    assert meets(found, ServiceGoal(max_occupancy=0.75)).tolist() == [False, False, True]
+    assert meets(levels(three, **ask), ServiceGoal()).tolist() == [False, True, True]
 
 
 def test_a_long_threshold_asks_for_the_least_stable_number_and_not_one_more() -> None:
@@ -164,18 +172,18 @@ def test_a_long_threshold_asks_for_the_least_stable_number_and_not_one_more() ->
 
 
 def test_no_contacts_need_nobody_and_a_third_of_a_contact_needs_one() -> None:
-    for line in (Line(), PATIENT, Line(concurrency=3, slowdown=0.2)):
+    for line in (QueueModel(), PATIENT, QueueModel(concurrency=3, slowdown=0.2)):
         assert need([0.0, 0.3, 1e-9], line=line) == [0, 1, 1]
-    assert need([0.0, 0.3], line=Line(blocked=True)) == [0, 1]
+    assert need([0.0, 0.3], line=QueueModel(blocked=True)) == [0, 1]
 
 
 def test_an_agent_with_three_chats_that_do_not_slow_her_is_three_servers() -> None:
-    assert need(200.0, line=Line(concurrency=3)) == [math.ceil(need(200.0)[0] / 3)]
+    assert need(200.0, line=QueueModel(concurrency=3)) == [math.ceil(need(200.0)[0] / 3)]
 
 
 def test_shorter_intervals_carry_more_load() -> None:
     quarter = load_of(
-        np.array([50.0]), aht_seconds=np.array([300.0]), interval_minutes=15, line=Line()
+        np.array([50.0]), aht_seconds=np.array([300.0]), interval_minutes=15, line=QueueModel()
     )
     assert quarter[0] == pytest.approx(200 * 300 / 3600)
 
@@ -185,7 +193,7 @@ def test_an_interval_without_contacts_has_no_load_whatever_its_handle_time() -> 
         np.zeros(3),
         aht_seconds=np.array([0.0, np.nan, np.inf]),
         interval_minutes=30,
-        line=Line(),
+        line=QueueModel(),
     )
     assert found.tolist() == [0, 0, 0]
 
@@ -194,7 +202,7 @@ def test_no_intervals_need_nothing() -> None:
     assert need([]) == []
     assert need([], line=PATIENT) == []
     none = np.empty(0, dtype=np.int64)
-    assert len(capacity(none, aht_seconds=np.empty(0), line=Line(), goal=Goal())) == 0
+    assert len(capacity(none, aht_seconds=np.empty(0), line=QueueModel(), goal=ServiceGoal())) == 0
 
 
 @given(whole=st.integers(0, 10_000), percent=st.integers(0, 99))
@@ -227,7 +235,7 @@ def test_a_shrinkage_outside_its_range_is_named(shrinkage: float) -> None:
 )
 def test_a_goal_outside_its_range_names_its_field(change: dict[str, float], field: str) -> None:
     with pytest.raises(InputError) as caught:
-        replace(Goal(), **change)
+        replace(ServiceGoal(), **change)
     assert caught.value.field == field
     assert field in str(caught.value)
 
@@ -247,7 +255,7 @@ def test_a_goal_outside_its_range_names_its_field(change: dict[str, float], fiel
 )
 def test_a_line_outside_its_range_names_its_field(change: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError) as caught:
-        Line(**change)
+        QueueModel(**change)
     assert caught.value.field == field
 
 
@@ -261,7 +269,7 @@ def test_a_line_outside_its_range_names_its_field(change: dict[str, Any], field:
         ({"contacts": 10.0, "aht": math.nan}, "aht_seconds[0]"),
         ({"contacts": MOST_ERLANGS * 12 * 1.01}, "contacts[0]"),
         (
-            {"contacts": 100_000.0, "line": Line(patience_seconds=MOST_PER_PATIENCE)},
+            {"contacts": 100_000.0, "line": QueueModel(patience_seconds=MOST_PER_PATIENCE)},
             "patience_seconds",
         ),
     ],
@@ -276,12 +284,17 @@ def test_work_outside_its_range_names_its_field(change: dict[str, Any], field: s
 def test_a_load_that_cannot_be_searched_is_named(load: float) -> None:
     with pytest.raises(InputError) as caught:
         fewest_agents(
-            np.array([1.0, load]), aht_seconds=np.full(2, 300.0), line=Line(), goal=Goal()
+            np.array([1.0, load]),
+            aht_seconds=np.full(2, 300.0),
+            line=QueueModel(),
+            goal=ServiceGoal(),
         )
     assert caught.value.field == "load[1]"
 
 
 def test_a_negative_number_of_agents_is_named() -> None:
     with pytest.raises(InputError) as caught:
-        capacity(np.array([-1]), aht_seconds=np.array([300.0]), line=Line(), goal=Goal())
+        capacity(
+            np.array([-1]), aht_seconds=np.array([300.0]), line=QueueModel(), goal=ServiceGoal()
+        )
     assert caught.value.field == "agents[0]"

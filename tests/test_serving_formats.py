@@ -24,13 +24,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.contracts import CHANNELS
+from features.contracts.tables import CHANNELS
 from features.errors import EbbflowError, InputError, UnreadableFileError
-from serving.http.formats import FORMATS, Rows
-from serving.http.formats.cells import MOST_BYTES
-from serving.http.formats.connect import read_connect, write_connect
-from serving.http.formats.genesys import read_genesys, write_genesys
-from serving.http.formats.plain_csv import read_csv, write_csv
+from serving.files import FORMATS
+from serving.files.connect import read_connect, write_connect
+from serving.files.genesys import read_genesys, write_genesys
+from serving.files.plain_csv import read_csv, write_csv
+from serving.files.rows import MOST_BYTES, Rows
 
 CSV_HEADER = (
     "queue_id,channel,start_time,end_time,interval_minutes,volume,aht_seconds,"

@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 from features.artefact import current_id, list_ids, point_to
 from features.build import BuildReport, build_snapshot
-from features.calendar import opening_text
+from features.calendar.queues import opening_text
 from features.errors import (
     DamagedArtefactError,
     HorizonError,
@@ -37,15 +37,18 @@ from features.errors import (
     TooLittleDataError,
 )
 from features.home import Home
-from features.ingest import ingest
-from features.lake import Lake
+from features.intake.load import ingest
+from features.lake.delta import Lake
 from features.snapshot import open_current_snapshot
-from serving import __main__ as command
-from serving.batch import publish_forecast
-from serving.intraday import publish_intraday
-from serving.models.volume.span import rest
-from serving.models.volume.today import INTRADAY
-from serving.sets.forecast import open_current_forecast_set, open_forecast_set, write_forecast_set
+from serving import __main__
+from serving.batch.forecast import publish_forecast, publish_intraday
+from serving.models.volume.forecast import rest
+from serving.models.volume.intraday import INTRADAY
+from serving.published.forecast_set import (
+    open_current_forecast_set,
+    open_forecast_set,
+    write_forecast_set,
+)
 
 MEANS = {"chat": 6, "mail": 1, "phone": 20}
 Row = dict[str, object]
@@ -370,10 +373,12 @@ def test_http_answers_from_it_and_says_when_how_and_from_what_it_was_made(busy: 
 
 def test_the_command_publishes_and_refuses_a_horizon(busy: Home) -> None:
     arguments = ["forecast", "--intraday", "--home", str(busy.root), "--json"]
-    result = CliRunner().invoke(command.app, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(__main__.app, arguments, catch_exceptions=False)
     assert json.loads(result.stdout)["id"] == current_id(busy.forecasts)
     with pytest.raises(InputError, match="--horizon-days"):
-        CliRunner().invoke(command.app, [*arguments, "--horizon-days", "3"], catch_exceptions=False)
+        CliRunner().invoke(
+            __main__.app, [*arguments, "--horizon-days", "3"], catch_exceptions=False
+        )
 
 
 def test_a_volume_build_keeps_the_customers_as_of_their_own_moment(home: Home) -> None:

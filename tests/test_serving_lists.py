@@ -22,10 +22,11 @@ from serving_client import Server, serving
 from serving_world import NOW, customer_ids, put_scores
 
 from features.home import Home
-from serving.database import Database
-from serving.http import list_schemas, shapes
-from serving.list_store import ListStore
-from serving.lists import Candidate, Experiment, pick, share_of
+from serving.api import openapi
+from serving.api.outreach.schemas import ContactListResponse
+from serving.lists import Candidate, Experiment, assign, share_of
+from serving.store.database import Database
+from serving.store.lists import ListStore
 
 PATH = "/v1/churn/lists"
 ASK = {
@@ -52,7 +53,7 @@ def server(home: Home) -> Iterator[Server]:
 def make(server: Server, *, headers: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     response = server.http.post(PATH, json={**ASK, **more}, headers=headers)
     assert response.status_code == 201, response.text
-    list_schemas.ContactListAnswer.model_validate_json(response.content)
+    ContactListResponse.model_validate_json(response.content)
     found: dict[str, Any] = response.json()
     assert response.headers["location"] == f"{PATH}/{found['list_id']}"
     return found
@@ -60,7 +61,7 @@ def make(server: Server, *, headers: dict[str, str] | None = None, **more: Any) 
 
 def problem(response: Any, status: int, kind: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
-    shapes.ProblemDetails.model_validate_json(response.content)
+    openapi.ProblemDetails.model_validate_json(response.content)
     document: dict[str, Any] = response.json()
     assert document["type"] == f"/docs#problem-{kind}"
     return document
@@ -165,7 +166,7 @@ def test_a_pick_is_a_stretch_of_the_ranking_that_ends_with_the_last_to_contact(
 ) -> None:
     order = [Candidate(f"c{i}", None) for i in range(40)]
     experiment = Experiment("x", key, hold_out, "call")
-    found = pick(order, experiment=experiment, capacity=capacity, known={"c1", "c3"})
+    found = assign(order, experiment=experiment, capacity=capacity, known={"c1", "c3"})
     listed = [decision.who.customer_id for decision in found.decisions]
     free = [who.customer_id for who in order if who.customer_id not in ("c1", "c3")]
     assert listed == free[: len(listed)]

@@ -18,14 +18,15 @@ from serving_client import Server, serving
 from serving_world import MADE_AT, NOW
 
 from features.artefact import point_to
-from features.calendar import epoch
+from features.calendar.clock import to_epoch
 from features.home import Home
-from serving.http import override_schemas, shapes, volume_shapes
-from serving.http.formats.connect import HEADER as CONNECT_HEADER
-from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.shape import plain_shape
-from serving.models.volume.span import rest
-from serving.sets.forecast import write_forecast_set
+from serving.api import openapi
+from serving.api.forecast.responses import ForecastResponse, TotalsResponse
+from serving.api.overrides.schemas import OverrideEntry, OverridesResponse, OverridesStored
+from serving.files.connect import HEADER as CONNECT_HEADER
+from serving.models.volume.distribution import lead_bucket, plain_shape
+from serving.models.volume.forecast import rest
+from serving.published.forecast_set import write_forecast_set
 
 PATH = "/v1/forecast/overrides"
 # A Monday: `phone` (Berlin, 30 minutes) is open from 07:00 to 17:00 UTC.
@@ -55,7 +56,7 @@ def send(server: Server, *overrides: dict[str, Any], by: str = "Ann", **more: An
     body = {"made_by": by, "reason": "TV spot", "overrides": list(overrides)}
     response = server.http.post(PATH, json=body, **more)
     assert response.status_code == 201, response.text
-    override_schemas.OverridesKept.model_validate_json(response.content)
+    OverridesStored.model_validate_json(response.content)
     found: list[Any] = response.json()["overrides"]
     return found
 
@@ -64,7 +65,7 @@ def take_back(server: Server, override_id: str, by: str = "Bob") -> dict[str, An
     body = {"made_by": by, "reason": "fell out"}
     response = server.http.post(f"{PATH}/{override_id}/withdraw", json=body)
     assert response.status_code == 200, response.text
-    override_schemas.OverrideEntry.model_validate_json(response.content)
+    OverrideEntry.model_validate_json(response.content)
     found: dict[str, Any] = response.json()
     return found
 
@@ -72,7 +73,7 @@ def take_back(server: Server, override_id: str, by: str = "Bob") -> dict[str, An
 def ask(server: Server, **body: Any) -> dict[str, Any]:
     response = server.http.post("/v1/forecast", json={**MORNING, **body})
     assert response.status_code == 200, response.text
-    volume_shapes.ForecastAnswer.model_validate_json(response.content)
+    ForecastResponse.model_validate_json(response.content)
     found: dict[str, Any] = response.json()
     return found
 
@@ -85,7 +86,7 @@ def means(server: Server, **body: Any) -> list[float]:
 def listed(server: Server, **query: Any) -> list[Any]:
     response = server.http.get(PATH, params=query)
     assert response.status_code == 200, response.text
-    override_schemas.OverridesAnswer.model_validate_json(response.content)
+    OverridesResponse.model_validate_json(response.content)
     found: list[Any] = response.json()["overrides"]
     return found
 
@@ -101,13 +102,13 @@ def until(holds: Callable[[], bool]) -> None:
 
 def model_means(*starts: str, queue: str = "phone") -> list[float]:
     forecast = FORECAST.queues[queue]
-    rows = np.searchsorted(forecast.starts, [epoch(datetime.fromisoformat(s)) for s in starts])
+    rows = np.searchsorted(forecast.starts, [to_epoch(datetime.fromisoformat(s)) for s in starts])
     return forecast.mean[rows].tolist()
 
 
 def problem(response: Any, status: int, kind: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
-    shapes.ProblemDetails.model_validate_json(response.content)
+    openapi.ProblemDetails.model_validate_json(response.content)
     document: dict[str, Any] = response.json()
     assert document["type"] == f"/docs#problem-{kind}"
     return document
@@ -145,7 +146,7 @@ def test_an_override_is_in_force_at_once_and_says_whose_it_is(server: Server) ->
 def test_the_band_is_the_models_shape_around_the_planners_mean(server: Server) -> None:
     send(server, one(50))
     first = ask(server, quantiles=[0.1, 0.5, 0.9])["queues"][0]["intervals"][0]
-    lead = np.array([(epoch(datetime.fromisoformat(NINE)) - epoch(MADE_AT)) / 3600])
+    lead = np.array([(to_epoch(datetime.fromisoformat(NINE)) - to_epoch(MADE_AT)) / 3600])
     wanted = plain_shape(0.05).quantiles(np.array([50.0]), lead_bucket(lead))[0, [1, 9, 17]]
     assert list(first["volume"]["quantiles"].values()) == pytest.approx(wanted, abs=1e-3)
 
@@ -172,7 +173,7 @@ def test_sample_paths_and_totals_follow_the_planner(server: Server) -> None:
     assert drawn[:, :2].mean(axis=0) == pytest.approx([50, 70], rel=0.02)
     body = {**MORNING, "end": TEN}
     found = server.http.post("/v1/forecast/totals", json=body)
-    volume_shapes.TotalsAnswer.model_validate_json(found.content)
+    TotalsResponse.model_validate_json(found.content)
     assert found.json()["groups"][0]["span"]["total"]["mean"] == 120.0
     assert found.json()["groups"][0]["span"]["peak"] | {"quantiles": 0} == {
         "start": HALF,
@@ -660,7 +661,7 @@ def test_an_override_of_hours_that_a_new_set_closes_does_not_count_and_says_so(h
     with serving(home.root) as server:
         send(server, one(50))
     phone = FORECAST.queues["phone"]
-    shut = phone.starts == epoch(datetime.fromisoformat(NINE))
+    shut = phone.starts == to_epoch(datetime.fromisoformat(NINE))
     closed = replace(
         phone,
         is_open=phone.is_open & ~shut,
@@ -694,7 +695,7 @@ def test_a_connect_file_is_taken_line_by_line(server: Server) -> None:
     )
     response = files(server, "connect", data)
     assert response.status_code == 201, response.text
-    override_schemas.OverridesKept.model_validate_json(response.content)
+    OverridesStored.model_validate_json(response.content)
     intervals = ask(server)["queues"][0]["intervals"][:2]
     assert [(i["volume"]["mean"], i["aht_seconds"]) for i in intervals] == [(50, 200), (60, 210)]
     assert listed(server)[0]["reason"] == "import"

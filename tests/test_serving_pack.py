@@ -17,10 +17,9 @@ from test_serving_service import spawn, stop
 from features.artefact import current_id, list_ids
 from features.errors import ConfigError, DamagedArtefactError, NotPublishedError
 from features.home import Home
-from serving.http.facts import VERSION
 from serving.pack import SOURCES, pack, stage_home
-from serving.published import Watcher
-from serving.settings import Settings, find_home
+from serving.published.parts import Watcher
+from serving.settings import VERSION, Settings, find_home
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -26,18 +26,16 @@ from serving_world import (
     put_scores,
 )
 
-from features.calendar import Event, Queue, local_midnight
-from features.contracts import PARTS
+from features.calendar.clock import local_midnight
+from features.calendar.queues import Event, Queue
 from features.home import Home
-from serving.http.experiment_shapes import NAME
-from serving.http.list_schemas import ListRequest
-from serving.http.openapi import example_of
-from serving.http.pages.moves import MOST_MOVES, moves
-from serving.http.pages.week import queue_week
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast
-from serving.models.volume.shape import plain_shape
-from serving.sets.forecast import open_current_forecast_set
+from serving.api.openapi import example_of
+from serving.api.outreach.schemas import NAME, ListRequest
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast
+from serving.pages.week import MOST_MOVES, moves, queue_week
+from serving.published.forecast_set import open_current_forecast_set
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from features.artefact import point_to, writing
+from features.artefact import point_to, write_artefact
 from features.home import Home
-from serving import pack, published
-from serving.http import facts
-from serving.http.overrides import Book
-from serving.published import Watcher
-from serving.sets.parts import PARTS_BY_KIND, PARTS_TABLE, Part, read_note
+from serving import pack
+from serving.forecast.overlay import OverrideState
+from serving.published import parts, status
+from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Part, Watcher, read_note
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -49,19 +48,21 @@ def test_a_row_more_is_watched_told_of_and_packed(
         title="Model for late orders",
     )
     table = (*PARTS_TABLE, late)
-    for module in (published, pack, facts):
+    for module in (parts, pack, status):
         monkeypatch.setattr(module, "PARTS_TABLE", table)
-    for module in (published, facts):
+    for module in (parts, status):
         monkeypatch.setattr(module, "PARTS_BY_KIND", {part.kind: part for part in table})
     for kind, folder in (("late-bundle", tmp_path / "late"), ("score-set", home.scores)):
-        with writing(folder, kind=kind, schema=1, created_at=NOW, lineage={}, meta={}, id="one"):
+        with write_artefact(
+            folder, kind=kind, schema=1, created_at=NOW, lineage={}, meta={}, id="one"
+        ):
             pass
         point_to(folder, "one")
     assert not root.exists()
 
     watcher = Watcher(home)
     assert "late" in watcher.refresh(now=NOW)
-    ready = facts.readiness(watcher.published, Book(), now=NOW)
+    ready = status.readiness(watcher.published, OverrideState(), now=NOW)
     assert [part["part"] for part in ready["parts"]][-1] == "late"
     assert pack.stage_home(home, to=tmp_path / "packed") == {"late": "one", "scores": "one"}
     monkeypatch.setattr(pack, "PARTS_TABLE", (*PARTS_TABLE, replace(late, packed=False)))

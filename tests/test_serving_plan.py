@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import gamma
 
-from features.calendar import Float64
+from features.arrays import Float64
 from features.errors import InputError
-from serving.staffing.asked import Ask, Costs, Plan, Policy, PolicyKind, Work
-from serving.staffing.fewest import fewest_agents
-from serving.staffing.goal import Goal, Line
 from serving.staffing.plan import plan
+from serving.staffing.queue_model import QueueModel, ServiceGoal
+from serving.staffing.requirement import fewest_agents
+from serving.staffing.workload import Costs, Plan, Policy, PolicyKind, StaffingProblem, Workload
 
-PATIENT = Line(patience_seconds=180.0)
+PATIENT = QueueModel(patience_seconds=180.0)
 COSTS = Costs(agent_hour=30.0, abandoned_contact=12.0, missed_goal=40.0)
 
 
@@ -31,13 +31,13 @@ def work(
     closed: tuple[int, ...] = (),
     contacts: list[float] | None = None,
     day: list[int] | None = None,
-) -> Work:
+) -> Workload:
     """Return intervals from their paths, [S, h]; expected is the mean over the paths."""
     paths = np.array(rates, dtype=np.float64)
     hours = paths.shape[1]
     is_open = np.ones(hours, dtype=bool)
     is_open[list(closed)] = False
-    return Work(
+    return Workload(
         channel=channel,
         starts=np.arange(hours) * minutes * 60,
         day=np.arange(hours) * minutes // 1440 if day is None else np.array(day),
@@ -50,29 +50,33 @@ def work(
     )
 
 
-def gamma_work(means: list[float], *, cv: float = 0.15, count: int = 200, seed: int = 3) -> Work:
+def gamma_work(
+    means: list[float], *, cv: float = 0.15, count: int = 200, seed: int = 3
+) -> Workload:
     """Return intervals whose rates are independent gammas: each takes its quantiles evenly."""
     rng = np.random.default_rng(seed)
     even = gamma.ppf((np.arange(count) + 0.5) / count, cv**-2, scale=cv**2)
     return work(np.stack([mean * rng.permutation(even) for mean in means], axis=1))
 
 
-def staffed(hours: Work, policy: PolicyKind = "mean", **more: Any) -> Plan:
+def staffed(hours: Workload, policy: PolicyKind = "mean", **more: Any) -> Plan:
     chosen = {name: more.pop(name) for name in ("probability", "least_agents") if name in more}
     ask = {"line": PATIENT, "costs": COSTS, **more}
-    return plan(hours, ask=Ask(policy=Policy(policy, **chosen), **ask))
+    return plan(hours, ask=StaffingProblem(policy=Policy(policy, **chosen), **ask))
 
 
-def judged(hours: Work, agents: list[int], **more: Any) -> Plan:
+def judged(hours: Workload, agents: list[int], **more: Any) -> Plan:
     policy = Policy("given", agents_on_phone=np.array(agents, dtype=np.int64))
-    return plan(hours, ask=Ask(**{"line": PATIENT, "costs": COSTS, "policy": policy, **more}))
+    return plan(
+        hours, ask=StaffingProblem(**{"line": PATIENT, "costs": COSTS, "policy": policy, **more})
+    )
 
 
 def test_200_contacts_an_hour_need_19_agents_at_the_mean_and_21_without_patience() -> None:
     hours = gamma_work([200.0])
     found = staffed(hours)
     assert (found.model, found.agents_on_phone.tolist()) == ("erlang_a", [19])
-    patient = staffed(hours, line=Line())
+    patient = staffed(hours, line=QueueModel())
     assert (patient.model, patient.agents_on_phone.tolist()) == ("erlang_c", [21])
 
 
@@ -96,7 +100,10 @@ def test_without_any_spread_every_probability_asks_for_what_the_mean_does(
     means: list[float], probability: float, patience: float | None, share: float
 ) -> None:
     hours = work(np.tile(means, (7, 1)))
-    same: dict[str, Any] = {"line": Line(patience_seconds=patience), "goal": Goal(share=share)}
+    same: dict[str, Any] = {
+        "line": QueueModel(patience_seconds=patience),
+        "goal": ServiceGoal(share=share),
+    }
     at_mean = staffed(hours, **same)
     likely = staffed(hours, "probability", probability=probability, **same)
     assert likely.agents_on_phone.tolist() == at_mean.agents_on_phone.tolist()
@@ -216,8 +223,8 @@ def test_what_waits_from_before_the_span_asks_for_more_agents_at_its_beginning()
 
 def test_a_long_line_is_worked_off_over_intervals_with_at_most_twice_the_agents() -> None:
     hours = work([[100.0] * 12])
-    line: dict[str, Any] = {"line": Line(), "backlog_contacts": 400.0}
-    alone, behind = staffed(hours, line=Line()), staffed(hours, **line)
+    line: dict[str, Any] = {"line": QueueModel(), "backlog_contacts": 400.0}
+    alone, behind = staffed(hours, line=QueueModel()), staffed(hours, **line)
     kept = judged(hours, alone.agents_on_phone.tolist(), **line)
     extra = behind.agents_on_phone - alone.agents_on_phone
     assert (behind.agents_on_phone <= 2 * alone.agents_on_phone).all()
@@ -230,13 +237,13 @@ def test_a_long_line_is_worked_off_over_intervals_with_at_most_twice_the_agents(
 
 def test_an_interval_that_cannot_answer_hands_its_line_on() -> None:
     hours = work([[240.0, 120.0, 120.0]])
-    found = judged(hours, [15, 15, 15], line=Line())
+    found = judged(hours, [15, 15, 15], line=QueueModel())
     assert found.backlog[0] > 30
     assert found.expected.service_level[1] < found.expected.service_level[2]
 
 
-@pytest.mark.parametrize("line", [PATIENT, Line(), Line(blocked=True)])
-def test_nobody_at_all_loses_or_keeps_everybody(line: Line) -> None:
+@pytest.mark.parametrize("line", [PATIENT, QueueModel(), QueueModel(blocked=True)])
+def test_nobody_at_all_loses_or_keeps_everybody(line: QueueModel) -> None:
     found = judged(work([[200.0, 100.0], [180.0, 90.0]]), [0, 0], line=line)
     assert found.performance.goal_probability.tolist() == [0.0, 0.0]
     assert found.performance.service_level.tolist() == [0.0, 0.0]
@@ -308,8 +315,8 @@ def test_an_interval_is_at_risk_below_the_probability_that_was_asked_for() -> No
 def test_what_the_model_assumes_is_said() -> None:
     hours = work([[20.0]])
     assert staffed(hours).warnings == ()
-    assert any("Erlang C" in text for text in staffed(hours, line=Line()).warnings)
-    chat = Line(patience_seconds=60.0, concurrency=3)
+    assert any("Erlang C" in text for text in staffed(hours, line=QueueModel()).warnings)
+    chat = QueueModel(patience_seconds=60.0, concurrency=3)
     assert any("3 contacts at once" in text for text in staffed(hours, line=chat).warnings)
     long = staffed(work([[5.0]], aht=3_000.0, minutes=15))
     assert any("longer than an interval" in text for text in long.warnings)
@@ -317,7 +324,7 @@ def test_what_the_model_assumes_is_said() -> None:
 
 def test_email_is_planned_as_a_backlog_unless_it_is_said_to_wait_in_a_line() -> None:
     hours = work(np.tile([20.0] * 24, (5, 1)), channel="email")
-    day = Goal(seconds=14_400.0)
+    day = ServiceGoal(seconds=14_400.0)
     assert staffed(hours, goal=day).model == "backlog"
     assert staffed(hours, goal=day, deferred=False).model == "erlang_a"
     assert staffed(replace(hours, channel="voice"), goal=day, deferred=True).model == "backlog"
@@ -326,11 +333,11 @@ def test_email_is_planned_as_a_backlog_unless_it_is_said_to_wait_in_a_line() -> 
 def test_deferred_work_is_done_in_time_with_fewer_than_a_line_would_need() -> None:
     # 240 contacts of 300 s in a day are 20 hours of work.
     hours = work(np.tile([0.0] * 8 + [30.0] * 8 + [0.0] * 8, (5, 1)), channel="email")
-    found = staffed(hours, goal=Goal(share=0.9, seconds=28_800.0))
+    found = staffed(hours, goal=ServiceGoal(share=0.9, seconds=28_800.0))
     assert found.model == "backlog"
     assert found.days[0].service_level >= 0.9
     assert found.days[0].goal_probability == 1.0
-    line = staffed(hours, goal=Goal(share=0.9, seconds=20.0), deferred=False)
+    line = staffed(hours, goal=ServiceGoal(share=0.9, seconds=20.0), deferred=False)
     assert found.total is not None
     assert line.total is not None
     assert found.total.hours_on_phone < line.total.hours_on_phone
@@ -339,7 +346,7 @@ def test_deferred_work_is_done_in_time_with_fewer_than_a_line_would_need() -> No
 
 def test_deferred_work_in_shift_blocks_keeps_what_was_asked_for() -> None:
     hours = work(np.tile([40.0] * 24, (5, 1)), channel="email", closed=(*range(8), 20, 21, 22, 23))
-    goal = Goal(share=0.9, seconds=50_000.0)
+    goal = ServiceGoal(share=0.9, seconds=50_000.0)
     alone = staffed(hours, "probability", goal=goal)
     blocks = staffed(hours, "probability", goal=goal, block_minutes=240)
     assert blocks.required_on_phone.tolist() == alone.required_on_phone.tolist()
@@ -352,7 +359,7 @@ def test_deferred_work_in_shift_blocks_keeps_what_was_asked_for() -> None:
     [
         ({"costs": Costs(agent_hour=0.0, missed_goal=1.0)}, "costs.agent_hour"),
         ({"costs": Costs(agent_hour=30.0)}, "costs"),
-        ({"costs": Costs(agent_hour=30.0, abandoned_contact=5.0), "line": Line()}, "costs"),
+        ({"costs": Costs(agent_hour=30.0, abandoned_contact=5.0), "line": QueueModel()}, "costs"),
         ({"costs": None}, "costs"),
     ],
 )
@@ -365,8 +372,8 @@ def test_costs_that_cannot_choose_are_named(more: dict[str, Any], field: str) ->
 
 def test_contacts_without_patience_are_cheap_to_keep_waiting_unless_goals_cost() -> None:
     with pytest.raises(InputError, match="patience"):
-        staffed(work([[200.0]]), "cost", line=Line(), costs=Costs(30.0, 5.0))
-    found = staffed(gamma_work([200.0]), "cost", line=Line(), costs=Costs(30.0, 5.0, 2_000.0))
+        staffed(work([[200.0]]), "cost", line=QueueModel(), costs=Costs(30.0, 5.0))
+    found = staffed(gamma_work([200.0]), "cost", line=QueueModel(), costs=Costs(30.0, 5.0, 2_000.0))
     assert found.agents_on_phone[0] > 18
 
 
@@ -389,14 +396,14 @@ def test_agents_that_do_not_fit_the_intervals_are_named(agents: list[int], field
         (work([[1e6]]), "contacts[0]"),
     ],
 )
-def test_work_outside_its_range_is_named(hours: Work, field: str) -> None:
+def test_work_outside_its_range_is_named(hours: Workload, field: str) -> None:
     with pytest.raises(InputError) as caught:
         staffed(hours)
     assert caught.value.field == field
 
 
 def test_a_goal_of_several_limits_is_kept_by_all_of_them() -> None:
-    goal = Goal(share=0.8, asa_seconds=8.0, abandonment=0.03, max_occupancy=0.8)
+    goal = ServiceGoal(share=0.8, asa_seconds=8.0, abandonment=0.03, max_occupancy=0.8)
     hours = gamma_work([200.0, 40.0])
     found = staffed(hours, goal=goal)
     load = hours.contacts * 300 / 3600

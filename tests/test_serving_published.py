@@ -13,7 +13,7 @@ from serving_world import NOW, World, build_world, put_card, put_forecast, put_s
 from features.artefact import CURRENT, MANIFEST
 from features.errors import NotPublishedError
 from features.home import Home
-from serving.published import RETRY_AFTER, Watcher
+from serving.published.parts import RETRY_AFTER, Watcher
 
 LATER = NOW + timedelta(hours=1)
 

@@ -29,10 +29,11 @@ from serving_world import (
 
 from features.artefact import MANIFEST, point_to
 from features.home import Home
-from serving.http import shapes
-from serving.models.churn.stages import SEGMENTS, STAGES
-from serving.sets.score_writer import ScoredCustomers, write_score_set
-from serving.sets.scores import open_score_set
+from serving.api import openapi
+from serving.api.churn.schemas import ScoresPage
+from serving.models.churn.value import SEGMENTS, STAGES
+from serving.published.score_set import open_score_set
+from serving.published.score_writer import ScoredCustomers, write_score_set
 
 ROUTE = "/v1/churn/scores"
 PLAIN = {"Accept-Encoding": "identity"}
@@ -78,7 +79,7 @@ def many(rows: int) -> ScoredCustomers:
 def problem(response: Any, status: int, kind: str, field: str) -> str:
     assert response.status_code == status, response.text
     document = response.json()
-    shapes.ProblemDetails.model_validate(document)
+    openapi.ProblemDetails.model_validate(document)
     assert document["type"] == f"/docs#problem-{kind}"
     assert [error["field"] for error in document["errors"]] == [field]
     return str(document["detail"])
@@ -97,7 +98,7 @@ def test_every_form_holds_the_same_customers(server: Server, records: list[dict]
 
     assert [json.loads(line) for line in got("application/x-ndjson").text.splitlines()] == records
     document = got("application/json")
-    shapes.ScoresPage.model_validate_json(document.content)
+    ScoresPage.model_validate_json(document.content)
     assert document.json()["scores"] == records
     table = pq.read_table(io.BytesIO(got(PARQUET).content)).to_pylist()
     rows = list(csv.DictReader(io.StringIO(got("text/csv").text)))

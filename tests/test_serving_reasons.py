@@ -13,14 +13,14 @@ from serving.models.churn.reasons import (
     LEAST_WEIGHT,
     REASONS,
     Phrase,
-    ReasonBook,
+    ReasonCatalogue,
     SaidKey,
     rounded,
     written_value,
 )
 
 NAMES = ("since_days", "gap_days", "orders", "waits", "money")
-BOOK = ReasonBook(
+BOOK = ReasonCatalogue(
     groups=("silence", "orders", "waits", "money"),
     members={"since_days": 0, "gap_days": 0, "orders": 1, "waits": 2, "money": 3},
     phrases=(
@@ -113,7 +113,7 @@ def test_a_value_a_millionth_away_is_told_the_same(value: float, decimals: int) 
 
 
 def test_a_book_survives_json() -> None:
-    again = ReasonBook.from_document(BOOK.document())
+    again = ReasonCatalogue.from_document(BOOK.document())
     assert again == BOOK
 
 

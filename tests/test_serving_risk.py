@@ -10,41 +10,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.calendar import Float64, Int64
-from serving.staffing.asked import Ask, Costs, Fares, Work
-from serving.staffing.cheapest import cheapest
+from features.arrays import Float64, Int64
 from serving.staffing.erlang import Performance, performance
-from serving.staffing.fewest import fewest_agents, meets
-from serving.staffing.goal import Goal, Line
-from serving.staffing.needs import agents_needed
+from serving.staffing.policies import cheapest
+from serving.staffing.queue_model import QueueModel, ServiceGoal
+from serving.staffing.requirement import agents_needed, fewest_agents, meets
 from serving.staffing.risk import (
-    Outlook,
+    PathLoads,
     answered,
     at_nodes,
     fewest_met,
     interval_performance,
     path_loads,
 )
+from serving.staffing.workload import Costs, IntervalPerformance, StaffingProblem, Workload
 
-PATIENT = Line(patience_seconds=180.0)
+PATIENT = QueueModel(patience_seconds=180.0)
 LINES = (
     PATIENT,
-    Line(),
-    Line(blocked=True),
-    Line(patience_seconds=120.0, concurrency=3, slowdown=0.3),
+    QueueModel(),
+    QueueModel(blocked=True),
+    QueueModel(patience_seconds=120.0, concurrency=3, slowdown=0.3),
 )
 
 
 def work(
     means: list[float], *, aht: float = 300.0, cv: float = 0.15, aht_cv: float = 0.1, **more: Any
-) -> Work:
+) -> Workload:
     """Return hours whose 200 paths have gamma rates and gamma handle times."""
     rng = np.random.default_rng(more.get("seed", 5))
     count, mean = more.get("paths", 200), np.array(means)
     shape = (count, len(means))
     spread = rng.gamma(cv**-2, cv**2, shape) if cv else np.ones(shape)
     slow = rng.gamma(aht_cv**-2, aht_cv**2, shape) if aht_cv else np.ones(shape)
-    return Work(
+    return Workload(
         channel="voice",
         starts=np.arange(len(means)) * 3600,
         day=np.zeros(len(means), dtype=np.int64),
@@ -57,12 +56,16 @@ def work(
     )
 
 
-def judge(outlook: Outlook, hours: Work, agents: Int64, ask: Ask) -> Fares:
+def judge(
+    outlook: PathLoads, hours: Workload, agents: Int64, ask: StaffingProblem
+) -> IntervalPerformance:
     expected = at_nodes(outlook, agents=agents[outlook.rows])
     return interval_performance(outlook, expected, agents=agents, work=hours, ask=ask)
 
 
-def on_all_paths(hours: Work, agents: Int64, *, line: Line, goal: Goal) -> Performance:
+def on_all_paths(
+    hours: Workload, agents: Int64, *, line: QueueModel, goal: ServiceGoal
+) -> Performance:
     load = hours.rates * hours.aht_paths / 3600
     return performance(
         load.ravel(),
@@ -76,13 +79,13 @@ def on_all_paths(hours: Work, agents: Int64, *, line: Line, goal: Goal) -> Perfo
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.model}-{line.concurrency}")
 @pytest.mark.parametrize(("cv", "aht_cv"), [(0.15, 0.0), (0.15, 0.1), (0.3, 0.1)])
 def test_what_is_read_is_what_the_queue_model_says_on_all_paths(
-    line: Line, cv: float, aht_cv: float
+    line: QueueModel, cv: float, aht_cv: float
 ) -> None:
-    hours, goal = work([2.0, 30.0, 120.0, 200.0, 340.0], cv=cv, aht_cv=aht_cv), Goal()
+    hours, goal = work([2.0, 30.0, 120.0, 200.0, 340.0], cv=cv, aht_cv=aht_cv), ServiceGoal()
     load = hours.contacts * hours.aht_seconds / 3600
     agents = fewest_agents(load, aht_seconds=hours.aht_seconds, line=line, goal=goal) + 1
     outlook = path_loads(hours, line=line, goal=goal)
-    found = judge(outlook, hours, agents, Ask(goal=goal, line=line))
+    found = judge(outlook, hours, agents, StaffingProblem(goal=goal, line=line))
     truth = on_all_paths(hours, agents, line=line, goal=goal)
     level = truth.service_level.reshape(hours.rates.shape)
     lost = (truth.abandonment.reshape(level.shape) * hours.rates).mean(axis=0)
@@ -96,10 +99,10 @@ def test_what_is_read_is_what_the_queue_model_says_on_all_paths(
 
 
 def test_a_thousand_agents_are_read_as_well_as_twenty() -> None:
-    hours, goal = work([12_000.0, 9_000.0], cv=0.1, aht_cv=0.0), Goal()
+    hours, goal = work([12_000.0, 9_000.0], cv=0.1, aht_cv=0.0), ServiceGoal()
     agents = np.array([1_010, 760])
     outlook = path_loads(hours, line=PATIENT, goal=goal)
-    found = judge(outlook, hours, agents, Ask(goal=goal, line=PATIENT))
+    found = judge(outlook, hours, agents, StaffingProblem(goal=goal, line=PATIENT))
     truth = on_all_paths(hours, agents, line=PATIENT, goal=goal)
     level = truth.service_level.reshape(hours.rates.shape)
     assert found.service_level == pytest.approx(level.mean(axis=0), abs=1.5e-3)
@@ -108,7 +111,7 @@ def test_a_thousand_agents_are_read_as_well_as_twenty() -> None:
 
 
 def test_a_days_contacts_in_time_are_those_of_each_path() -> None:
-    hours, goal = work([40.0, 150.0, 200.0, 180.0, 90.0], aht_cv=0.05), Goal()
+    hours, goal = work([40.0, 150.0, 200.0, 180.0, 90.0], aht_cv=0.05), ServiceGoal()
     agents = np.array([5, 15, 20, 18, 10])
     outlook = path_loads(hours, line=PATIENT, goal=goal)
     found = answered(outlook, at_nodes(outlook, agents=agents)).sum(axis=0)
@@ -139,10 +142,10 @@ def test_a_path_needs_what_the_search_for_it_alone_finds(
     seconds: float,
     asa: float | None,
     limit: float | None,
-    line: Line,
+    line: QueueModel,
     seed: int,
 ) -> None:
-    goal = Goal(share=share, seconds=seconds, asa_seconds=asa, max_occupancy=limit)
+    goal = ServiceGoal(share=share, seconds=seconds, asa_seconds=asa, max_occupancy=limit)
     rng = np.random.default_rng(seed)
     load = scale * rng.gamma(4.0, 0.25, (3, 25)) * (rng.random((3, 25)) > 0.05)
     ahts = aht * rng.gamma(cv**-2, cv**2, (3, 25)) if cv > 0.01 else np.full((3, 25), aht)
@@ -154,7 +157,7 @@ def test_a_path_needs_what_the_search_for_it_alone_finds(
 def test_the_fewest_for_a_probability_are_those_of_the_path_that_completes_it() -> None:
     hours = work([200.0], paths=5, cv=0.0, aht_cv=0.0)
     hours = replace(hours, rates=np.array([[170.0], [190.0], [200.0], [210.0], [230.0]]))
-    outlook = path_loads(hours, line=PATIENT, goal=Goal())
+    outlook = path_loads(hours, line=PATIENT, goal=ServiceGoal())
     # Erlang A, 80/20: 170, 190, 200, 210, 230 contacts/h need 17, 19, 19, 20, 22.
     assert sorted(outlook.needed[0].tolist()) == [17, 19, 19, 20, 22]
     chances = (0.01, 0.2, 0.21, 0.6, 0.61, 0.8, 0.81, 0.99)
@@ -164,8 +167,8 @@ def test_the_fewest_for_a_probability_are_those_of_the_path_that_completes_it() 
 
 def test_a_path_without_contacts_needs_nobody_and_counts() -> None:
     hours = replace(work([10.0], paths=4, cv=0.0, aht_cv=0.0), rates=np.array([[0.0]] * 3 + [[40]]))
-    outlook = path_loads(hours, line=PATIENT, goal=Goal())
-    found = judge(outlook, hours, np.array([0]), Ask(line=PATIENT))
+    outlook = path_loads(hours, line=PATIENT, goal=ServiceGoal())
+    found = judge(outlook, hours, np.array([0]), StaffingProblem(line=PATIENT))
     assert found.goal_probability.tolist() == [0.75]
     assert found.service_level == pytest.approx([0.75])
     assert found.abandoned == pytest.approx([10.0])
@@ -173,8 +176,8 @@ def test_a_path_without_contacts_needs_nobody_and_counts() -> None:
 
 def test_one_path_is_enough() -> None:
     hours = work([200.0], paths=1, cv=0.0, aht_cv=0.0)
-    outlook = path_loads(hours, line=PATIENT, goal=Goal())
-    found = judge(outlook, hours, np.array([19]), Ask(line=PATIENT))
+    outlook = path_loads(hours, line=PATIENT, goal=ServiceGoal())
+    found = judge(outlook, hours, np.array([19]), StaffingProblem(line=PATIENT))
     assert found.goal_probability.tolist() == [1.0]
     for level in (found.service_level, found.service_level_low, found.service_level_high):
         assert level.round(3).tolist() == [0.807]
@@ -187,11 +190,13 @@ def test_one_path_is_enough() -> None:
     line=st.sampled_from(LINES),
     seed=st.integers(0, 99),
 )
-def test_more_agents_make_everything_better(mean: float, cv: float, line: Line, seed: int) -> None:
+def test_more_agents_make_everything_better(
+    mean: float, cv: float, line: QueueModel, seed: int
+) -> None:
     hours = work([mean], cv=cv, paths=60, seed=seed)
-    outlook = path_loads(hours, line=line, goal=Goal())
+    outlook = path_loads(hours, line=line, goal=ServiceGoal())
     found = [
-        judge(outlook, hours, np.array([n]), Ask(line=line))
+        judge(outlook, hours, np.array([n]), StaffingProblem(line=line))
         for n in range(int(outlook.needed.max()) + 3)
     ]
     chances = [float(one.goal_probability[0]) for one in found]
@@ -203,7 +208,7 @@ def test_more_agents_make_everything_better(mean: float, cv: float, line: Line, 
     assert lost == pytest.approx(sorted(lost, reverse=True), abs=1e-12)
 
 
-def all_costs(outlook: Outlook, hours: Work, ask: Ask, most: int) -> Float64:
+def all_costs(outlook: PathLoads, hours: Workload, ask: StaffingProblem, most: int) -> Float64:
     """Return what 0 to ``most`` agents cost in each interval, float64[most + 1, h]."""
     rows = []
     for n in range(most + 1):
@@ -231,15 +236,15 @@ def test_no_other_number_of_agents_costs_less(
     missed: float,
     shrinkage: float,
     least: int,
-    line: Line,
+    line: QueueModel,
     seed: int,
 ) -> None:
     hours = work(means, cv=cv, paths=50, seed=seed)
     costs = Costs(agent_hour=30.0, abandoned_contact=abandoned, missed_goal=missed)
-    outlook = path_loads(hours, line=line, goal=Goal())
+    outlook = path_loads(hours, line=line, goal=ServiceGoal())
     paid = 1 / (1 - shrinkage)
     found = cheapest(outlook, costs=costs, paid_hours=paid, least=least)
-    ask = Ask(line=line, costs=costs, shrinkage=shrinkage)
+    ask = StaffingProblem(line=line, costs=costs, shrinkage=shrinkage)
     every = all_costs(outlook, hours, ask, 2 * int(outlook.needed.max()) + 20)
     chosen = every[found, np.arange(len(means))]
     assert (found >= least).all()
@@ -250,10 +255,10 @@ def test_of_two_valleys_of_cost_the_deeper_one_is_found() -> None:
     # Half of the paths bring 20 contacts, half 200: either the first are met, or all.
     hours = work([110.0], paths=40, cv=0.0, aht_cv=0.0)
     hours = replace(hours, rates=np.repeat([20.0, 200.0], 20)[:, None])
-    outlook = path_loads(hours, line=PATIENT, goal=Goal())
+    outlook = path_loads(hours, line=PATIENT, goal=ServiceGoal())
     for missed, deep in ((300.0, 3), (1_500.0, 19)):
         costs = Costs(agent_hour=30.0, missed_goal=missed)
-        every = all_costs(outlook, hours, Ask(line=PATIENT, costs=costs), 25)[:, 0]
+        every = all_costs(outlook, hours, StaffingProblem(line=PATIENT, costs=costs), 25)[:, 0]
         valleys = [n for n in range(1, 25) if every[n] < min(every[n - 1], every[n + 1])]
         assert valleys == [3, 19]
         assert cheapest(outlook, costs=costs, paid_hours=1.0).tolist() == [deep]

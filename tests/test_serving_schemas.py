@@ -8,24 +8,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from serving.http import (
-    experiment_shapes,
-    list_schemas,
-    override_schemas,
-    shapes,
-    staffing_shapes,
-    volume_shapes,
-)
-from serving.http.api import ROUTERS
-from serving.http.openapi import example_of
-from serving.http.schemas import (
-    ForecastQuery,
-    ForecastRequest,
+from serving.api import openapi
+from serving.api.churn.schemas import (
+    ScoreRecord,
+    ScoresPage,
     ScoresQuery,
     ScoresRequest,
-    TotalsRequest,
+    ScoresResponse,
 )
-from serving.http.staffing_schemas import ServiceGoal, StaffingRequest
+from serving.api.forecast.requests import ForecastQuery, ForecastRequest, TotalsRequest
+from serving.api.forecast.responses import (
+    EventsResponse,
+    ForecastResponse,
+    QueuesResponse,
+    TotalsResponse,
+)
+from serving.api.openapi import example_of
+from serving.api.ops.schemas import Health, ModelsResponse, Readiness
+from serving.api.outreach.schemas import (
+    ContactListResponse,
+    ExperimentResponse,
+    ExperimentsResponse,
+    ListRequest,
+)
+from serving.api.overrides.schemas import (
+    OverridesRequest,
+    OverridesResponse,
+    OverridesStored,
+    WithdrawnOverride,
+    WithdrawRequest,
+)
+from serving.api.staffing.requests import ServiceGoalRequest, StaffingRequest
+from serving.api.staffing.responses import StaffingResponse
+from serving.app import ROUTERS
 
 
 def message(model: type[BaseModel], /, **fields: object) -> str:
@@ -95,7 +110,7 @@ def test_a_misspelt_or_misshapen_field_is_refused(fields: dict[str, object]) -> 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 1.5, -1.0])
 def test_a_service_goal_of_all_or_nothing_is_refused(level: float) -> None:
-    message(ServiceGoal, service_level=level)
+    message(ServiceGoalRequest, service_level=level)
 
 
 @pytest.mark.parametrize(
@@ -181,30 +196,30 @@ def test_a_page_outside_its_limits_is_refused(fields: dict[str, object]) -> None
     "model",
     [
         ForecastRequest,
-        volume_shapes.ForecastAnswer,
+        ForecastResponse,
         StaffingRequest,
-        staffing_shapes.StaffingAnswer,
-        volume_shapes.QueuesAnswer,
+        StaffingResponse,
+        QueuesResponse,
         TotalsRequest,
-        volume_shapes.TotalsAnswer,
-        volume_shapes.EventsAnswer,
+        TotalsResponse,
+        EventsResponse,
         ScoresRequest,
-        shapes.ScoresAnswer,
-        shapes.ScoreRecord,
-        shapes.ScoresPage,
-        list_schemas.ListRequest,
-        list_schemas.ContactListAnswer,
-        experiment_shapes.ExperimentsAnswer,
-        experiment_shapes.ExperimentAnswer,
-        shapes.ModelsAnswer,
-        shapes.Readiness,
-        shapes.Health,
-        shapes.ProblemDetails,
-        override_schemas.OverridesRequest,
-        override_schemas.OverridesKept,
-        override_schemas.OverridesAnswer,
-        override_schemas.WithdrawRequest,
-        override_schemas.WithdrawnOverride,
+        ScoresResponse,
+        ScoreRecord,
+        ScoresPage,
+        ListRequest,
+        ContactListResponse,
+        ExperimentsResponse,
+        ExperimentResponse,
+        ModelsResponse,
+        Readiness,
+        Health,
+        openapi.ProblemDetails,
+        OverridesRequest,
+        OverridesStored,
+        OverridesResponse,
+        WithdrawRequest,
+        WithdrawnOverride,
     ],
 )
 def test_each_example_is_valid(model: type[BaseModel]) -> None:

@@ -27,7 +27,7 @@ from serving_world import (
 )
 
 from features.artefact import MANIFEST, list_ids, point_to, sha256
-from features.calendar import epoch
+from features.calendar.clock import iso, to_epoch
 from features.errors import (
     DamagedArtefactError,
     IncompatibleArtefactError,
@@ -35,24 +35,23 @@ from features.errors import (
     UnknownNameError,
 )
 from features.home import Home
-from serving.models.churn.stages import SEGMENTS, STAGES
-from serving.models.volume.model import VolumeForecast
-from serving.models.volume.service import UNKNOWN, Service
-from serving.models.volume.shape import HandleSpread
-from serving.sets.forecast import (
+from serving.models.churn.value import SEGMENTS, STAGES
+from serving.models.volume.distribution import AhtDistribution
+from serving.models.volume.forecast import VolumeForecast
+from serving.published.forecast_set import (
     ForecastSet,
     open_current_forecast_set,
     open_forecast_set,
     write_forecast_set,
 )
-from serving.sets.score_writer import write_score_set
-from serving.sets.scores import (
+from serving.published.score_set import (
     ScoreFilter,
     ScoreSet,
-    iso,
     open_current_score_set,
     open_score_set,
 )
+from serving.published.score_writer import write_score_set
+from serving.staffing.queue_model import UNKNOWN, ServiceCalibration
 
 HIGH = ScoreFilter(words={"tier": ("high",)})
 
@@ -90,8 +89,8 @@ def test_a_forecast_set_gives_back_what_was_forecast(forecast: ForecastSet) -> N
 def test_a_forecast_set_gives_back_the_quarters_and_the_service(home: Home) -> None:
     made = flat_forecast()
     quarters = np.random.default_rng(0).dirichlet(np.full(4, 9.0), size=168)
-    service = Service(patience_seconds=90.5, efficiency=0.9, contacts=1000, abandoned=80)
-    handle = HandleSpread(day=0.01, hour=0.002, memory=0.8)
+    service = ServiceCalibration(patience_seconds=90.5, efficiency=0.9, contacts=1000, abandoned=80)
+    handle = AhtDistribution(day=0.01, hour=0.002, memory=0.8)
     chat = made.queues["chat"]
     chat = replace(
         chat, quarters=quarters, service=service, shape=replace(chat.shape, handle=handle)
@@ -125,7 +124,7 @@ def test_a_forecast_set_says_where_it_comes_from(forecast: ForecastSet) -> None:
 
 def test_rows_are_those_whose_interval_begins_in_the_span(forecast: ForecastSet) -> None:
     phone = forecast.queue("phone")
-    start = epoch(MADE_AT)
+    start = to_epoch(MADE_AT)
     assert phone.rows(start, start + 3600) == slice(0, 2)
     assert phone.rows(start + 1, start + 3600) == slice(1, 2)
     assert phone.rows(start + 3600, start) == slice(2, 2)

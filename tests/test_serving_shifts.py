@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from features.calendar import Bool, Int64
+from features.arrays import Bool, Int64
 from features.errors import InputError
-from serving.staffing.shifts import cover
+from serving.staffing.policies import shift_cover
 
 
 def covered(
     required: list[int], block: int, is_open: list[bool] | None = None, minutes: int = 60
 ) -> list[int]:
     opening = np.ones(len(required), dtype=bool) if is_open is None else np.array(is_open)
-    found = cover(
+    found = shift_cover(
         np.array(required, dtype=np.int64),
         is_open=opening,
         interval_minutes=minutes,
@@ -89,7 +89,7 @@ def test_it_covers_in_blocks_and_no_plan_is_paid_less(
 ) -> None:
     required = np.array([need for need, _ in day])
     is_open = np.array([there for _, there in day])
-    found = cover(required, is_open=is_open, interval_minutes=60, block_minutes=60 * block)
+    found = shift_cover(required, is_open=is_open, interval_minutes=60, block_minutes=60 * block)
     assert (found >= np.where(is_open, required, 0)).all()
     assert can_be_worked(found, is_open, block)
     assert found.sum() == least_paid_time(required, is_open, block)
@@ -150,10 +150,10 @@ def test_a_fortnight_around_the_clock_is_covered_in_blocks() -> None:
     hours = np.arange(336)
     required = rng.poisson(400 * (1.2 + np.sin(hours * 2 * np.pi / 24)))
     is_open = np.ones(336, dtype=bool)
-    found = cover(required, is_open=is_open, interval_minutes=60, block_minutes=240)
+    found = shift_cover(required, is_open=is_open, interval_minutes=60, block_minutes=240)
     assert (found >= required).all()
     assert can_be_worked(found, is_open, 4)
-    again = cover(required, is_open=is_open, interval_minutes=60, block_minutes=240)
+    again = shift_cover(required, is_open=is_open, interval_minutes=60, block_minutes=240)
     assert found.tolist() == again.tolist()
 
 
@@ -178,5 +178,5 @@ def test_a_value_outside_its_range_names_its_field(change: dict[str, Any], field
     }
     asked = {**right, **change}
     with pytest.raises(InputError) as caught:
-        cover(asked.pop("required"), **asked)
+        shift_cover(asked.pop("required"), **asked)
     assert caught.value.field == field

@@ -16,10 +16,10 @@ from serving_client import Server, serving
 from serving_world import MADE_AT, NOW
 
 from features.artefact import point_to
-from features.calendar import epoch
+from features.calendar.clock import to_epoch
 from features.home import Home
-from serving.models.volume.model import VolumeForecast
-from serving.sets.forecast import write_forecast_set
+from serving.models.volume.forecast import VolumeForecast
+from serving.published.forecast_set import write_forecast_set
 
 RAMP = np.array([0.1, 0.2, 0.3, 0.4])
 WEEK = {"start": "2026-03-23T00:00:00Z", "end": "2026-03-30T00:00:00Z"}
@@ -175,4 +175,4 @@ def test_too_many_short_intervals_are_refused_before_they_are_made(tmp_path: Pat
 
 
 def test_the_world_begins_where_the_tests_think() -> None:
-    assert epoch(MADE_AT) == epoch(at(20))
+    assert to_epoch(MADE_AT) == to_epoch(at(20))

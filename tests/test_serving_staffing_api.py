@@ -25,23 +25,22 @@ from serving_world import (
 )
 
 from features.artefact import point_to
-from features.calendar import Queue, epoch
-from features.contracts import PARTS
+from features.calendar.clock import to_epoch
+from features.calendar.queues import Queue
 from features.home import Home
-from serving.http import shapes, staffing_shapes
-from serving.http.formats import FORMATS
-from serving.http.openapi import example_of
-from serving.http.staffing_asks import MOST_DRAWN, StaffingOptions
-from serving.http.staffing_routes import staffing_router
-from serving.http.staffing_schemas import FormatName, StaffingRequest
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast, VolumeForecast
-from serving.models.volume.outlook import lead_bucket
+from serving.api import openapi
+from serving.api.openapi import example_of
+from serving.api.staffing.requests import FormatName, StaffingRequest
+from serving.api.staffing.responses import StaffingResponse
+from serving.api.staffing.routes import staffing_router
+from serving.files import FORMATS
+from serving.forecast.staffing import MOST_DRAWN, StaffingOptions
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import lead_bucket, plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast, VolumeForecast, slice_intervals
 from serving.models.volume.paths import sample_aht, sample_rates
-from serving.models.volume.service import Service
-from serving.models.volume.shape import plain_shape
-from serving.models.volume.span import cut
-from serving.sets.forecast import open_current_forecast_set, write_forecast_set
+from serving.published.forecast_set import open_current_forecast_set, write_forecast_set
+from serving.staffing.queue_model import ServiceCalibration
 
 HOUR = {"queues": ["phone"], "start": "2026-03-20T08:00:00Z", "end": "2026-03-20T09:00:00Z"}
 DAY = {"queues": ["phone"], "start": "2026-03-22T23:00:00Z", "end": "2026-03-23T23:00:00Z"}
@@ -77,7 +76,7 @@ def refused(server: Server, body: Any, *, query: str = "") -> dict[str, Any]:
         f"/v1/staffing{query}", content=content, headers={"Content-Type": "application/json"}
     )
     assert 400 <= response.status_code < 500, response.text
-    shapes.ProblemDetails.model_validate_json(response.content)
+    openapi.ProblemDetails.model_validate_json(response.content)
     problem: dict[str, Any] = response.json()
     return problem
 
@@ -103,7 +102,7 @@ def test_every_answer_is_what_the_document_describes(server: Server, body: Any) 
     span = {"start": "2026-03-23T00:00:00Z", "end": "2026-03-24T00:00:00Z"}
     response = server.http.post("/v1/staffing", json=span | body)
     assert response.status_code == 200, response.text
-    staffing_shapes.StaffingAnswer.model_validate_json(response.content)
+    StaffingResponse.model_validate_json(response.content)
     assert b"NaN" not in response.content
 
 
@@ -186,10 +185,10 @@ def erlang_c(contacts: float, aht: float, servers: int, *, within: float = 20.0)
 def levels(world: World, servers: int, *, count: int = 200) -> list[float]:
     """Service level of the phone's first half hour on each path, by the textbook."""
     phone = open_current_forecast_set(world.home.forecasts).queue("phone")
-    begin = epoch(datetime.fromisoformat(HOUR["start"]))
-    part = cut(phone, phone.rows(begin, begin + 1))
-    (rates,) = sample_rates([part], made_at=epoch(MADE_AT), count=count)
-    (ahts,) = sample_aht([part], made_at=epoch(MADE_AT), count=count)
+    begin = to_epoch(datetime.fromisoformat(HOUR["start"]))
+    part = slice_intervals(phone, phone.rows(begin, begin + 1))
+    (rates,) = sample_rates([part], made_at=to_epoch(MADE_AT), count=count)
+    (ahts,) = sample_aht([part], made_at=to_epoch(MADE_AT), count=count)
     return [erlang_c(r, a, servers) for r, a in zip(rates[:, 0], ahts[:, 0], strict=True)]
 
 
@@ -347,7 +346,9 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     flat = flat_forecast()
     chat = replace(
         flat.queues["chat"],
-        service=Service(patience_seconds=240.0, efficiency=0.8, contacts=900, abandoned=90),
+        service=ServiceCalibration(
+            patience_seconds=240.0, efficiency=0.8, contacts=900, abandoned=90
+        ),
     )
     known = replace(flat, queues={**flat.queues, "chat": chat})
     id = write_forecast_set(
@@ -488,7 +489,7 @@ def test_a_file_holds_what_the_json_answer_says(
     assert [rows.queue for rows in found] == [queue["queue"] for queue in answer["queues"]]
     for rows in found:
         said = [i for i in answer["intervals"] if i["queue_id"] == rows.queue]
-        starts = [epoch(datetime.fromisoformat(i["start_time"])) for i in said]
+        starts = [to_epoch(datetime.fromisoformat(i["start_time"])) for i in said]
         assert rows.starts.tolist() == starts
         volume = [i["volume"] for i in said]
         if name == "connect":  # in whole contacts, that add up over a day
@@ -657,7 +658,7 @@ def test_nothing_at_all_asks_for_every_queue_over_a_fortnight(server: Server) ->
 def shown(home: Home) -> dict[str, Any]:
     """Answer the document's request: one hour of a queue, made from plain numbers."""
     made_at = datetime.fromisoformat("2026-03-02T04:00:00Z")
-    start = epoch(datetime.fromisoformat(example_of(StaffingRequest)["start"]))
+    start = to_epoch(datetime.fromisoformat(example_of(StaffingRequest)["start"]))
     mean, shape = np.array([41.7]), plain_shape(0.03)
     parts = np.zeros((1, len(PARTS)))
     parts[:, 0] = mean
@@ -695,7 +696,7 @@ def csv_example() -> str:
 
 
 def test_the_documents_example_is_what_the_service_answers(tmp_path: Path) -> None:
-    found, example = shown(Home(tmp_path)), example_of(staffing_shapes.StaffingAnswer)
+    found, example = shown(Home(tmp_path)), example_of(StaffingResponse)
     assert list(found) == list(example)
     for name in set(found) - {"forecast_set", "model_version", "snapshot"}:
         assert found[name] == example[name], name

@@ -12,10 +12,10 @@ from churn_world import AS_OF, NOW, SMALL
 from test_training_value import PaidShop
 
 from serving.models.churn.model import ChurnModel, ChurnScores, open_churn_model
-from serving.models.churn.stages import SEGMENTS, STAGES, Standing
-from training.churn.train import train_churn
+from serving.models.churn.value import SEGMENTS, STAGES, Segmentation
+from training.fit.churn import train_churn
 
-CUTS = Standing(
+CUTS = Segmentation(
     new_days=90,
     gone_days=180,
     won_back_days=90,
@@ -108,7 +108,7 @@ def test_the_segments_of_a_day_do_not_depend_on_who_else_is_scored(
 
 
 def test_cut_points_survive_json() -> None:
-    assert Standing(**CUTS.document()) == CUTS
+    assert Segmentation(**CUTS.document()) == CUTS
     assert replace(CUTS, new_days=1) != CUTS
 
 

@@ -16,11 +16,10 @@ from serving_client import Server, serving
 from serving_world import MADE_AT, NOW, QUEUES, flat_forecast
 
 from features.artefact import point_to
-from features.contracts import PARTS
 from features.home import Home
-from serving.http import volume_shapes
-from serving.models.volume.model import VolumeForecast
-from serving.sets.forecast import write_forecast_set
+from serving.api.forecast.responses import ForecastResponse, TotalsResponse
+from serving.models.volume.forecast import PARTS, VolumeForecast
+from serving.published.forecast_set import write_forecast_set
 
 WEEK = {"start": "2026-03-26T00:00:00Z", "end": "2026-03-31T00:00:00Z"}
 ZONES = {queue.queue: ZoneInfo(queue.time_zone) for queue in QUEUES}
@@ -38,7 +37,7 @@ def forecast(server: Server, **body: Any) -> dict[str, Any]:
     response = server.http.post("/v1/forecast", json={**WEEK, **body})
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
-    volume_shapes.ForecastAnswer.model_validate_json(response.content)
+    ForecastResponse.model_validate_json(response.content)
     return found
 
 
@@ -46,7 +45,7 @@ def totals(server: Server, **body: Any) -> dict[str, Any]:
     response = server.http.post("/v1/forecast/totals", json={**WEEK, **body})
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
-    volume_shapes.TotalsAnswer.model_validate_json(response.content)
+    TotalsResponse.model_validate_json(response.content)
     return found
 
 
@@ -131,7 +130,7 @@ def test_too_many_paths_are_refused_with_the_limit(
     server: Server, monkeypatch: pytest.MonkeyPatch, path: str, limit: str
 ) -> None:
     body = {"queues": ["chat"], **WEEK, "paths": {"count": 10}}
-    monkeypatch.setattr(f"serving.http.volume_routes.{limit}", 5 * 24 * 10)
+    monkeypatch.setattr(f"serving.api.forecast.routes.{limit}", 5 * 24 * 10)
     assert server.http.post(path, json=body).status_code == 200
     response = server.http.post(path, json=body | {"paths": {"count": 11}})
     assert response.status_code == 422
@@ -350,5 +349,5 @@ def test_a_set_of_one_queue_without_intervals_is_answered(tmp_path: Path) -> Non
             body = {"by": by, "what_if": {"scale_volume": [{"factor": 2}]}}
             response = server.http.post("/v1/forecast/totals", json=body)
             assert response.status_code == 200
-            volume_shapes.TotalsAnswer.model_validate_json(response.content)
+            TotalsResponse.model_validate_json(response.content)
         assert server.http.post("/v1/forecast", json={"paths": {"count": 2}}).status_code == 200

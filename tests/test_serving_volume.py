@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from volume_world import DAY, START, around_the_clock, history, office, rates
 
-from features.artefact import writing
-from features.calendar import Event, epoch, moment
-from features.contracts import QUANTILE_LEVELS
+from features.artefact import write_artefact
+from features.calendar.clock import from_epoch, to_epoch
+from features.calendar.queues import Event
 from features.errors import DamagedArtefactError, HorizonError, InputError
-from features.snapshot import QueueHistory
+from features.volume.history import QueueHistory
+from serving.models.volume.distribution import QUANTILE_LEVELS
 from serving.models.volume.model import VOLUME_BUNDLE_KIND, VOLUME_BUNDLE_SCHEMA, open_volume_model
-from serving.models.volume.service import UNKNOWN, Service
-from training.volume.config import VolumeConfig
-from training.volume.source import Histories
-from training.volume.train import train_volume
+from serving.staffing.queue_model import UNKNOWN, ServiceCalibration
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.fit.volume import train_volume
 
 DAYS = 150
-AS_OF = moment(START + DAYS * DAY)
+AS_OF = from_epoch(START + DAYS * DAY)
 HORIZON = timedelta(days=28)
 
 
@@ -86,7 +87,7 @@ def test_a_rare_queue_gets_whole_counts_and_a_mean_that_is_not_zero(forecast):
 
 def test_it_covers_28_days_from_the_first_interval_at_or_after_made_at(forecast):
     found = forecast.queues["hotline"]
-    assert found.starts[0] == epoch(AS_OF)
+    assert found.starts[0] == to_epoch(AS_OF)
     assert len(found.starts) == 672
     assert forecast.made_at == forecast.as_of == AS_OF
 
@@ -102,7 +103,7 @@ def test_handle_time_follows_the_history_or_the_default(model, forecast):
 def test_nothing_after_made_at_changes_a_byte(model):
     made_at = AS_OF - timedelta(days=10, hours=7)
     poisoned = {
-        name: replace(h, offered=np.where(h.starts >= epoch(made_at), 1e6, h.offered))
+        name: replace(h, offered=np.where(h.starts >= to_epoch(made_at), 1e6, h.offered))
         for name, h in world().items()
     }
     plain, other = (ask(model, h, made_at=made_at) for h in (world(), poisoned))
@@ -111,15 +112,15 @@ def test_nothing_after_made_at_changes_a_byte(model):
 
 
 def test_an_event_known_later_changes_nothing(model):
-    first = epoch(AS_OF) + DAY
-    event = Event("e", "promotion", first, first + DAY, known_at=epoch(AS_OF) + 1)
+    first = to_epoch(AS_OF) + DAY
+    event = Event("e", "promotion", first, first + DAY, known_at=to_epoch(AS_OF) + 1)
     plain, other = (ask(model, world(), events=e) for e in ((), (event,)))
     assert plain.queues["hotline"].mean.tobytes() == other.queues["hotline"].mean.tobytes()
 
 
 def test_new_history_moves_the_level_without_a_refit(model, forecast):
     later = world(DAYS + 21)["hotline"]
-    moved = np.where(later.starts >= epoch(AS_OF), 2 * later.offered, later.offered)
+    moved = np.where(later.starts >= to_epoch(AS_OF), 2 * later.offered, later.offered)
     made_at = AS_OF + timedelta(days=21)
     found = ask(model, {"hotline": replace(later, offered=moved)}, made_at=made_at)
     ratio = found.queues["hotline"].mean.sum() / forecast.queues["hotline"].mean.sum()
@@ -128,7 +129,7 @@ def test_new_history_moves_the_level_without_a_refit(model, forecast):
 
 def test_what_was_not_observed_is_missing_and_not_zero(model, forecast):
     past = world()["hotline"]
-    gap = (past.starts >= epoch(AS_OF) - 30 * DAY) & (past.starts < epoch(AS_OF) - 20 * DAY)
+    gap = (past.starts >= to_epoch(AS_OF) - 30 * DAY) & (past.starts < to_epoch(AS_OF) - 20 * DAY)
     found = ask(model, {"hotline": replace(past, offered=np.where(gap, np.nan, past.offered))})
     assert found.queues["hotline"].mean.sum() == pytest.approx(
         forecast.queues["hotline"].mean.sum(), rel=0.1
@@ -136,9 +137,9 @@ def test_what_was_not_observed_is_missing_and_not_zero(model, forecast):
 
 
 def test_a_queue_the_model_never_saw_is_answered_with_a_warning(model):
-    new = history(around_the_clock("new"), days=14, per_hour=20, start=epoch(AS_OF) - 14 * DAY)
-    young = history(around_the_clock("young"), days=6, per_hour=20, start=epoch(AS_OF) - 6 * DAY)
-    grown = history(office("grown"), days=120, per_hour=20, start=epoch(AS_OF) - 120 * DAY)
+    new = history(around_the_clock("new"), days=14, per_hour=20, start=to_epoch(AS_OF) - 14 * DAY)
+    young = history(around_the_clock("young"), days=6, per_hour=20, start=to_epoch(AS_OF) - 6 * DAY)
+    grown = history(office("grown"), days=120, per_hour=20, start=to_epoch(AS_OF) - 120 * DAY)
     found = ask(model, {"new": new, "young": young, "grown": grown}).queues
     assert [found[n].method for n in ("new", "young", "grown")] == [
         "profile",
@@ -182,7 +183,7 @@ def test_opening_hours_that_are_not_stated_are_learnt(model):
 def test_shorter_intervals_add_up_to_the_same_day(model, minutes):
     queue = around_the_clock("fine", interval_minutes=minutes)
     found = ask(
-        model, {"fine": history(queue, days=120, per_hour=12, start=epoch(AS_OF) - 120 * DAY)}
+        model, {"fine": history(queue, days=120, per_hour=12, start=to_epoch(AS_OF) - 120 * DAY)}
     )
     one = found.queues["fine"]
     assert len(one.starts) == 672 * 60 // minutes
@@ -195,7 +196,7 @@ def test_shorter_intervals_add_up_to_the_same_day(model, minutes):
 )
 def test_days_of_23_and_25_hours_are_exact(model, local_midnight, hours):
     queue = around_the_clock("berlin", time_zone="Europe/Berlin")
-    past = history(queue, days=80, per_hour=10, start=epoch(local_midnight) - 80 * DAY)
+    past = history(queue, days=80, per_hour=10, start=to_epoch(local_midnight) - 80 * DAY)
     found = ask(
         model,
         {"berlin": past},
@@ -229,7 +230,7 @@ def test_the_golden_request_is_replayed(model):
 def rewritten(bundle, root, change):
     """Copy a bundle, change one of its files, and sign it anew."""
     manifest = json.loads((bundle / "manifest.json").read_text())
-    with writing(
+    with write_artefact(
         root,
         kind=VOLUME_BUNDLE_KIND,
         schema=VOLUME_BUNDLE_SCHEMA,
@@ -247,7 +248,9 @@ def rewritten(bundle, root, change):
 def test_a_forecast_carries_the_profile_within_the_hour_and_the_service(bundle, tmp_path):
     def served(folder, _meta):
         state = json.loads((folder / "state.json").read_text())
-        state["service"] = {"office": asdict(Service(patience_seconds=75.0, contacts=900))}
+        state["service"] = {
+            "office": asdict(ServiceCalibration(patience_seconds=75.0, contacts=900))
+        }
         (folder / "state.json").write_text(json.dumps(state))
 
     model = open_volume_model(rewritten(bundle, tmp_path, served))
@@ -257,7 +260,7 @@ def test_a_forecast_carries_the_profile_within_the_hour_and_the_service(bundle, 
     queues = ask(model, histories, until=AS_OF + timedelta(days=1)).queues
     assert queues["office"].quarters[30] == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=0.001)
     assert (queues["hotline"].quarters == 0.25).all()
-    assert queues["office"].service == Service(patience_seconds=75.0, contacts=900)
+    assert queues["office"].service == ServiceCalibration(patience_seconds=75.0, contacts=900)
     assert queues["hotline"].service == UNKNOWN
 
 

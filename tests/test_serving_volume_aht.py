@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume_world import START, office
 
-from features.calendar import ALWAYS, Queue, interval_starts, local_times
-from features.snapshot import QueueHistory
-from serving.models.volume.aht import aht_by_cell
-from serving.models.volume.profiles import week_cells
+from features.calendar.clock import interval_starts, local_times
+from features.calendar.queues import ALWAYS, Queue
+from features.volume.history import QueueHistory
+from serving.models.volume.handle_time import aht_by_cell
+from serving.models.volume.week_profile import week_cells
 
 DAY = 86_400
 QUEUE = Queue("q", opening=ALWAYS, opening_source="stated")

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from volume_world import START, around_the_clock, history, office
 
-from features.calendar import Event, local_times
-from serving.models.volume.bad_days import BadDay, bad_days, describe, find_bad_days
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.profiles import week_grid, week_profile
+from features.calendar.clock import local_times
+from features.calendar.queues import Event
+from serving.models.volume.anomalies import AnomalousDay, bad_days, describe, find_anomalies
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.week_profile import week_grid, week_profile
 
 NOTHING = DayEffects({}, {})
 DAYS = 140
@@ -133,16 +134,16 @@ def test_a_known_event_is_no_bad_day_once_its_effect_is_known():
     past.offered[rows] = np.round(past.offered[rows] * 3)
     sale = Event("e", "promotion", first, first + 86_400, 0)
     known = DayEffects({"event:promotion": float(np.log(3))}, {})
-    assert find_bad_days(past, known, [sale], known_by=first)[1] == []
-    assert find_bad_days(past, known, [], known_by=first)[1] != []
+    assert find_anomalies(past, known, [sale], known_by=first)[1] == []
+    assert find_anomalies(past, known, [], known_by=first)[1] != []
     late = Event("e", "promotion", first, first + 86_400, first + 1)
-    assert find_bad_days(past, known, [late], known_by=first)[1] != []
+    assert find_anomalies(past, known, [late], known_by=first)[1] != []
 
 
 def test_an_outage_of_the_calendar_is_bad_whatever_came_in_it():
     past = history(around_the_clock(), days=DAYS, per_hour=30)
     down = Event("o", "outage", int(past.starts[100]), int(past.starts[102]), 0)
-    bad, _ = find_bad_days(past, NOTHING, [down], known_by=0)
+    bad, _ = find_anomalies(past, NOTHING, [down], known_by=0)
     assert np.flatnonzero(bad).tolist() == [100, 101]
 
 
@@ -152,12 +153,12 @@ def test_bad_intervals_line_up_with_the_history():
     rows = (local.day - local.day[0] == 70) & (local.minute_of_day // 60 == 12)
     rows |= np.roll(rows, 1)
     past.offered[rows] = 0.0
-    bad, _ = find_bad_days(past, NOTHING, [], known_by=0)
+    bad, _ = find_anomalies(past, NOTHING, [], known_by=0)
     assert np.array_equal(bad, rows)
     empty = replace(past, starts=past.starts[:0], offered=past.offered[:0])
-    assert find_bad_days(empty, NOTHING, [], known_by=0)[1] == []
+    assert find_anomalies(empty, NOTHING, [], known_by=0)[1] == []
 
 
 def test_a_bad_day_is_told_in_words():
-    whole = BadDay("q", 20_454, 2.5, "surge", 0, 1440)
+    whole = AnomalousDay("q", 20_454, 2.5, "surge", 0, 1440)
     assert str(whole) == "2026-01-01 (surge, 2.50 times the usual)"

@@ -6,8 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
-from features.contracts import QUANTILE_LEVELS
-from serving.models.volume.counts import count_quantiles, normal_level, normal_quantile
+from serving.models.volume.distribution import (
+    QUANTILE_LEVELS,
+    count_quantiles,
+    normal_level,
+    normal_quantile,
+)
 
 LEVELS = np.array(QUANTILE_LEVELS)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from volume_world import DAY, START, around_the_clock
 
-from features.calendar import interval_starts
-from features.contracts import PARTS
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast
-from serving.models.volume.shape import plain_shape
+from features.calendar.clock import interval_starts
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast
 
 
 def flat(days: int = 3) -> QueueForecast:

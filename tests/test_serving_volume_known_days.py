@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from volume_world import around_the_clock, history, office
 
-from features.calendar import Event, interval_starts, local_midnight, local_times, parse_opening
-from serving.models.volume.effects import DayEffects
+from features.calendar.clock import interval_starts, local_midnight, local_times
+from features.calendar.queues import Event, parse_opening
+from serving.models.volume.calendar_effects import DayEffects
 from serving.models.volume.levels import Smoothing
-from serving.models.volume.outlook import MEAN4, SEASONAL, look_out
+from serving.models.volume.outlook import MEAN4, SEASONAL, component_forecasts
 
 NOTHING = DayEffects({}, {})
 DAY = 86_400
@@ -20,7 +21,7 @@ def outlook(past, *, days=14, events=(), effects=NOTHING, made_at=None):
     queue = past.queue
     at = int(past.starts[-1]) + 3600 if made_at is None else made_at
     starts = interval_starts(at, at + days * DAY, queue.interval_minutes, queue.time_zone)
-    return look_out(
+    return component_forecasts(
         past, events=events, effects=effects, smoothing=Smoothing(0.2), made_at=at, starts=starts
     )
 

@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from serving_world import plain_shape
 from volume_world import DAY, START, around_the_clock, history
 
-from features.calendar import ALWAYS, Event, Queue, interval_starts, moment
-from features.contracts import LEAD_BUCKETS, ORDER_STAGES, PARTS
-from features.snapshot import NO_ORDERS, OrderFlow, QueueHistory
-from serving.models.volume.combination import Boosters
-from serving.models.volume.effects import DayEffects
+from features.calendar.clock import from_epoch, interval_starts
+from features.calendar.queues import ALWAYS, Event, Queue
+from features.contracts.tables import ORDER_STAGES
+from features.volume.history import NO_ORDERS, OrderFlow, QueueHistory
+from serving.models.volume.boosting import Boosters
+from serving.models.volume.bundle import VolumeState
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import LEAD_BUCKETS
+from serving.models.volume.forecast import PARTS
 from serving.models.volume.levels import DayLevels, Smoothing
 from serving.models.volume.model import forecast_with
 from serving.models.volume.orders import (
@@ -30,8 +34,7 @@ from serving.models.volume.orders import (
     order_factors,
     order_weights_from_json,
 )
-from serving.models.volume.outlook import COMPONENTS, MEAN4, look_out
-from serving.models.volume.state import VolumeState
+from serving.models.volume.outlook import COMPONENTS, MEAN4, component_forecasts
 
 FIRST = START // DAY
 STAGES = len(ORDER_STAGES)
@@ -46,7 +49,7 @@ def flow(logs: np.ndarray, *, per_day: float = 2400.0, known_until: int | None =
     counts[:, 0] = np.repeat(np.round(per_day / 24 * np.exp(logs)), 24)
     counts[:, 1:] = np.nan
     found = OrderFlow(starts, counts)
-    return found if known_until is None else found.before(moment(START + DAY * known_until))
+    return found if known_until is None else found.before(from_epoch(START + DAY * known_until))
 
 
 def fading(days: int, *, memory: float, noise: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -209,11 +212,11 @@ def kernel() -> np.ndarray:
 def errors_of_the_next_days(made_at: int) -> np.ndarray:
     """Return the errors of two days' totals without and with orders, and the factors' error."""
     past, orders, lag = surge()
-    known = QueueOrders(flow_days(orders.before(moment(made_at)), "UTC"), kernel())
+    known = QueueOrders(flow_days(orders.before(from_epoch(made_at)), "UTC"), kernel())
     starts = interval_starts(made_at, made_at + 2 * DAY, 60, "UTC")
     plain, freed = (
-        look_out(
-            past.before(moment(made_at)),
+        component_forecasts(
+            past.before(from_epoch(made_at)),
             events=(),
             effects=PLAIN,
             smoothing=Smoothing(0.1),
@@ -257,7 +260,7 @@ def state(*, used: tuple[str, ...]) -> VolumeState:
 def made(orders: OrderFlow, past: QueueHistory, *, used: tuple[str, ...] = ("q",)):
     return forecast_with(
         state(used=used), {"q": past}, events=(), orders=orders,
-        made_at=moment(START + 180 * DAY), until=moment(START + 187 * DAY),
+        made_at=from_epoch(START + 180 * DAY), until=from_epoch(START + 187 * DAY),
     ).queues["q"]  # fmt: skip
 
 

@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 from volume_world import DAY, START, around_the_clock, history, rates
 
-from features.calendar import interval_starts
-from serving.models.volume.effects import DayEffects
+from features.calendar.clock import interval_starts
+from serving.models.volume.calendar_effects import DayEffects
 from serving.models.volume.levels import Smoothing
 from serving.models.volume.outlook import (
     MEAN4,
     REVERSION_DAYS,
     SLOW,
     SMOOTHING,
-    Outlook,
-    look_out,
+    ComponentForecasts,
+    component_forecasts,
 )
 
 HOTLINE = around_the_clock(time_zone="UTC")
 
 
-def outlook(days: int, *, per_hour: float, surge: float = 1.0) -> Outlook:
+def outlook(days: int, *, per_hour: float, surge: float = 1.0) -> ComponentForecasts:
     past = history(HOTLINE, days=days, per_hour=per_hour, seed=days, day_noise=0.01)
     late = past.starts >= START + (days - 5) * DAY
     made_at = START + days * DAY
-    return look_out(
+    return component_forecasts(
         replace(past, offered=np.where(late, np.round(past.offered * surge), past.offered)),
         events=(),
         effects=DayEffects({}, {}),

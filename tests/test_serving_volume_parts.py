@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from volume_world import DAY, START, around_the_clock, history, office
 
-from features.calendar import Event, local_times, moment
-from features.contracts import PARTS
+from features.calendar.clock import from_epoch, local_times
+from features.calendar.queues import Event
+from serving.models.volume.forecast import PARTS
 from serving.models.volume.model import forecast_with
-from training.volume.backtest import run_backtest
-from training.volume.config import VolumeConfig
-from training.volume.source import Histories
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.evaluate.volume_backtest import run_backtest
 
 DAYS = 220
 CONFIG = VolumeConfig(
     origins=3, refits=1, horizon_days=14, boosting_rounds=10, boosting_rows=8000, threads=1
 )
-AS_OF = moment(START + DAYS * DAY)
-UNTIL = moment(START + (DAYS + 14) * DAY)
+AS_OF = from_epoch(START + DAYS * DAY)
+UNTIL = from_epoch(START + (DAYS + 14) * DAY)
 
 
 def promotion(day, name):

@@ -7,19 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume_world import DAY, START, around_the_clock, office
 
-from features.calendar import Queue, interval_starts, is_open, local_times
-from features.contracts import LEAD_BUCKETS, QUANTILE_LEVELS
-from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.paths import sample_paths
-from serving.models.volume.shape import (
+from features.calendar.clock import interval_starts, local_times
+from features.calendar.queues import Queue, is_open
+from serving.models.volume.distribution import (
     CURVE_LEVELS,
-    Dependence,
-    HandleSpread,
-    Shape,
+    LEAD_BUCKETS,
+    QUANTILE_LEVELS,
+    AhtDistribution,
+    ErrorCorrelation,
+    ForecastDistribution,
+    lead_bucket,
     plain_shape,
     shape_from_json,
     shape_to_json,
 )
+from serving.models.volume.paths import sample_paths
 
 MADE_AT = START + 10 * 3600
 DAYS = 15
@@ -30,7 +32,7 @@ class Forecast:
     queue: Queue
     starts: np.ndarray
     mean: np.ndarray
-    shape: Shape
+    shape: ForecastDistribution
 
     def cut(self, rows):
         return replace(self, starts=self.starts[rows], mean=self.mean[rows])
@@ -41,7 +43,7 @@ class Forecast:
 
 
 def dependent(day=0.8, memory=0.7, common=0.5, spread=0.1):
-    dependence = Dependence(day=(day,) * len(LEAD_BUCKETS), memory=memory, common=common)
+    dependence = ErrorCorrelation(day=(day,) * len(LEAD_BUCKETS), memory=memory, common=common)
     return replace(plain_shape(spread), dependence=dependence)
 
 
@@ -169,14 +171,14 @@ def test_a_shape_is_the_same_after_json():
         dependent(),
         curve=curve,
         clumps=rng.uniform(size=len(LEAD_BUCKETS)),
-        handle=HandleSpread(0.01, 0.02, 0.9),
+        handle=AhtDistribution(0.01, 0.02, 0.9),
     )
     again = shape_from_json(json.loads(json.dumps(shape_to_json(shape))))
     assert (again.curve == shape.curve).all()
     assert (again.clumps == shape.clumps).all()
     assert (again.spread == shape.spread).all()
     assert (again.dependence, again.today) == (shape.dependence, shape.today)
-    assert again.handle == shape.handle == HandleSpread(0.01, 0.02, 0.9)
+    assert again.handle == shape.handle == AhtDistribution(0.01, 0.02, 0.9)
 
 
 def test_a_shape_of_another_size_is_refused():

@@ -4,21 +4,16 @@ import numpy as np
 import pytest
 from volume_world import history, office
 
-from features.calendar import Queue, epoch, interval_starts
-from features.snapshot import QueueHistory
-from serving.models.volume.profiles import (
-    last_seen,
-    mean_seen,
-    recent,
-    week_grid,
-    week_profile,
-)
+from features.calendar.clock import interval_starts, to_epoch
+from features.calendar.queues import Queue
+from features.volume.history import QueueHistory
+from serving.models.volume.week_profile import last_seen, mean_seen, recent, week_grid, week_profile
 
 BERLIN = Queue("q", time_zone="Europe/Berlin")
 
 
 def grid_of(first: datetime, hours: int, values: np.ndarray | None = None):
-    starts = interval_starts(epoch(first), epoch(first) + hours * 3600, 60, "Europe/Berlin")
+    starts = interval_starts(to_epoch(first), to_epoch(first) + hours * 3600, 60, "Europe/Berlin")
     return week_grid(BERLIN, starts, np.ones(len(starts)) if values is None else values)
 
 

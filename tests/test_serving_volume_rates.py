@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from scipy import stats
 from volume_world import DAY, START, around_the_clock, office
 
-from features.calendar import Float64, Int64, Queue, interval_starts, is_open, local_times
-from features.contracts import LEAD_BUCKETS
-from serving.models.volume.paths import sample_aht, sample_paths, sample_rates
-from serving.models.volume.rates import rate_quantiles
-from serving.models.volume.shape import (
+from features.arrays import Float64, Int64
+from features.calendar.clock import interval_starts, local_times
+from features.calendar.queues import Queue, is_open
+from serving.models.volume.distribution import (
     CURVE_LEVELS,
-    Dependence,
-    HandleSpread,
-    Shape,
+    LEAD_BUCKETS,
+    AhtDistribution,
+    ErrorCorrelation,
+    ForecastDistribution,
     plain_shape,
+    rate_quantiles,
 )
+from serving.models.volume.paths import sample_aht, sample_paths, sample_rates
 
 MADE_AT = START + 10 * 3600
 BUCKETS = len(LEAD_BUCKETS)
@@ -32,7 +34,7 @@ class Forecast:
     queue: Queue
     starts: Int64
     mean: Float64
-    shape: Shape
+    shape: ForecastDistribution
     aht_seconds: Float64
 
     def cut(self, rows: slice) -> Forecast:
@@ -47,18 +49,18 @@ def shape_of(
     day: float = 0.6,
     memory: float = 0.7,
     common: float = 0.5,
-    handle: HandleSpread | None = None,
-) -> Shape:
+    handle: AhtDistribution | None = None,
+) -> ForecastDistribution:
     return replace(
         plain_shape(spread),
         clumps=np.full(BUCKETS, clumps),
-        dependence=Dependence((day,) * BUCKETS, memory=memory, common=common),
-        handle=handle or HandleSpread(0.01, 0.02, 0.5),
+        dependence=ErrorCorrelation((day,) * BUCKETS, memory=memory, common=common),
+        handle=handle or AhtDistribution(0.01, 0.02, 0.5),
     )
 
 
 def forecast(
-    queue: Queue, per_hour: float = 20.0, shape: Shape | None = None, days: int = 15
+    queue: Queue, per_hour: float = 20.0, shape: ForecastDistribution | None = None, days: int = 15
 ) -> Forecast:
     starts = interval_starts(MADE_AT, MADE_AT + days * DAY, queue.interval_minutes, queue.time_zone)
     mean = np.where(is_open(queue, starts), per_hour * queue.interval_minutes / 60, 0.0)
@@ -170,14 +172,14 @@ def test_the_same_seed_gives_the_same_paths_whatever_else_is_asked_for() -> None
 
 
 def test_handle_times_are_the_forecast_where_nothing_moves_them() -> None:
-    still = shape_of(handle=HandleSpread(0.0, 0.0, 0.5))
+    still = shape_of(handle=AhtDistribution(0.0, 0.0, 0.5))
     made = forecast(around_the_clock(), shape=still)
     made = replace(made, aht_seconds=np.linspace(100, 500, len(made.starts)))
     assert (handled(made)[0] == made.aht_seconds).all()
 
 
 def test_handle_times_have_the_mean_and_the_spread_that_was_learnt() -> None:
-    made = forecast(around_the_clock(), shape=shape_of(handle=HandleSpread(0.01, 0.03, 0.5)))
+    made = forecast(around_the_clock(), shape=shape_of(handle=AhtDistribution(0.01, 0.03, 0.5)))
     relative = handled(made, count=5000)[0] / 300
     assert relative.mean() == pytest.approx(1, abs=0.005)
     assert relative.var(axis=0).mean() == pytest.approx(1.01 * 1.03 - 1, rel=0.05)
@@ -187,7 +189,7 @@ def test_handle_times_have_the_mean_and_the_spread_that_was_learnt() -> None:
 
 
 def test_a_days_handle_time_is_remembered_the_next_day() -> None:
-    made = forecast(around_the_clock(), shape=shape_of(handle=HandleSpread(0.02, 0.0, 0.7)))
+    made = forecast(around_the_clock(), shape=shape_of(handle=AhtDistribution(0.02, 0.0, 0.7)))
     logs = np.log(handled(made, count=4000)[0][:, ::24])
     found = [np.corrcoef(logs[:, k], logs[:, k + 1])[0, 1] for k in range(10)]
     assert np.mean(found) == pytest.approx(0.7, abs=0.02)
@@ -200,7 +202,7 @@ def test_quarters_of_an_hour_share_its_handle_time() -> None:
 
 
 def test_handle_times_say_nothing_of_the_contacts() -> None:
-    made = forecast(around_the_clock(), 200.0, shape_of(handle=HandleSpread(0.02, 0.02, 0.5)))
+    made = forecast(around_the_clock(), 200.0, shape_of(handle=AhtDistribution(0.02, 0.02, 0.5)))
     pairs = zip(rates(made, count=2000)[0].T, handled(made, count=2000)[0].T, strict=True)
     found = [np.corrcoef(a, b)[0, 1] for a, b in pairs]
     assert np.abs(np.mean(found)) < 0.01

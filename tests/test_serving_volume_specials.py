@@ -6,10 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.calendar import Event, Queue, interval_starts, local_midnight
-from serving.models.volume.effects import DayEffects, relative_size
-from serving.models.volume.events import event_factors, outages, reaches, touching
-from serving.models.volume.specials import day_labels, holiday_factors, ordinary, rest_ratio
+from features.calendar.clock import interval_starts, local_midnight
+from features.calendar.queues import Event, Queue
+from serving.models.volume.calendar_effects import (
+    DayEffects,
+    day_labels,
+    event_factors,
+    holiday_factors,
+    ordinary,
+    outages,
+    reaches,
+    relative_size,
+    rest_ratio,
+    touching,
+)
 
 US = Queue("q", time_zone="America/New_York", country="US")
 UTC_QUEUE = Queue("q")

@@ -11,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume_world import DAY, around_the_clock, office, rates
 
-from features.calendar import Queue, epoch, interval_starts, is_open, local_midnight, moment
-from features.contracts import PARTS
-from features.snapshot import QueueHistory
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast
-from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.shape import Today, plain_shape
-from serving.models.volume.span import rest
-from serving.models.volume.today import (
+from features.calendar.clock import from_epoch, interval_starts, local_midnight, to_epoch
+from features.calendar.queues import Queue, is_open
+from features.volume.history import QueueHistory
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import IntradayModel, lead_bucket, plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast, rest
+from serving.models.volume.intraday import (
     TODAY,
     Evidence,
     Hours,
@@ -29,13 +27,18 @@ from serving.models.volume.today import (
     unseen_today,
 )
 
-PLAIN = Today(day_variance=0.02, hour_variance=0.01, carry=0.5)
+PLAIN = IntradayModel(day_variance=0.02, hour_variance=0.01, carry=0.5)
 MONDAY = 20_605
 """2026-06-01."""
 
 
 def forecast(
-    queue: Queue, *, day: int = MONDAY, days: int = 5, per_hour: float = 100.0, today: Today = PLAIN
+    queue: Queue,
+    *,
+    day: int = MONDAY,
+    days: int = 5,
+    per_hour: float = 100.0,
+    today: IntradayModel = PLAIN,
 ) -> QueueForecast:
     """Return a full forecast made at a local midnight."""
     first, end = (local_midnight(d, queue.time_zone) for d in (day, day + days))
@@ -67,11 +70,11 @@ def came(base: QueueForecast, factor: object = 1.0) -> QueueHistory:
 
 def clock(base: QueueForecast, hours: float, *, day: int = MONDAY) -> datetime:
     """Return the moment so many hours after a local midnight."""
-    return moment(local_midnight(day, base.queue.time_zone)) + timedelta(hours=hours)
+    return from_epoch(local_midnight(day, base.queue.time_zone)) + timedelta(hours=hours)
 
 
 def made(base: QueueForecast) -> datetime:
-    return moment(int(base.starts[0]))
+    return from_epoch(int(base.starts[0]))
 
 
 def ratio(base: QueueForecast, corrected: QueueForecast) -> np.ndarray:
@@ -99,7 +102,7 @@ def test_one_day_gives_the_posterior_that_is_worked_out_by_hand():
 
 
 def test_a_swing_fades_with_the_hours_and_ends_with_the_day():
-    swinging = Today(0.0, 0.0, 0.0, swing_variance=0.03, memory=0.5)
+    swinging = IntradayModel(0.0, 0.0, 0.0, swing_variance=0.03, memory=0.5)
     seen = Evidence(Hours(np.array([3]), np.array([72.0])), np.array([100.0]), np.array([110.0]))
     hours = Hours(np.array([3, 3, 4]), np.array([73.0, 75.0, 96.0]))
     found = posterior(seen, hours, parameters=swinging)
@@ -116,7 +119,7 @@ def test_with_poisson_counts_and_a_gamma_factor_it_is_the_exact_posterior_mean()
     exact = float((factor * weight).sum() / weight.sum())
     hours = Hours(np.full(3, 3), np.array([72.0, 73.0, 74.0]))
     found = posterior(
-        Evidence(hours, expected, counts), hours, parameters=Today(variance, 0.0, 0.0)
+        Evidence(hours, expected, counts), hours, parameters=IntradayModel(variance, 0.0, 0.0)
     )
     np.testing.assert_allclose(found.factor, exact, rtol=1e-6)
 
@@ -130,7 +133,7 @@ def test_todays_factor_moves_the_rest_of_today_and_tomorrow_and_nothing_later():
     np.testing.assert_allclose(today, today[0])
     np.testing.assert_allclose(tomorrow - 1, 0.5 * (today[0] - 1))
     assert (moved[on_day(found, MONDAY + 2)] == 1).all()
-    assert found.starts[0] == epoch(clock(base, 12))
+    assert found.starts[0] == to_epoch(clock(base, 12))
     assert found.method == "intraday"
 
 
@@ -140,10 +143,10 @@ def test_what_came_as_expected_changes_no_mean_and_narrows_the_band():
     found = correct(base, came(base), made_at=made(base), now=now)
     kept = rest(base, now=now)
     np.testing.assert_allclose(found.mean, kept.mean, rtol=1e-12)
-    near = found.starts < epoch(now) + DAY
+    near = found.starts < to_epoch(now) + DAY
     wide, narrow = (q[near, 17] - q[near, 1] for q in (kept.quantiles, found.quantiles))
     assert (narrow < wide).all()
-    later = found.starts >= epoch(now) + 2 * DAY
+    later = found.starts >= to_epoch(now) + 2 * DAY
     np.testing.assert_array_equal(found.quantiles[later], kept.quantiles[later])
 
 
@@ -151,7 +154,7 @@ def test_the_published_quantiles_are_those_of_the_published_shape():
     base = forecast(around_the_clock())
     now = clock(base, 9)
     found = correct(base, came(base, 0.8), made_at=made(base), now=now)
-    bucket = lead_bucket((found.starts - epoch(now)) / 3600)
+    bucket = lead_bucket((found.starts - to_epoch(now)) / 3600)
     np.testing.assert_array_equal(found.quantiles, found.shape.quantiles(found.mean, bucket))
     assert 0 < found.shape.spread[0] < base.shape.spread[0]
     assert 0 <= found.shape.dependence.day[0] < base.shape.dependence.day[0]
@@ -285,7 +288,7 @@ def test_a_zone_off_by_half_an_hour_has_its_own_hours():
 
 counts = st.lists(st.integers(0, 400), min_size=14, max_size=14)
 parameters = st.builds(
-    Today,
+    IntradayModel,
     day_variance=st.floats(0, 0.3),
     hour_variance=st.floats(0.001, 0.3),
     carry=st.floats(0, 1),
@@ -296,7 +299,9 @@ parameters = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(counts=counts, today=parameters, hours=st.integers(1, 14))
-def test_whatever_came_the_answer_keeps_its_rules(counts: list[int], today: Today, hours: int):
+def test_whatever_came_the_answer_keeps_its_rules(
+    counts: list[int], today: IntradayModel, hours: int
+):
     base = forecast(office(), today=today, days=4)
     history = came(base)
     history.offered[: len(counts)] = np.array(counts) * base.is_open[: len(counts)]
@@ -316,7 +321,7 @@ def test_whatever_came_the_answer_keeps_its_rules(counts: list[int], today: Toda
     factor=st.floats(0.6, 1.6), size=st.floats(0.05, 300), more=st.floats(1.1, 10), today=parameters
 )
 def test_more_evidence_of_the_same_moves_further(
-    factor: float, size: float, more: float, today: Today
+    factor: float, size: float, more: float, today: IntradayModel
 ):
     hours = Hours(np.full(4, 3), np.arange(72.0, 76.0))
     moved = []

@@ -10,24 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from volume_world import DAY, around_the_clock, office
 
-from features.calendar import (
-    Float64,
-    Queue,
-    interval_starts,
-    is_open,
-    local_midnight,
-    local_times,
-    moment,
-    parse_opening,
-)
-from features.contracts import PARTS
+from features.arrays import Float64
+from features.calendar.clock import from_epoch, interval_starts, local_midnight, local_times
+from features.calendar.queues import Queue, is_open, parse_opening
 from features.errors import InputError
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.forecast import QueueForecast, flat_quarters
-from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.quarters import quarter_shares
-from serving.models.volume.shape import plain_shape
-from serving.models.volume.within import split
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import lead_bucket, plain_shape
+from serving.models.volume.forecast import PARTS, QueueForecast, flat_quarters
+from serving.models.volume.within_hour import quarter_shares, split
 
 MONDAY = 20_605
 """2026-06-01."""
@@ -68,7 +58,7 @@ def forecast(
 
 
 def parted(made: QueueForecast, minutes: int) -> QueueForecast:
-    return split(made, minutes=minutes, made_at=moment(int(made.starts[0])))
+    return split(made, minutes=minutes, made_at=from_epoch(int(made.starts[0])))
 
 
 def test_an_hour_is_split_by_its_profile() -> None:
@@ -247,5 +237,5 @@ def test_an_hour_of_the_day_is_followed_where_its_weekday_was_seldom_seen() -> N
 
 def test_days_are_independent_of_the_seconds_that_a_forecast_began() -> None:
     made = forecast(around_the_clock(), days=2)
-    late = split(made, minutes=15, made_at=moment(int(made.starts[0]) - 40 * DAY))
+    late = split(made, minutes=15, made_at=from_epoch(int(made.starts[0]) - 40 * DAY))
     assert (late.mean == parted(made, 15).mean).all()

@@ -33,13 +33,14 @@ from serving_client import Server, serving
 from serving_world import MADE_AT, NOW, put_snapshot, put_volume_bundle
 
 from features.artefact import point_to
-from features.calendar import moment
-from features.contracts import PARTS
+from features.calendar.clock import from_epoch
 from features.home import Home
 from features.snapshot import open_current_snapshot
-from serving.http import staffing_shapes, volume_shapes
-from serving.models.volume.model import VolumeForecast, forecast_with, open_volume_model
-from serving.sets.forecast import write_forecast_set
+from serving.api.forecast.responses import EventsResponse
+from serving.api.staffing.responses import StaffingResponse
+from serving.models.volume.forecast import PARTS, VolumeForecast
+from serving.models.volume.model import forecast_with, open_volume_model
+from serving.published.forecast_set import write_forecast_set
 
 WHOLE = {"start": "2026-03-20T00:00:00Z", "end": "2026-04-17T00:00:00Z"}
 FORECAST = planners_forecast().queues
@@ -302,7 +303,7 @@ def test_agents_follow_the_changed_forecast(server: Server) -> None:
         "/v1/staffing", json=span | {"what_if": {"scale_volume": [{"factor": 2}]}}
     )
     assert busier.headers["cache-control"] == "no-store"
-    staffing_shapes.StaffingAnswer.model_validate_json(busier.content)
+    StaffingResponse.model_validate_json(busier.content)
     for now, then in zip(busier.json()["intervals"], answer["intervals"], strict=True):
         assert now["volume"] == pytest.approx(2 * then["volume"], abs=2e-3)
         assert now["agents_on_phone"] > then["agents_on_phone"] or not now["is_open"]
@@ -460,7 +461,7 @@ def test_no_change_makes_a_server_error(
 
 def test_the_events_are_those_that_the_forecast_knows(server: Server) -> None:
     response = server.http.get("/v1/events")
-    volume_shapes.EventsAnswer.model_validate_json(response.content)
+    EventsResponse.model_validate_json(response.content)
     found = response.json()["events"]
     assert [e["event_id"] for e in found] == ["sale-1", "billing-1"]
     assert found[0]["queues"] is None
@@ -519,8 +520,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, VolumeForecast]:
                 "add_events": [
                     {
                         "kind": event.kind,
-                        "starts_at": moment(event.starts_at).isoformat(),
-                        "ends_at": moment(event.ends_at).isoformat(),
+                        "starts_at": from_epoch(event.starts_at).isoformat(),
+                        "ends_at": from_epoch(event.ends_at).isoformat(),
                         "queues": list(event.queues) or None,
                     }
                     for event in EVENTS

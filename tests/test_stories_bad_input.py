@@ -26,7 +26,7 @@ from serving_world import build_world, put_churn_bundle, put_volume_bundle
 from features.artefact import current_id
 from features.console import run
 from features.home import Home
-from features.lake import QUARANTINE, Lake
+from features.lake.delta import QUARANTINE, Lake
 from features.snapshot import open_current_snapshot
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,7 +21,7 @@ from serving_client import serving
 from features.artefact import current_id
 from features.console import run
 from features.home import Home
-from features.lake import QUARANTINE, Lake
+from features.lake.delta import QUARANTINE, Lake
 
 SHOP = Shop(customers=500, days=330)
 PURCHASES = ("purchase_id", "customer_id", "purchased_at", "kind", "amount_minor", "currency")

@@ -13,10 +13,10 @@ from training_world import AS_OF, NOW, Centre, fill_lake, train
 from features.artefact import point_to
 from features.build import build_snapshot
 from features.home import Home
-from features.ingest import ingest
-from features.lake import Lake
-from serving.batch import publish_scores
-from serving.sets.scores import open_current_score_set
+from features.intake.load import ingest
+from features.lake.delta import Lake
+from serving.batch.scores import publish_scores
+from serving.published.score_set import open_current_score_set
 
 CONTACTS = "interaction_id,customer_id,queue,channel,started_at,outcome,available_at\n"
 PURCHASES = "purchase_id,customer_id,purchased_at,kind,amount_minor,currency,available_at\n"

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from features_rows import T0, at, contact, load
 
-from features.contracts import QUANTILE_LEVELS
 from features.home import Home
 from features.store import FeatureStore
-from serving.models.volume.model import VolumeForecast, open_volume_model
-from training.volume.config import VolumeConfig
-from training.volume.train import train_volume
+from serving.models.volume.distribution import QUANTILE_LEVELS
+from serving.models.volume.forecast import VolumeForecast
+from serving.models.volume.model import open_volume_model
+from training.config import VolumeConfig
+from training.fit.volume import train_volume
 
 DAYS = 100
 MERGED = at(-12)

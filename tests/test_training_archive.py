@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import DamagedArtefactError
-from training.archive import pack, unpack
+from training.registry.artifacts import pack, unpack
 
 
 @pytest.fixture

@@ -5,17 +5,16 @@ import numpy as np
 import pytest
 from volume_world import DAY, START, around_the_clock, history, office
 
-from features.calendar import epoch, moment
+from features.calendar.clock import from_epoch, to_epoch
 from features.errors import TooLittleDataError
 from serving.models.volume.outlook import COMPONENTS
-from training.volume.backtest import run_backtest
-from training.volume.config import VolumeConfig
-from training.volume.scores import judged_windows, score_table
-from training.volume.source import Histories
-from training.volume.weights import Evidence, learn_weights, prior_weights
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.evaluate.volume_backtest import judged_windows, run_backtest, score_table
+from training.models.volume.weights import Evidence, learn_weights, prior_weights
 
 DAYS = 130
-AS_OF = moment(START + DAYS * DAY)
+AS_OF = from_epoch(START + DAYS * DAY)
 CONFIG = VolumeConfig(origins=4, refits=1, boosting_rounds=5, boosting_rows=5000, threads=1)
 
 
@@ -35,12 +34,12 @@ def backtest():
 def test_nothing_that_comes_after_an_origin_changes_its_forecast(backtest):
     last = backtest.origins[-1]
     poisoned = {
-        name: replace(h, offered=np.where(h.starts >= epoch(last), 7 * h.offered, h.offered))
+        name: replace(h, offered=np.where(h.starts >= to_epoch(last), 7 * h.offered, h.offered))
         for name, h in world().items()
     }
     other = run_backtest(Histories(poisoned), as_of=AS_OF, config=CONFIG)
-    before = [w for w in backtest.windows if w.origin == epoch(last)]
-    after = [w for w in other.windows if w.origin == epoch(last)]
+    before = [w for w in backtest.windows if w.origin == to_epoch(last)]
+    after = [w for w in other.windows if w.origin == to_epoch(last)]
     assert len(before) == len(after) == 2
     for a, b in zip(before, after, strict=True):
         assert np.array_equal(a.mean, b.mean)
@@ -73,19 +72,19 @@ def test_it_beats_both_baselines_on_a_calm_centre(backtest):
 
 def test_what_was_not_observed_is_no_target():
     holed = {
-        name: replace(h, offered=np.where(h.starts >= epoch(AS_OF) - 5 * DAY, np.nan, h.offered))
+        name: replace(h, offered=np.where(h.starts >= to_epoch(AS_OF) - 5 * DAY, np.nan, h.offered))
         for name, h in world().items()
     }
     found = run_backtest(Histories(holed), as_of=AS_OF, config=CONFIG)
-    last = [w for w in found.windows if w.origin == epoch(found.origins[-1])]
-    assert all(w.starts.max() < epoch(AS_OF) - 5 * DAY for w in last)
+    last = [w for w in found.windows if w.origin == to_epoch(found.origins[-1])]
+    assert all(w.starts.max() < to_epoch(AS_OF) - 5 * DAY for w in last)
     assert all(np.isfinite(w.actual).all() for w in last)
 
 
 def test_a_history_that_is_too_short_is_refused():
-    short = {n: h.before(moment(START) + timedelta(days=40)) for n, h in world().items()}
+    short = {n: h.before(from_epoch(START) + timedelta(days=40)) for n, h in world().items()}
     with pytest.raises(TooLittleDataError, match="volume history"):
-        run_backtest(Histories(short), as_of=moment(START + 40 * DAY), config=CONFIG)
+        run_backtest(Histories(short), as_of=from_epoch(START + 40 * DAY), config=CONFIG)
     with pytest.raises(TooLittleDataError):
         run_backtest(Histories({}), as_of=AS_OF, config=CONFIG)
 

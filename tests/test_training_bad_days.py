@@ -8,12 +8,13 @@ from training_world import AS_OF, NOW, Centre, fill_lake
 from typer.testing import CliRunner
 from volume_world import around_the_clock, history
 
-from features.calendar import Event, local_times
+from features.calendar.clock import local_times
+from features.calendar.queues import Event
 from features.errors import UnknownNameError
 from features.home import Home
-from serving.models.volume.effects import DayEffects
-from training.bad_days import read_bad_days, register_bad_days
-from training.volume.bad_days import COLUMNS, bad_days_table
+from serving.models.volume.calendar_effects import DayEffects
+from training.commands.explore import read_bad_days, register_bad_days
+from training.fit.volume import COLUMNS, bad_days_table
 
 NOTHING = DayEffects({}, {})
 

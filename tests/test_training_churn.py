@@ -21,19 +21,18 @@ from sklearn.metrics import roc_auc_score
 
 from features.errors import ContractError, InputError, TooLittleDataError
 from serving.models.churn.model import STATES, open_churn_model
-from training.churn.config import ChurnConfig
-from training.churn.data import AsOf, History, load_history
-from training.churn.fit import fit_at, split
-from training.churn.level import Level, level_ahead
-from training.churn.linear import level_of, newton
-from training.churn.plain import Plain
-from training.churn.train import train_churn
-from training.trained import Trained
+from training.config import ChurnConfig
+from training.fit.churn import train_churn
+from training.models.churn.btyd import BtydOutlook
+from training.models.churn.fit import Level, fit_at, level_ahead, split
+from training.models.churn.history import GridDate, History, load_history
+from training.models.churn.learners import intercept_for_rate, newton
+from training.registry.artifacts import TrainingResult
 
 HORIZON = timedelta(days=SMALL.horizon_days)
 
 
-def train(source: Shop, root: Path, *, config: ChurnConfig = SMALL) -> Trained:
+def train(source: Shop, root: Path, *, config: ChurnConfig = SMALL) -> TrainingResult:
     return train_churn(source, as_of=AS_OF, config=config, root=root, now=NOW)
 
 
@@ -42,11 +41,11 @@ def history(source: Shop, *, config: ChurnConfig = SMALL) -> History:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     return train(Shop(), tmp_path_factory.mktemp("bundles"))
 
 
-def test_a_fit_hands_over_a_bundle_with_its_figures(trained: Trained) -> None:
+def test_a_fit_hands_over_a_bundle_with_its_figures(trained: TrainingResult) -> None:
     assert trained.model == "churn"
     assert set(trained.figures) == {"reliability", "lift", "importance"}
     assert set(trained.tables) == {"backtest", "reliability", "lift", "importance"}
@@ -59,7 +58,7 @@ def test_a_fit_hands_over_a_bundle_with_its_figures(trained: Trained) -> None:
     assert json.loads(json.dumps(model.card, allow_nan=False)) == model.card
 
 
-def test_the_card_says_what_was_learnt_from_and_how_well(trained: Trained) -> None:
+def test_the_card_says_what_was_learnt_from_and_how_well(trained: TrainingResult) -> None:
     card = open_churn_model(trained.bundle).card
     assert "60 days" in card["definition"]
     assert "120 days" in card["definition"]
@@ -73,7 +72,7 @@ def test_the_card_says_what_was_learnt_from_and_how_well(trained: Trained) -> No
     assert 0 < card["expected_rate"] < 1
 
 
-def test_it_ranks_better_than_recency_alone_and_than_the_base_rate(trained: Trained) -> None:
+def test_it_ranks_better_than_recency_alone_and_than_the_base_rate(trained: TrainingResult) -> None:
     assert trained.metrics["auc"] > trained.metrics["recency_auc"]
     assert trained.metrics["log_loss"] < trained.metrics["base_log_loss"]
 
@@ -99,7 +98,7 @@ class Poisoned(Shop):
 
 
 def test_poisoning_the_future_changes_no_byte_of_the_model(
-    trained: Trained, tmp_path: Path
+    trained: TrainingResult, tmp_path: Path
 ) -> None:
     other = train(Poisoned(), tmp_path)
     for name in ("scoring.json", "linear.json", "reasons.json", "model.txt"):
@@ -167,7 +166,7 @@ def test_an_as_of_before_the_first_purchase_is_refused_by_its_date(tmp_path: Pat
         train_churn(Shop(), as_of=as_of, config=SMALL, root=tmp_path, now=NOW)
 
 
-def test_the_card_names_a_feature_that_nobody_has(trained: Trained) -> None:
+def test_the_card_names_a_feature_that_nobody_has(trained: TrainingResult) -> None:
     warnings = open_churn_model(trained.bundle).card["warnings"]
     assert any("`contacts_30d`" in warning for warning in warnings)
 
@@ -270,16 +269,16 @@ def test_the_logistic_regression_equals_scikit_learns() -> None:
 )  # fmt: skip
 def test_a_level_makes_the_mean_probability_the_rate(score: list[float], rate: float) -> None:
     scores = np.array(score)
-    level = level_of(scores, rate)
+    level = intercept_for_rate(scores, rate)
     assert np.mean(1 / (1 + np.exp(-(scores + level)))) == pytest.approx(rate, abs=1e-6)
 
 
-PLAIN = Plain(rate=0.5, pace=0.0)
+PLAIN = BtydOutlook(rate=0.5, pace=0.0)
 
 
-def dates_with(rates: Sequence[float], paces: Sequence[float | None]) -> tuple[AsOf, ...]:
+def dates_with(rates: Sequence[float], paces: Sequence[float | None]) -> tuple[GridDate, ...]:
     return tuple(
-        AsOf(
+        GridDate(
             AS_OF - timedelta(days=30 * i), np.empty((0, 1)), np.r_[np.ones(round(1000 * rate)),
             np.zeros(1000 - round(1000 * rate))], population=1000, pace=pace, plain=PLAIN,
         )

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import special
 
 from features.errors import TooLittleDataError
-from serving.models.churn.btyd import INPUTS, BuyTillYouDie, history_of
-from training.churn.btyd import fit_btyd, log_likelihood
+from serving.models.churn.learners import INPUTS, BuyTillYouDie, purchase_histories
+from training.models.churn.btyd import fit_btyd, log_likelihood
 
 MODEL = BuyTillYouDie(r=0.8, alpha=40.0, a=0.9, b=2.2)
 
@@ -141,7 +141,7 @@ def test_nobody_who_ever_bought_is_refused() -> None:
 def test_a_history_is_read_from_the_customers_own_features() -> None:
     names = ["other", *INPUTS]
     features = np.array([[7.0, 3.0, 10.0, 100.0], [7.0, 0.0, np.nan, np.nan]])
-    found = history_of(features, names=names)
+    found = purchase_histories(features, names=names)
     assert found[0].tolist() == [2.0, 90.0, 100.0]
     assert np.isnan(found[1]).all()
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from features.errors import ContractError, TooLittleDataError
-from training.churn.propose import propose
+from training.models.churn.horizon import propose
 from training.service.patience import kaplan_meier
 
 AS_OF = datetime(2026, 3, 2, tzinfo=UTC)

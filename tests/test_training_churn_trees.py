@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from features.errors import ConfigError
-from serving.models.churn.trees import TreeTables
-from training.churn.trees import tree_tables
+from serving.models.churn.learners import TreeTables
+from training.models.churn.bundle import tree_tables
 
 
 def boosted(leaves: int, *, missing: bool) -> tuple[lgb.Booster, np.ndarray]:

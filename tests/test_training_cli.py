@@ -16,10 +16,10 @@ from features.console import run
 from features.errors import ArtefactError
 from features.home import Home, ModelName
 from features.store import FeatureStore
-from serving.models.bundle import open_model
+from serving.published.parts import open_model
 from training.__main__ import app
 from training.config import Config, load_config
-from training.tracking import Tracking
+from training.registry.tracking import Tracking
 
 ROOT = Path(__file__).resolve().parent.parent
 

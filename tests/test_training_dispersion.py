@@ -9,23 +9,30 @@ from hypothesis import strategies as st
 from scipy.stats import nbinom, norm
 from volume_world import around_the_clock
 
-from features.contracts import LEAD_BUCKETS
-from serving.models.volume.counts import count_quantiles
-from serving.models.volume.shape import CURVE_LEVELS, DEFAULT_DEPENDENCE, plain_shape
-from training.volume.dispersion import HALF_LIFE_DAYS, Pairs, recency, recent_pairs
-from training.volume.recalibration import fall_between
-from training.volume.shapes import learn_shapes
-from training.volume.totals import day_totals, days_covered
+from serving.models.volume.distribution import (
+    CURVE_LEVELS,
+    DEFAULT_DEPENDENCE,
+    LEAD_BUCKETS,
+    count_quantiles,
+    plain_shape,
+)
+from training.evaluate.volume_windows import day_totals, days_covered
+from training.models.volume.dispersion import HALF_LIFE_DAYS, ForecastErrors, recency, recent_pairs
+from training.models.volume.distribution import fall_between, learn_shapes
 
 DAY = 86_400
 WINDOW_DAYS = 28
 AS_OF = 200 * DAY
 ORIGINS = AS_OF - DAY * np.arange(WINDOW_DAYS, 4 * WINDOW_DAYS + 1, WINDOW_DAYS)[::-1]
-NONE = Pairs(*(np.empty(0, dtype=np.int64) for _ in range(4)), *(np.empty(0) for _ in range(2)))
+NONE = ForecastErrors(
+    *(np.empty(0, dtype=np.int64) for _ in range(4)), *(np.empty(0) for _ in range(2))
+)
 
 
 def joined(parts):
-    return Pairs(*(np.concatenate(values) for values in zip(*map(_columns, parts), strict=True)))
+    return ForecastErrors(
+        *(np.concatenate(values) for values in zip(*map(_columns, parts), strict=True))
+    )
 
 
 def _columns(pairs):
@@ -69,7 +76,7 @@ def world(
         size = 1 / np.maximum(rates, 1e-9)
         actual = nbinom.ppf(norm.cdf(score), size, size / (size + tilt * level))
         parts.append(
-            Pairs(
+            ForecastErrors(
                 queue=np.full(len(hours), queue),
                 bucket=np.searchsorted([24, 168, 336], hours, side="right"),
                 origin=np.full(len(hours), origin),
@@ -276,7 +283,7 @@ def test_days_without_an_expected_contact_are_not_judged():
 def test_whatever_came_curves_rise_and_shares_stay_in_bounds(seed, queues, scale):
     rng = np.random.default_rng(seed)
     n = 60
-    pairs = Pairs(
+    pairs = ForecastErrors(
         queue=rng.integers(0, queues, n),
         bucket=rng.integers(0, len(LEAD_BUCKETS), n),
         origin=AS_OF - DAY * rng.integers(1, 60, n),

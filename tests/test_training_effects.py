@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from volume_world import around_the_clock, history
 
-from features.calendar import Event, epoch, local_midnight, local_times, workdays
+from features.calendar.clock import local_midnight, local_times, to_epoch
+from features.calendar.queues import Event
+from features.calendar.workdays import learn_workdays
 from features.simulate import simulate_panel
-from features.snapshot import QueueHistory
-from serving.models.volume.events import event_factors
-from training.volume.effects import fit_effects
+from features.volume.history import QueueHistory
+from serving.models.volume.calendar_effects import event_factors
+from training.models.volume.effects import fit_effects
 
 DAYS = 500
 KNOWN = 2**40
@@ -160,7 +162,7 @@ def test_the_order_of_events_changes_nothing():
 def test_holidays_and_the_days_around_them_are_learnt_by_name():
     queue_past = past()
     local = local_times(queue_past.starts, QUEUE.time_zone)
-    known = workdays(local.day, "US")
+    known = learn_workdays(local.day, "US")
     labels = known.labels[local.day - known.first_day]
     factors = np.ones(len(labels))
     factors[np.char.startswith(labels, "holiday")] = 0.5
@@ -182,7 +184,7 @@ def test_holidays_with_the_hours_of_a_sunday_are_learnt_as_such():
     queue_past = past(per_hour=60.0)
     local = local_times(queue_past.starts, QUEUE.time_zone)
     hour = local.minute_of_day // 60
-    known = workdays(local.day, "US")
+    known = learn_workdays(local.day, "US")
     kept = np.char.startswith(known.labels[local.day - known.first_day], "holiday")
     sunday = local.weekday == 6
     # On Sundays half of the day's contacts come in its last quarter.
@@ -218,6 +220,6 @@ def test_a_day_that_only_one_round_can_measure_keeps_what_that_round_says():
     )
     as_of = datetime(2026, 2, 22, 14, tzinfo=UTC)
     history = panel.histories["voice-001"].before(as_of)
-    known = [event for event in panel.events if event.known_at <= epoch(as_of)]
-    found = fit_effects({"voice-001": history}, events=known, known_by=epoch(as_of))
+    known = [event for event in panel.events if event.known_at <= to_epoch(as_of)]
+    found = fit_effects({"voice-001": history}, events=known, known_by=to_epoch(as_of))
     assert np.isfinite(list(found.own["voice-001"].values())).all()

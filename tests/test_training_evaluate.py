@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.volume.evaluate import bias, coverage, pinball, wape
+from training.evaluate.metrics import bias, coverage, pinball, wape
 
 
 def test_measures_equal_numbers_worked_by_hand():

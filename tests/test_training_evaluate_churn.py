@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from features.errors import TooLittleDataError
-from training.churn.evaluate import (
-    evaluate,
-    expected_calibration_error,
-    lift,
-    reliability,
-)
+from training.evaluate.metrics import evaluate, expected_calibration_error, lift, reliability
 
 PAIRS = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.integers(1, 19)), min_size=2, max_size=60

@@ -12,19 +12,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from features.calendar import Float64
+from features.arrays import Float64
 from features.errors import InputError, TooLittleDataError
 from training.commands import save_figure
-from training.experiments.adjust import PROBABILITY, adjusters, independent
-from training.experiments.advice import advise, always_valid, target_error
-from training.experiments.analyse import analyse
-from training.experiments.effects import Effect, effect
-from training.experiments.figure import experiments_figure
-from training.experiments.qini import SHARES, area, gains, qini
-from training.experiments.ratio import sample_ratio
-from training.experiments.read import Decided
-from training.experiments.sample import Sample
-from training.experiments.uplift import check_enough, cross_fit, fit_uplift, pseudo_effect
+from training.experiments.analysis import analyse
+from training.experiments.effects import (
+    Effect,
+    adjusters,
+    advise,
+    always_valid,
+    effect,
+    independent,
+    sample_ratio,
+    target_error,
+)
+from training.experiments.report import experiments_figure
+from training.experiments.sample import PROBABILITY, ExperimentData, Sample
+from training.experiments.uplift import (
+    SHARES,
+    area,
+    check_enough,
+    cross_fit,
+    fit_uplift,
+    gains,
+    pseudo_effect,
+    qini,
+)
 
 
 def drawn(
@@ -56,7 +69,7 @@ def drawn(
     )
 
 
-def decided(sample: Sample, **more: Any) -> Decided:
+def decided(sample: Sample, **more: Any) -> ExperimentData:
     known = {
         "experiment": "x",
         "actions": ("call",),
@@ -67,7 +80,7 @@ def decided(sample: Sample, **more: Any) -> Decided:
         "share_stated": True,
         "sample": sample,
     }
-    return Decided(**{**known, **more})
+    return ExperimentData(**{**known, **more})
 
 
 # The ratio

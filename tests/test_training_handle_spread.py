@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from serving.models.volume.shape import DEFAULT_HANDLE
-from training.volume.handle_spread import MOST_DAY, MOST_HOUR, HandlePairs, learn_handle
+from serving.models.volume.distribution import DEFAULT_HANDLE
+from training.models.volume.handle_time import MOST_DAY, MOST_HOUR, HandlePairs, learn_handle
 
 DAY_SECONDS = 86_400
 

@@ -18,24 +18,23 @@ import real
 from leakage_world import CONFIG, END, NOW, Column, Shop, Wrapped, home_of, put
 from typer.testing import CliRunner
 
-from features.clocks import read_clocks
 from features.errors import HorizonError
 from features.home import Home
-from features.ingest import ingest
-from features.lake import Lake
-from features.mapping import load_mapping
-from features.past import copy_until
+from features.intake.load import ingest
+from features.intake.mapping import load_mapping
+from features.lake.audit import copy_until, read_clocks
+from features.lake.delta import Lake
 from features.simulate import SOURCES, SimulationConfig, write
 from features.store import FeatureStore
 from training.__main__ import app
-from training.churn.config import ChurnConfig
-from training.churn.data import load_history
-from training.churn.train import train_churn
-from training.leakage import echo, replay, splits, stability, strength, tables, volume
+from training.config import ChurnConfig
+from training.fit.churn import train_churn
+from training.leakage import ranking, replay, splits
 from training.leakage.audit import Audit, Wrap, audit_churn, audit_volume
-from training.leakage.card import judge_card
-from training.leakage.reading import ONE_ROW
-from training.leakage.splits import Fit, Part, audit_splits, training_plan
+from training.leakage.columns import ECHO, FEATURES, LATER_DATES, MISSING
+from training.leakage.ranking import ONE_ROW
+from training.leakage.splits import Fit, Part, audit_splits, judge_card, training_plan
+from training.models.churn.history import load_history
 
 HORIZON = timedelta(days=CONFIG.horizon_days)
 SHOP = Shop()
@@ -52,7 +51,7 @@ def found(audit: Audit) -> set[str]:
 def clocks(home: Home) -> dict[str, int]:
     """Return the rows that contradict their clocks, by check."""
     lake = Lake(home.lake)
-    verdicts = tables.judge_clocks(read_clocks(lake, versions=lake.versions()))
+    verdicts = replay.judge_clocks(read_clocks(lake, versions=lake.versions()))
     return {v.check: sum(v.evidence["counts"].values()) for v in verdicts if v.passed is False}
 
 
@@ -126,7 +125,7 @@ def test_real_data_raise_no_alarm(name: str, table: str, file: str, tmp_path: Pa
     assert audit.leaks == ()
     assert {v.check for v in audit.verdicts if v.passed} >= {
         replay.FEATURE_REPLAY,
-        tables.BACKDATED,
+        replay.BACKDATED,
     }
 
 
@@ -198,10 +197,10 @@ def _known_ahead(shop: Shop) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize(
     ("plant", "check"),
     [
-        (_shipped_ahead, tables.STATES),
-        (_resolved_at_once, tables.STATES),
-        (_handled_ahead, tables.STATES),
-        (_known_ahead, tables.EARLY),
+        (_shipped_ahead, replay.STATES),
+        (_resolved_at_once, replay.STATES),
+        (_handled_ahead, replay.STATES),
+        (_known_ahead, replay.EARLY),
     ],
 )
 def test_a_last_state_that_is_said_to_be_known_at_the_event_is_caught(
@@ -217,8 +216,8 @@ def test_late_rows_dated_back_to_the_event_are_caught(share: float, tmp_path: Pa
     put(home, "purchases", rows.drop(late.index), folder=tmp_path)
     put(home, "purchases", late, folder=tmp_path, now=NOW + timedelta(days=5))
     # The very first and last row may fall out of what the first load spans.
-    assert clocks(home) == {tables.BACKDATED: pytest.approx(len(late), abs=2)}
-    assert found(audited(home, now=NOW + timedelta(days=6))) == {tables.BACKDATED}
+    assert clocks(home) == {replay.BACKDATED: pytest.approx(len(late), abs=2)}
+    assert found(audited(home, now=NOW + timedelta(days=6))) == {replay.BACKDATED}
 
 
 def test_corrections_that_overwrite_are_caught(tmp_path: Path) -> None:
@@ -226,8 +225,8 @@ def test_corrections_that_overwrite_are_caught(tmp_path: Path) -> None:
     rows = SHOP.purchases.sample(40, random_state=4)
     corrected = rows.assign(amount_minor=rows["amount_minor"] + 100)
     put(home, "purchases", corrected, folder=tmp_path, now=NOW + timedelta(minutes=5))
-    assert clocks(home) == {tables.OVERWRITTEN: 40}
-    assert found(audited(home, now=NOW + timedelta(days=1))) == {tables.OVERWRITTEN}
+    assert clocks(home) == {replay.OVERWRITTEN: 40}
+    assert found(audited(home, now=NOW + timedelta(days=1))) == {replay.OVERWRITTEN}
 
 
 def test_a_customer_who_is_known_before_joining_is_caught(tmp_path: Path) -> None:
@@ -237,7 +236,7 @@ def test_a_customer_who_is_known_before_joining_is_caught(tmp_path: Path) -> Non
     start = SHOP.purchases["purchased_at"].min()
     put(home, "customers", people.assign(available_at=start), folder=tmp_path)
     audit = audited(home)
-    assert found(audit) == {tables.STATES}
+    assert found(audit) == {replay.STATES}
     assert "`customers.joined_at`" in audit.leaks[0].found
 
 
@@ -299,16 +298,16 @@ def _bought(first: int, last: int) -> Column:
 @pytest.mark.parametrize(
     ("name", "made", "checks"),
     [
-        ("label", {"x": _label}, {echo.ECHO, strength.FEATURES}),
-        ("copies of the label", {"x": _label, "y": _label}, {echo.ECHO, strength.FEATURES}),
-        ("a tenth flipped", {"x": _flipped(0.1)}, {strength.FEATURES}),
-        ("a fifth flipped", {"x": _flipped(0.2)}, {strength.FEATURES}),
-        ("blurred", {"x": _blurred(0.8)}, {strength.FEATURES}),
-        ("blurred twice", {"x": _blurred(0.8), "y": _flipped(0.2)}, {strength.FEATURES}),
-        ("empty for all who leave", {"x": _empty(1.0, 0.0)}, {echo.ECHO, strength.MISSING}),
-        ("empty for most who leave", {"x": _empty(0.7, 0.15)}, {strength.MISSING}),
-        ("window ahead", {"x": _bought(0, 30)}, {strength.FEATURES}),
-        ("window ahead, twice", {"x": _bought(0, 30), "y": _bought(0, 45)}, {strength.FEATURES}),
+        ("label", {"x": _label}, {ECHO, FEATURES}),
+        ("copies of the label", {"x": _label, "y": _label}, {ECHO, FEATURES}),
+        ("a tenth flipped", {"x": _flipped(0.1)}, {FEATURES}),
+        ("a fifth flipped", {"x": _flipped(0.2)}, {FEATURES}),
+        ("blurred", {"x": _blurred(0.8)}, {FEATURES}),
+        ("blurred twice", {"x": _blurred(0.8), "y": _flipped(0.2)}, {FEATURES}),
+        ("empty for all who leave", {"x": _empty(1.0, 0.0)}, {ECHO, MISSING}),
+        ("empty for most who leave", {"x": _empty(0.7, 0.15)}, {MISSING}),
+        ("window ahead", {"x": _bought(0, 30)}, {FEATURES}),
+        ("window ahead, twice", {"x": _bought(0, 30), "y": _bought(0, 45)}, {FEATURES}),
     ],
 )
 def test_a_feature_made_of_the_future_is_caught_where_no_replay_can_see_it(
@@ -368,8 +367,8 @@ def test_an_encoding_of_customers_own_labels_that_fails_on_later_dates_is_caught
         return fitted.reindex(frame.index).to_numpy(dtype=float)
 
     audit = audited(home, wrap=columns(encoded=column))
-    assert stability.LATER_DATES in found(audit)
-    assert "`encoded`" in " ".join(v.found for v in audit.leaks if v.check == stability.LATER_DATES)
+    assert LATER_DATES in found(audit)
+    assert "`encoded`" in " ".join(v.found for v in audit.leaks if v.check == LATER_DATES)
 
 
 class Early(Wrapped):
@@ -422,7 +421,7 @@ def test_ids_given_out_by_outcome_are_caught(tmp_path: Path) -> None:
         for name, frame in (("purchases", SHOP.purchases), ("interactions", SHOP.interactions))
     }
     audit = audited(home_of(SHOP, tmp_path, **rows))
-    assert found(audit) == {strength.ORDER}
+    assert found(audit) == {ranking.ORDER}
     assert "order of ids" in audit.leaks[0].found
 
 
@@ -441,7 +440,7 @@ class Sorted(Wrapped):
 
 def test_rows_sorted_by_the_label_are_caught(home: Home) -> None:
     audit = audited(home, wrap=Sorted)
-    assert found(audit) == {strength.ORDER}
+    assert found(audit) == {ranking.ORDER}
     assert "order of rows" in audit.leaks[0].found
 
 
@@ -550,8 +549,8 @@ def test_histories_that_reach_past_the_as_of_are_caught_by_replay(
     at, lake = END - timedelta(days=28), Lake(home.lake)
     copy_until(lake, Lake(tmp_path / "lake"), versions=lake.versions(), at=at, now=NOW)
     with FeatureStore(home) as whole, FeatureStore(Home(tmp_path)) as past:
-        assert volume.replayed_volume(whole, past, at=at).passed is True
-        verdict = volume.replayed_volume(Peeking(whole), Peeking(past), at=at)  # type: ignore[arg-type]
+        assert replay.replayed_volume(whole, past, at=at).passed is True
+        verdict = replay.replayed_volume(Peeking(whole), Peeking(past), at=at)  # type: ignore[arg-type]
     assert verdict.evidence["changed"] == ["queue `phone`"]
 
 
@@ -609,7 +608,7 @@ def test_the_command_ends_with_3_where_it_finds_a_leak_and_says_what_to_do(tmp_p
     assert document["leaks"] == 1
     (leak,) = [check for check in document["checks"] if check["passed"] is False]
     assert leak["evidence"]["counts"] == {"interactions.result": len(SHOP.interactions)}
-    allowed = CliRunner().invoke(app, [*words, "--allow", tables.STATES])
+    allowed = CliRunner().invoke(app, [*words, "--allow", replay.STATES])
     assert (allowed.exit_code, "allowed" in allowed.stdout) == (0, True)
 
 
@@ -627,5 +626,5 @@ def test_too_little_history_is_not_judged_and_says_why(tmp_path: Path) -> None:
     (why,) = {v.found for v in audit.verdicts if v.passed is None}
     assert "at least 180 days" in why
     assert {v.check for v in audit.verdicts if v.passed} == {
-        tables.EARLY, tables.STATES, tables.BACKDATED, tables.OVERWRITTEN, replay.FEATURE_REPLAY,
+        replay.EARLY, replay.STATES, replay.BACKDATED, replay.OVERWRITTEN, replay.FEATURE_REPLAY,
     }  # fmt: skip

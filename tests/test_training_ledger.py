@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import DamagedArtefactError
-from training.ledger import Entry, append, previous, read
+from training.registry.promotion import Entry, append, previous, read
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -11,18 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from volume_world import DAY, START, around_the_clock, history
 
-from features.calendar import moment
-from features.snapshot import QueueHistory
-from serving.models.volume.combination import add_boosted
-from serving.models.volume.effects import DayEffects
+from features.calendar.clock import from_epoch
+from features.volume.history import QueueHistory
+from serving.models.volume.boosting import add_boosted
+from serving.models.volume.calendar_effects import DayEffects
 from serving.models.volume.levels import Smoothing
-from serving.models.volume.outlook import BOOSTED, Outlook
-from training.volume.backtest import Backtest, run_backtest
-from training.volume.config import VolumeConfig
-from training.volume.fit import fit_boosters, past_outlook
-from training.volume.lessons import bad_starts, jumped, lessons
-from training.volume.source import Histories
-from training.volume.windows import pairs_of
+from serving.models.volume.outlook import BOOSTED, ComponentForecasts
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.evaluate.volume_backtest import Backtest, run_backtest
+from training.evaluate.volume_windows import pairs_of
+from training.models.volume.components import (
+    bad_starts,
+    fit_boosters,
+    jumped,
+    past_outlook,
+    training_rows,
+)
 
 LEAD = np.arange(672.0)
 WEEK = LEAD // 168
@@ -90,13 +95,13 @@ def test_what_lies_after_a_jump_runs_to_the_end(per_hour: list[int], forecast: f
     assert found == sorted(found)
 
 
-def made(came: QueueHistory, *, after_days: int) -> tuple[Outlook, np.ndarray]:
+def made(came: QueueHistory, *, after_days: int) -> tuple[ComponentForecasts, np.ndarray]:
     return past_outlook(
         came,
         events=(),
         effects=DayEffects({}, {}),
         smoothing=SMOOTHING,
-        made_at=moment(START) + timedelta(days=after_days),
+        made_at=from_epoch(START) + timedelta(days=after_days),
         horizon_days=28,
     )
 
@@ -106,7 +111,7 @@ def test_a_stop_in_an_outlooks_future_is_left_out_and_the_days_before_it_are_kep
     stops = START + 98 * DAY
     stopped = replace(whole, offered=np.where(whole.starts < stops, whole.offered, 0.0))
     outlook, actual = made(stopped, after_days=84)
-    kept = ~np.isnan(lessons(outlook, actual, outlook.base[:, None], bad=NO_BAD))
+    kept = ~np.isnan(training_rows(outlook, actual, outlook.base[:, None], bad=NO_BAD))
     assert not kept[outlook.starts >= stops].any()
     # Two ordinary days and five without contacts are a week below a third of its due.
     assert kept[outlook.starts < stops - 2 * DAY].all()
@@ -118,7 +123,9 @@ def test_bad_hours_are_no_lesson_and_all_others_are() -> None:
     broken = replace(whole, offered=np.where(out, 0.0, whole.offered))
     bad = bad_starts(broken, DayEffects({}, {}), (), known_by=START + 120 * DAY)
     outlook, actual = made(broken, after_days=84)
-    lost = np.isnan(lessons(outlook, actual, outlook.base[:, None], bad=bad)) & ~np.isnan(actual)
+    lost = np.isnan(training_rows(outlook, actual, outlook.base[:, None], bad=bad)) & ~np.isnan(
+        actual
+    )
     assert 20 <= lost.sum() <= 28
     assert np.isin(outlook.starts[lost], bad).all()
 
@@ -127,7 +134,7 @@ def test_a_queue_that_stops_does_not_teach_lightgbm_that_its_sibling_will() -> N
     steady = history(around_the_clock("steady"), days=120, per_hour=4, seed=1)
     old = history(around_the_clock("old"), days=120, per_hour=4, seed=2)
     old = replace(old, offered=np.where(old.starts < START + 105 * DAY, old.offered, 0.0))
-    as_of = moment(START) + timedelta(days=120)
+    as_of = from_epoch(START) + timedelta(days=120)
     boosters = fit_boosters(
         {"steady": steady, "old": old},
         events=(),
@@ -151,7 +158,7 @@ def merged() -> Backtest:
     joined = replace(few, offered=np.where(after, many.offered, few.offered))
     return run_backtest(
         Histories({queue.queue: joined}),
-        as_of=moment(START) + timedelta(days=140),
+        as_of=from_epoch(START) + timedelta(days=140),
         config=VolumeConfig(origins=3, refits=1, boosting_rounds=2, threads=1),
     )
 

@@ -9,21 +9,23 @@ import numpy as np
 import pytest
 from volume_world import DAY, START
 
-from features.calendar import ALWAYS, Event, Queue, epoch, moment
-from features.contracts import LEAD_BUCKETS, ORDER_STAGES
-from features.snapshot import NO_ORDERS, OrderFlow, QueueHistory
-from serving.models.volume.effects import DayEffects
+from features.calendar.clock import from_epoch, to_epoch
+from features.calendar.queues import ALWAYS, Event, Queue
+from features.contracts.tables import ORDER_STAGES
+from features.volume.history import NO_ORDERS, OrderFlow, QueueHistory
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import LEAD_BUCKETS
 from serving.models.volume.model import open_volume_model
 from serving.models.volume.orders import LAGS
-from training.volume.backtest import run_backtest
-from training.volume.config import VolumeConfig
-from training.volume.effects import fit_effects
-from training.volume.orders import OrderGain, fit_orders, learn_use, orders_table
-from training.volume.source import Histories
-from training.volume.train import train_volume
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.evaluate.volume_backtest import run_backtest
+from training.fit.volume import train_volume
+from training.models.volume.effects import fit_effects
+from training.models.volume.orders import OrderGain, fit_orders, learn_use, orders_table
 
 DAYS = 300
-AS_OF = moment(START + DAYS * DAY)
+AS_OF = from_epoch(START + DAYS * DAY)
 PLAIN = DayEffects({}, {})
 CONFIG = VolumeConfig(
     horizon_days=14, step_days=19, origins=12, refits=1, boosting_rounds=5,
@@ -73,7 +75,7 @@ def centre():
 def weights_of(source: Histories, effects: DayEffects = PLAIN) -> dict[str, np.ndarray]:
     found = fit_orders(
         source.queues, source.flow, events=source.known_events, effects=effects,
-        known_by=epoch(AS_OF),
+        known_by=to_epoch(AS_OF),
     )  # fmt: skip
     return {name: np.array(rows) for name, rows in found.weights.items()}
 
@@ -101,9 +103,13 @@ def test_without_orders_nothing_is_learnt(centre):
 
 
 def test_a_history_of_a_few_weeks_teaches_nothing(centre):
-    early = moment(START + 70 * DAY)
+    early = from_epoch(START + 70 * DAY)
     found = fit_orders(
-        centre.volume(early), centre.orders(early), events=(), effects=PLAIN, known_by=epoch(early)
+        centre.volume(early),
+        centre.orders(early),
+        events=(),
+        effects=PLAIN,
+        known_by=to_epoch(early),
     )
     assert found.weights == {}
 
@@ -117,7 +123,7 @@ def test_a_promotion_that_lifts_orders_and_contacts_alike_is_not_put_down_to_the
         Event(f"e{d}", "promotion", START + d * DAY, START + (d + 5) * DAY, START) for d in days
     )
     source = replace(world(seed=1, lift=lift), known_events=events)
-    effects = fit_effects(source.queues, events=events, known_by=epoch(AS_OF))
+    effects = fit_effects(source.queues, events=events, known_by=to_epoch(AS_OF))
     informed = weights_of(source, effects)["follows"][0]
     blind = weights_of(replace(source, known_events=()))["follows"][0]
     # The lift comes on the same day: without the calendar it looks like an effect of lag 0.
@@ -211,10 +217,10 @@ def test_handle_times_and_load_are_scored_beside_their_rivals(trained):
 
 
 def test_no_window_learns_from_orders_that_came_after_its_origin(centre):
-    last = moment(START + 280 * DAY)
+    last = from_epoch(START + 280 * DAY)
     poisoned = replace(centre, flow=OrderFlow(
         centre.flow.starts,
-        np.where(centre.flow.starts[:, None] >= epoch(last), 1e6, centre.flow.counts)))  # fmt: skip
+        np.where(centre.flow.starts[:, None] >= to_epoch(last), 1e6, centre.flow.counts)))  # fmt: skip
     known, other = (
         run_backtest(source, as_of=last, config=CONFIG.model_copy(update={"origins": 3}))
         for source in (centre, poisoned)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from training_world import AS_OF, NOW, Centre, publish_snapshot, train
 
-from features.artefact import current_id, list_ids, point_to, writing
+from features.artefact import current_id, list_ids, point_to, write_artefact
 from features.errors import (
     DamagedArtefactError,
     NotPublishedError,
@@ -23,12 +23,12 @@ from features.errors import (
 )
 from features.home import Home, ModelName
 from features.snapshot import open_current_snapshot
-from serving.models.bundle import open_model
-from training import ledger
-from training.gates import Gate, Limits, examine, rank_correlation
-from training.promote import Change, promote, rollback
-from training.tracking import Tracking, Version
-from training.trained import Trained
+from serving.published.parts import open_model
+from training.registry import promotion
+from training.registry.artifacts import TrainingResult
+from training.registry.gates import Gate, Limits, examine, rank_correlation
+from training.registry.promotion import PromotionResult, promote, rollback
+from training.registry.tracking import Tracking, Version
 
 MODELS: tuple[ModelName, ...] = ("volume", "churn")
 
@@ -43,7 +43,7 @@ class Works:
     bundles: dict[ModelName, list[Path]]
 
 
-def record(tracking: Tracking, trained: Trained) -> Version:
+def record(tracking: Tracking, trained: TrainingResult) -> Version:
     return tracking.record(
         trained,
         as_of=AS_OF,
@@ -84,7 +84,9 @@ def home(works: Works, tmp_path: Path) -> Home:
 LENIENT = Limits(accuracy_loss=1.0)
 
 
-def install(works: Works, home: Home, model: ModelName, number: int, **options: Any) -> Change:
+def install(
+    works: Works, home: Home, model: ModelName, number: int, **options: Any
+) -> PromotionResult:
     return promote(
         home,
         tracking=works.tracking,
@@ -96,7 +98,7 @@ def install(works: Works, home: Home, model: ModelName, number: int, **options: 
     )
 
 
-def back(works: Works, home: Home, model: ModelName) -> Change:
+def back(works: Works, home: Home, model: ModelName) -> PromotionResult:
     return rollback(
         home, tracking=works.tracking, model=model, now=NOW, who="ben", reason="odd peaks"
     )
@@ -118,7 +120,7 @@ def test_the_challenger_serves_after_its_promotion(
     open_model(model, home.bundles(model) / bundle).check_golden()
     assert champion(works, model) == 3
     assert works.tracking.aliased(model, alias="challenger") is None
-    (entry,) = ledger.read(home.ledger)
+    (entry,) = promotion.read(home.ledger)
     assert (entry.who, entry.action, entry.version) == ("ada", "promote", 3)
     assert (entry.from_bundle, entry.to_bundle) == (None, bundle)
     assert [gate["name"] for gate in entry.gates] == [gate.name for gate in change.gates]
@@ -137,7 +139,7 @@ def test_rollbacks_lead_back_step_by_step_and_are_recorded(
     assert current_id(home.bundles(model)) == ids[0]
     with pytest.raises(NotPublishedError, match="no bundle before"):
         back(works, home, model)
-    last = ledger.read(home.ledger)[-1]
+    last = promotion.read(home.ledger)[-1]
     assert (last.action, last.who, last.reason) == ("rollback", "ben", "odd peaks")
     assert (last.from_bundle, last.to_bundle, last.version) == (ids[1], ids[0], 1)
 
@@ -148,7 +150,7 @@ def test_promoting_what_serves_changes_nothing_and_sets_the_alias(works: Works, 
     change = install(works, home, "volume", 1)
     assert not change.changed
     assert champion(works, "volume") == 1
-    assert len(ledger.read(home.ledger)) == 1
+    assert len(promotion.read(home.ledger)) == 1
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -163,10 +165,10 @@ def test_a_loss_of_accuracy_is_refused_and_can_be_forced_with_a_reason(
         install(works, home, model, 2, limits=strict, seen=seen.append)
     assert [gate.passed for gate in seen[0]].count(False) >= 1
     assert current_id(home.bundles(model)) == before
-    assert len(ledger.read(home.ledger)) == 1
+    assert len(promotion.read(home.ledger)) == 1
     assert champion(works, model) == 1
     install(works, home, model, 2, limits=strict, force_reason="the old one knows no holidays")
-    entry = ledger.read(home.ledger)[-1]
+    entry = promotion.read(home.ledger)[-1]
     assert entry.reason == "the old one knows no holidays"
     assert not all(gate["passed"] for gate in entry.gates)
     assert champion(works, model) == 2
@@ -225,7 +227,7 @@ def doctored(
     meta = {**artefact.meta, "card": {**artefact.meta["card"]}}
     if metrics is not None:
         meta["card"]["metrics"] = metrics
-    with writing(
+    with write_artefact(
         root, kind=artefact.kind, schema=artefact.schema, created_at=NOW, lineage={}, meta=meta
     ) as folder:
         for file in bundle.iterdir():
@@ -257,7 +259,9 @@ def test_another_golden_answer_is_refused_and_cannot_be_forced(
     works: Works, home: Home, tmp_path: Path, model: ModelName, change: dict[str, float]
 ) -> None:
     install(works, home, model, 1)
-    trained = Trained(model, doctored(works.bundles[model][1], tmp_path, change=change), {}, {})
+    trained = TrainingResult(
+        model, doctored(works.bundles[model][1], tmp_path, change=change), {}, {}
+    )
     version = record(works.tracking, trained)
     with pytest.raises(PromotionRefusedError, match=r"golden requests.*cannot be forced"):
         install(works, home, model, version.number, force_reason="I know better")
@@ -443,7 +447,7 @@ def test_an_archive_damaged_in_the_store_is_refused(works: Works, home: Home) ->
     archive.write_bytes(archive.read_bytes()[:-100])
     with pytest.raises(DamagedArtefactError, match="checksum"):
         install(works, home, "churn", version.number)
-    assert ledger.read(home.ledger) == ()
+    assert promotion.read(home.ledger) == ()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from features.customers import FEATURES
+from features.customers.features import FEATURES
 from serving.models.churn.reasons import DECIMALS, REASON_GROUPS, SaidKey
-from training.churn.reasons import reason_book, reason_texts
+from training.models.churn.bundle import reason_book, reason_texts
 
 NAMES = tuple(feature.name for feature in FEATURES)
 

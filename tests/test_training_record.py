@@ -17,17 +17,17 @@ from features_rows import load
 from record_world import forecast_of, history_of, opened, put_set
 from serving_world import MADE_AT, put_volume_bundle
 
-from features.calendar import ALWAYS, Queue, epoch
+from features.calendar.clock import to_epoch
+from features.calendar.queues import ALWAYS, Queue
 from features.console import run
 from features.home import Home
-from features.overrides import Override, overridden
-from training.volume import evaluate
-from training.volume.record import Actuals, Record, keep_record
-from training.volume.record_figure import draw_record
-from training.volume.record_sums import FULL, INTRADAY, Span, came
+from features.volume.overrides import Override, apply_overrides
+from training.evaluate import metrics
+from training.watch.accuracy import FULL, INTRADAY, AccuracyRecord, Actuals, Span, came, keep_record
+from training.watch.report import draw_record
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-T = epoch(MONDAY)
+T = to_epoch(MONDAY)
 HOUR = 3600
 Q = Queue("q", opening=ALWAYS)
 LEVELS = np.round(np.arange(1, 20) * 0.05, 2)
@@ -43,7 +43,7 @@ def actuals(
     )
 
 
-def judged(home: Home, what: Actuals, *ids: str, **span: object) -> Record:
+def judged(home: Home, what: Actuals, *ids: str, **span: object) -> AccuracyRecord:
     return keep_record(opened(home, *ids), what, span=Span(**span))  # type: ignore[arg-type]
 
 
@@ -92,12 +92,12 @@ def test_sums_over_many_sets_equal_the_measures_of_all_their_rows_together(home:
         use = ~np.isnan(actual) & (lead >= first) & (lead < last)
         found = record.measures(FULL, queue="q", lead=number)
         assert found.intervals == use.sum()
-        assert found.wape == pytest.approx(evaluate.wape(actual[use], mean[use]))
-        assert found.bias == pytest.approx(evaluate.bias(actual[use], mean[use]))
-        assert found.wape_baseline == pytest.approx(evaluate.wape(actual[use], baseline[use]))
-        loss = evaluate.pinball(actual[use], quantiles[use], LEVELS)
+        assert found.wape == pytest.approx(metrics.wape(actual[use], mean[use]))
+        assert found.bias == pytest.approx(metrics.bias(actual[use], mean[use]))
+        assert found.wape_baseline == pytest.approx(metrics.wape(actual[use], baseline[use]))
+        loss = metrics.pinball(actual[use], quantiles[use], LEVELS)
         assert found.pinball == pytest.approx(loss)
-        inside = evaluate.coverage(actual[use], quantiles[use, 1], quantiles[use, 17])
+        inside = metrics.coverage(actual[use], quantiles[use, 1], quantiles[use, 17])
         assert found.coverage_80 == pytest.approx(inside)
     whole = record.measures(FULL)
     hours = [hour for day in record.by_hour(FULL) for hour in day]
@@ -179,14 +179,16 @@ def test_a_queue_of_which_nothing_is_known_is_named(home: Home) -> None:
 def test_an_override_is_split_by_the_forecasts_own_shape() -> None:
     starts = T + 900 * np.arange(8)
     mean = np.array([1.0, 2.0, 3.0, 4.0, 5, 5, 5, 5])
-    found = overridden([override("a", T, 60, 20)], starts=starts, mean=mean, interval_minutes=15)
+    found = apply_overrides(
+        [override("a", T, 60, 20)], starts=starts, mean=mean, interval_minutes=15
+    )
     assert found.offered[:4].tolist() == [2.0, 4.0, 6.0, 8.0]
     assert np.isnan(found.offered[4:]).all()
 
 
 def test_an_override_of_hours_that_are_forecast_as_zero_is_split_evenly() -> None:
     starts = T + 1800 * np.arange(2)
-    found = overridden(
+    found = apply_overrides(
         [override("a", T, 60, 9)], starts=starts, mean=np.zeros(2), interval_minutes=30
     )
     assert found.offered.tolist() == [4.5, 4.5]
@@ -197,23 +199,23 @@ def test_the_override_made_last_at_or_before_an_interval_counts() -> None:
     day = override("day", T, 180, 30, made_at=T - 9)
     hour = override("hour", T + HOUR, 60, 50, made_at=T + HOUR)
     late = override("late", T, 120, 99, made_at=T + 1)
-    found = overridden([day, hour], starts=starts, mean=mean, interval_minutes=60)
+    found = apply_overrides([day, hour], starts=starts, mean=mean, interval_minutes=60)
     assert found.offered.tolist() == [10.0, 50.0, 10.0]
-    found = overridden([day, late], starts=starts, mean=mean, interval_minutes=60)
+    found = apply_overrides([day, late], starts=starts, mean=mean, interval_minutes=60)
     assert found.offered.tolist() == [10.0, 49.5, 10.0]  # too late for the first hour
 
 
 def test_quarters_that_cover_an_hour_in_part_leave_it_to_the_forecast() -> None:
     starts, mean = T + HOUR * np.arange(2), np.ones(2)
     quarters = [override(str(k), T + 900 * k, 15, k) for k in range(1, 8)]
-    found = overridden(quarters, starts=starts, mean=mean, interval_minutes=60)
+    found = apply_overrides(quarters, starts=starts, mean=mean, interval_minutes=60)
     assert np.isnan(found.offered[0])
     assert found.offered[1] == 4 + 5 + 6 + 7
 
 
 def test_an_override_that_reaches_beyond_the_forecast_is_left_out() -> None:
     starts, mean = T + HOUR * np.arange(2), np.ones(2)
-    found = overridden(
+    found = apply_overrides(
         [override("a", T + HOUR, 120, 7)], starts=starts, mean=mean, interval_minutes=60
     )
     assert np.isnan(found.offered).all()
@@ -269,7 +271,9 @@ def test_an_overrides_handle_time_is_weighted_by_its_contacts() -> None:
         override("c", T + HOUR, 30, 30),
         replace(override("d", T + HOUR + 1800, 30, 10), aht_seconds=300.0),
     ]
-    found = overridden(halves, starts=T + HOUR * np.arange(3), mean=np.ones(3), interval_minutes=60)
+    found = apply_overrides(
+        halves, starts=T + HOUR * np.arange(3), mean=np.ones(3), interval_minutes=60
+    )
     assert found.offered[:2].tolist() == [40.0, 40.0]
     assert found.aht_seconds[0] == 150.0  # (30 x 100 + 10 x 300) / 40
     assert np.isnan(found.aht_seconds[1:]).all()  # one half leaves it to the forecast; no override

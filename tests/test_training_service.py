@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 
 from benchmarks.service_centre import Centre, Line, Shift, run_centre
-from features.calendar import Queue
-from features.waits import NO_WAITS
-from serving.staffing.goal import Line as Waiting
-from training.service.calibrate import calibrate
-from training.service.compare import EFFICIENCIES, Compared, fit_efficiency
-from training.service.smooth import smooth_aht, smooth_counts
-from training.service.tables import service_rows, service_table
+from features.calendar.queues import Queue
+from features.volume.contacts import NO_WAITS
+from serving.staffing.queue_model import QueueModel as Waiting
+from training.service.calibration import calibrate
+from training.service.comparison import (
+    EFFICIENCIES,
+    Compared,
+    fit_efficiency,
+    smooth_aht,
+    smooth_counts,
+)
+from training.service.report import service_rows, service_table
 
 START = 20_454 * 86_400
 PHONE = Line("phone", 100, 300, 180)

@@ -12,14 +12,14 @@ from real import need
 from typer.testing import CliRunner
 
 from benchmarks.service_centre import Centre, Line, Shift, run_centre
-from features.calendar import epoch, moment
+from features.calendar.clock import from_epoch, to_epoch
 from features.console import run
 from features.errors import EbbflowError, InputError, TooLittleDataError, UnknownNameError
 from features.home import Home
 from training.commands import save_figure
-from training.service.calibrate import read_service
-from training.service.figure import service_figure
-from training.service_level import register
+from training.commands.service import register
+from training.service.calibration import read_service
+from training.service.report import service_figure
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -31,10 +31,10 @@ CENTRE = Centre(
 
 
 def rows(days=28):
-    waits = run_centre(CENTRE, days=days, start=epoch(START), seed=2)
+    waits = run_centre(CENTRE, days=days, start=to_epoch(START), seed=2)
     for k in range(len(waits)):
         gone = bool(waits.abandoned[k])
-        when = moment(int(waits.started_at[k]))
+        when = from_epoch(int(waits.started_at[k]))
         yield contact(
             str(k),
             None,
@@ -124,14 +124,14 @@ def test_the_picture_is_a_png(home, command, tmp_path):
 
 
 def test_a_queue_that_nothing_was_compared_of_has_its_picture(home, tmp_path):
-    _, found = read_service(home, now=NOW, days=40, as_of=moment(epoch(START) + 3 * 86_400))
+    _, found = read_service(home, now=NOW, days=40, as_of=from_epoch(to_epoch(START) + 3 * 86_400))
     assert found["phone"].compared is None
     save_figure(service_figure(found), tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
 
 
 def test_a_contact_known_later_does_not_count(home):
-    as_of = moment(epoch(START) + 14 * 86_400 + 12 * 3600)
+    as_of = from_epoch(to_epoch(START) + 14 * 86_400 + 12 * 3600)
     _, found = read_service(home, now=NOW, as_of=as_of)
     came = [row for row in rows() if row["started_at"] < as_of and row["queue"] == "phone"]
     service = found["phone"].service

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from features.waits import NO_WAITS, Waits
-from training.service.presence import doubled, presence_of, spells_of, work_of
+from features.volume.contacts import NO_WAITS, Waits
+from training.service.presence import overlapping, presence_of, spells_of, work_of
 
 DAY = 20_000 * 86_400
 HOUR = 3600
@@ -113,9 +113,9 @@ def test_work_over_eight_hours_and_without_an_agent_says_nothing():
 
 def test_people_who_share_an_id_hold_contacts_at_once():
     alone = [(0, 0, k * 100, 0, 100) for k in range(10)]
-    assert doubled(work_of(waits(*alone)), 0) == pytest.approx(0)
-    assert doubled(work_of(waits(*alone, *alone)), 0) == pytest.approx(0.5)
-    assert doubled(work_of(waits(*alone)), 1) == 0
+    assert overlapping(work_of(waits(*alone)), 0) == pytest.approx(0)
+    assert overlapping(work_of(waits(*alone, *alone)), 0) == pytest.approx(0.5)
+    assert overlapping(work_of(waits(*alone)), 1) == 0
 
 
 def test_nobody_was_there_when_nothing_is_known():

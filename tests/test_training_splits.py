@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from features.errors import TooLittleDataError
-from training.volume.splits import rolling_origins
+from training.evaluate.origins import rolling_origins
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 

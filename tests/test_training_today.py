@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.calendar import DAY_SECONDS
-from serving.models.volume.shape import DEFAULT_TODAY
-from training.volume.today import MEMORIES, Errors, learn_today
+from features.calendar.clock import DAY_SECONDS
+from serving.models.volume.distribution import DEFAULT_TODAY
+from training.models.volume.intraday import MEMORIES, Errors, learn_today
 
 
 def errors(

@@ -12,11 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from mlflow.tracking import MlflowClient
 
-from features.artefact import open_artefact, sha256, writing
+from features.artefact import open_artefact, sha256, write_artefact
 from features.errors import ConfigError, DamagedArtefactError, UnknownNameError
 from features.home import ModelName
-from training.tracking import Tracking, Version
-from training.trained import Trained
+from training.registry.artifacts import TrainingResult
+from training.registry.tracking import Tracking, Version
 
 # MLflow's own mapping of its tables, when a test asks MLflow before the project does.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -25,15 +25,15 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AS_OF = datetime(2026, 2, 28, tzinfo=UTC)
 
 
-def trained(root: Path, *, model: ModelName = "volume", skill: float = 0.125) -> Trained:
+def trained(root: Path, *, model: ModelName = "volume", skill: float = 0.125) -> TrainingResult:
     """Return a hand-over whose bundle is an artefact with one file: tracking looks no deeper."""
     meta = {"card": {"model": model, "metrics": {"skill": skill}}}
     kind = f"{model}-bundle"
-    with writing(root, kind=kind, schema=1, created_at=NOW, lineage={}, meta=meta) as folder:
+    with write_artefact(root, kind=kind, schema=1, created_at=NOW, lineage={}, meta=meta) as folder:
         (folder / "state.json").write_text(json.dumps({"skill": skill}))
     figure = Figure()
     figure.subplots().plot([1, 3, 2])
-    return Trained(
+    return TrainingResult(
         model=model,
         bundle=root / folder.name.removeprefix(".writing-"),
         params={"boosting_rounds": 40, "note": "x" * 7000, **{f"key_{i}": i for i in range(150)}},
@@ -44,7 +44,7 @@ def trained(root: Path, *, model: ModelName = "volume", skill: float = 0.125) ->
     )
 
 
-def record(tracking: Tracking, one: Trained) -> Version:
+def record(tracking: Tracking, one: TrainingResult) -> Version:
     return tracking.record(
         one,
         as_of=AS_OF,

@@ -15,10 +15,10 @@ from churn_world import AS_OF, DAY, NOW, SMALL, Shop
 
 from features.errors import TooLittleDataError
 from serving.models.churn.model import TIERS, open_churn_model
-from training.churn.config import ChurnConfig
-from training.churn.data import load_history
-from training.churn.train import train_churn
-from training.churn.value import fit_value, load_money
+from training.config import ChurnConfig
+from training.fit.churn import train_churn
+from training.models.churn.history import load_history
+from training.models.churn.value import fit_value, load_money
 
 SETTINGS = SMALL.model_copy(update={"grid_dates": 20, "step_days": 30})
 

@@ -8,18 +8,20 @@ import pytest
 from pydantic import ValidationError
 from volume_world import DAY, START, around_the_clock, history, office
 
-from features.calendar import Event, epoch, local_times, moment
+from features.calendar.clock import from_epoch, local_times, to_epoch
+from features.calendar.queues import Event
 from features.errors import TooLittleDataError
-from serving.models.volume.effects import DayEffects
+from serving.models.volume.calendar_effects import DayEffects
 from serving.models.volume.levels import Smoothing
 from serving.models.volume.model import open_volume_model
-from training.volume.config import VolumeConfig
-from training.volume.fit import fit_effects, fit_smoothing, smoothing_of
-from training.volume.source import Histories
-from training.volume.train import train_volume
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.fit.volume import train_volume
+from training.models.volume.components import fit_smoothing, smoothing_of
+from training.models.volume.effects import fit_effects
 
 DAYS = 150
-AS_OF = moment(START + DAYS * DAY)
+AS_OF = from_epoch(START + DAYS * DAY)
 CONFIG = VolumeConfig(origins=2, refits=1, boosting_rounds=5, boosting_rows=8000, threads=1)
 
 
@@ -50,7 +52,7 @@ def trained(tmp_path_factory):
 def test_the_card_says_what_the_model_is(trained):
     card = open_volume_model(trained.bundle).card
     assert card["model"] == "volume"
-    assert card["training_start"] == moment(START).isoformat()
+    assert card["training_start"] == from_epoch(START).isoformat()
     assert card["training_end"] == AS_OF.isoformat()
     assert card["queues"] == ["hotline", "office"]
     assert card["horizon_days"] == 28
@@ -107,11 +109,11 @@ def test_a_queue_that_never_was_observed_is_left_out(tmp_path):
 
 
 def test_a_failed_fit_leaves_no_bundle(tmp_path):
-    short = {n: h.before(moment(START + 30 * DAY)) for n, h in world().items()}
+    short = {n: h.before(from_epoch(START + 30 * DAY)) for n, h in world().items()}
     with pytest.raises(TooLittleDataError):
         train_volume(
             Histories(short),
-            as_of=moment(START + 30 * DAY),
+            as_of=from_epoch(START + 30 * DAY),
             config=CONFIG,
             root=tmp_path,
             now=AS_OF,
@@ -146,7 +148,7 @@ def test_the_size_of_an_event_is_learnt_from_the_last_ones():
     events = [Event(f"e{i}", "promotion", f, f + 2 * DAY, 0) for i, f in enumerate(firsts)]
     busy = np.any([(past.starts >= f) & (past.starts < f + 2 * DAY) for f in firsts], axis=0)
     lifted = replace(past, offered=np.where(busy, 2 * past.offered, past.offered))
-    effects = fit_effects({"hotline": lifted}, events=events, known_by=epoch(AS_OF) + 200 * DAY)
+    effects = fit_effects({"hotline": lifted}, events=events, known_by=to_epoch(AS_OF) + 200 * DAY)
     assert effects.effect("hotline", "event:promotion") == pytest.approx(2, rel=0.15)
     assert effects.effect("new", "event:promotion") > 1.5
 

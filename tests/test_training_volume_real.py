@@ -6,11 +6,10 @@ from datetime import timedelta
 import pytest
 import real
 
-from features.calendar import moment
-from training.volume.backtest import run_backtest
-from training.volume.config import VolumeConfig
-from training.volume.scores import score_table
-from training.volume.source import Histories
+from features.calendar.clock import from_epoch
+from training.config import VolumeConfig
+from training.evaluate.origins import Histories
+from training.evaluate.volume_backtest import run_backtest, score_table
 
 CONFIG = VolumeConfig(
     origins=6, step_days=45, refits=1, boosting_rounds=80, boosting_rows=30_000, threads=1
@@ -21,7 +20,7 @@ CONFIG = VolumeConfig(
 @pytest.mark.parametrize("load", [real.anonbank, real.montco, real.uihc, real.incidents])
 def test_no_busy_queue_is_worse_than_seasonal_naive_at_any_lead(load):
     histories = load()
-    as_of = moment(
+    as_of = from_epoch(
         max(int(h.starts[-1]) + h.queue.interval_minutes * 60 for h in histories.values())
     )
     histories = {n: h for n, h in histories.items() if h.offered[-6000:].mean() >= 1}

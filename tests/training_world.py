@@ -17,34 +17,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.artefact import point_to, writing
-from features.calendar import ALWAYS, Event, Float64, Queue, epoch
+from features.arrays import Float64
+from features.arrow import write_arrow
+from features.artefact import point_to, write_artefact
+from features.calendar.clock import to_epoch
+from features.calendar.queues import ALWAYS, Event, Queue, queue_to_json
 from features.home import Home, ModelName
-from features.ingest import ingest
-from features.lake import Lake
+from features.intake.load import ingest
+from features.lake.delta import Lake
 from features.snapshot import (
     CUSTOMERS_FILE,
     EVENTS_FILE,
-    NO_ORDERS,
     ORDERS_FILE,
     QUARTERS_FILE,
     QUEUES_FILE,
     SNAPSHOT_KIND,
     SNAPSHOT_SCHEMA,
     VOLUME_FILE,
-    OrderFlow,
-    QueueHistory,
     orders_to_table,
     quarters_to_table,
-    queue_to_json,
-    write_arrow,
 )
-from features.waits import NO_WAITS, Waits
-from training.churn.data import PURCHASES, RECENCY, TENURE
-from training.churn.train import train_churn
+from features.volume.contacts import NO_WAITS, Waits
+from features.volume.history import NO_ORDERS, OrderFlow, QueueHistory
 from training.config import Config
-from training.trained import Trained
-from training.volume.train import train_volume
+from training.fit.churn import train_churn
+from training.fit.volume import train_volume
+from training.models.churn.history import PURCHASES, RECENCY, TENURE
+from training.registry.artifacts import TrainingResult
 
 AS_OF = datetime(2024, 3, 4, tzinfo=UTC)
 """Long past, since the commands read the real clock."""
@@ -98,7 +97,7 @@ class Centre:
     @cached_property
     def histories(self) -> dict[str, QueueHistory]:
         rng = np.random.default_rng(self.seed)
-        starts = np.arange(epoch(AS_OF) - 70 * DAY, epoch(AS_OF), 3600)
+        starts = np.arange(to_epoch(AS_OF) - 70 * DAY, to_epoch(AS_OF), 3600)
         hour, weekday = starts // 3600 % 24, starts // DAY % 7
         shape = np.exp(np.sin((hour - 8) / 24 * 2 * np.pi) + 0.3 * (weekday < 5))
         found = {}
@@ -113,7 +112,7 @@ class Centre:
     def purchases(self) -> list[Float64]:
         """Epoch seconds of each customer's purchases."""
         rng = np.random.default_rng(self.seed)
-        first, last = epoch(AS_OF) - 300 * DAY, epoch(AS_OF)
+        first, last = to_epoch(AS_OF) - 300 * DAY, to_epoch(AS_OF)
         found = []
         for _ in range(300):
             joined = first + rng.uniform(0, 120) * DAY
@@ -139,10 +138,10 @@ class Centre:
         rows = []
         for as_of in sorted(as_ofs):
             for i, at in enumerate(self.purchases):
-                ago = (epoch(as_of) - at[at < epoch(as_of)]) / DAY
+                ago = (to_epoch(as_of) - at[at < to_epoch(as_of)]) / DAY
                 if len(ago):
                     counts = [float((ago <= days).sum()) for days in (30, 90)]
-                    days = float(len(np.unique(at[at < epoch(as_of)] // DAY)))
+                    days = float(len(np.unique(at[at < to_epoch(as_of)] // DAY)))
                     rows.append((f"c{i:03d}", as_of, ago.min(), ago.max(), days, *counts))
         names = (
             "customer_id",
@@ -162,7 +161,7 @@ class Centre:
     ) -> pa.Table:
         rows = []
         for as_of in sorted(as_ofs):
-            moment = epoch(as_of)
+            moment = to_epoch(as_of)
             for i, at in enumerate(self.purchases):
                 if ((at < moment) & (at >= moment - active_days * DAY)).any():
                     stays = ((at > moment) & (at <= moment + horizon_days * DAY)).any()
@@ -213,7 +212,7 @@ def fill_lake(home: Home, folder: Path, *, centre: Centre) -> None:
         ingest(Lake(home.lake), table, now=NOW, files=[folder / f"{table}.parquet"])
 
 
-def train(model: ModelName, root: Path, *, centre: Centre, now: datetime = NOW) -> Trained:
+def train(model: ModelName, root: Path, *, centre: Centre, now: datetime = NOW) -> TrainingResult:
     """Train a real bundle."""
     if model == "volume":
         return train_volume(centre, as_of=AS_OF, config=CONFIG.volume, root=root, now=now)
@@ -237,7 +236,7 @@ def publish_snapshot(home: Home, *, centre: Centre, without: str | None = None) 
             )
         )
     dropped = ["as_of", *([without] if without else [])]
-    with writing(
+    with write_artefact(
         home.snapshots,
         kind=SNAPSHOT_KIND,
         schema=SNAPSHOT_SCHEMA,

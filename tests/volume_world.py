@@ -6,15 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from features.calendar import (
-    ALWAYS,
-    Queue,
-    interval_starts,
-    is_open,
-    local_times,
-    parse_opening,
-)
-from features.snapshot import QueueHistory
+from features.calendar.clock import interval_starts, local_times
+from features.calendar.queues import ALWAYS, Queue, is_open, parse_opening
+from features.volume.history import QueueHistory
 
 START = 1_735_689_600
 """2025-01-01 00:00 UTC, a Wednesday."""

@@ -21,31 +21,24 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
 from features.artefact import current_id
-from features.console import (
-    DEFAULT_HOME,
-    EXIT_CODES,
-    HomeOption,
-    JsonOption,
-    print_json,
-    run,
-)
+from features.console import DEFAULT_HOME, EXIT_CODES, HomeOption, JsonOption, grid, print_json, run
+from features.console import console as terminal
 from features.home import Home, ModelName
-from features.terminal import console as terminal
-from features.terminal import grid
-from training import accuracy, experiment_results, service_level
-from training import ledger as ledgers
-from training.bad_days import register_bad_days
 from training.commands import (
     DEFAULT_MLRUNS,
     MlrunsOption,
     ModelArgument,
     Progress,
+    accuracy,
+    experiments,
+    leakage,
     read_as_of,
+    service,
     tell,
 )
-from training.leakage import command as leakage
-from training.propose import register_propose
-from training.tracking import Tracking, Version
+from training.commands.explore import register_bad_days, register_propose
+from training.registry import promotion
+from training.registry.tracking import Tracking, Version
 
 app = typer.Typer(
     help="Fit the models, compare them, promote one, roll back.",
@@ -75,7 +68,7 @@ def fit(
 ) -> None:
     """Fit a model, record it in MLflow and make it the challenger."""
     from training.config import load_config
-    from training.fit import fit as run_fit
+    from training.fit.run import fit as run_fit
 
     settings = load_config(config)
     moment = read_as_of(as_of)
@@ -120,7 +113,7 @@ def promote_verb(
     json: JsonOption = False,
 ) -> None:
     """Examine a version and, if no gate refuses it, make it serve."""
-    from training.promote import promote
+    from training.registry.promotion import promote
 
     change = promote(
         Home(home),
@@ -144,7 +137,7 @@ def rollback_verb(
     json: JsonOption = False,
 ) -> None:
     """Make the bundle serve again that served before."""
-    from training.promote import rollback
+    from training.registry.promotion import rollback
 
     change = rollback(
         Home(home),
@@ -190,7 +183,7 @@ def models(
 @app.command(epilog="Example: python -m training ledger --json")
 def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """List the promotions and roll-backs: who, when, why, from what, to what."""
-    entries = ledgers.read(Home(home).ledger)
+    entries = promotion.read(Home(home).ledger)
     if json:
         print_json([{**asdict(entry), "at": entry.at.isoformat()} for entry in entries])
         return
@@ -210,9 +203,9 @@ def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
 
 accuracy.register(app, clock=_clock)
 register_bad_days(app, clock=_clock)
-service_level.register(app, clock=_clock)
+service.register(app, clock=_clock)
 register_propose(app, clock=_clock)
-experiment_results.register(app, clock=_clock)
+experiments.register(app, clock=_clock)
 
 
 @app.command(epilog="Example: python -m training config > training.toml")
@@ -260,7 +253,7 @@ def _progress(title: str) -> Iterator[Progress]:
 
 
 def _show_gates(gates: Iterable[dict[str, Any]]) -> None:
-    """Print the gates, as ``training.gates.Gate`` turned into a dictionary."""
+    """Print the gates, as ``training.registry.gates.Gate`` turned into a dictionary."""
     table = grid("gate", "result", "detail")
     for gate in gates:
         result = "[green]passed[/]" if gate["passed"] else "[red]failed[/]"
@@ -269,7 +262,7 @@ def _show_gates(gates: Iterable[dict[str, Any]]) -> None:
 
 
 def _report_change(change: dict[str, Any], *, json: bool) -> None:
-    """Print what a promotion or roll-back did, as ``training.promote.Change`` holds it."""
+    """Print what a promotion or roll-back did, as ``training.registry.promotion.PromotionResult`` holds it."""
     if change["warning"]:
         _warn(change["warning"])
     if json:

@@ -1,10 +1,14 @@
-"""One load, from the first chunk to the commit and the report."""
+"""Taking rows into the lake: read, translate, check, quarantine, version, commit.
+
+A load is all or nothing. One that is interrupted between its commits can simply be run again: what
+is there already counts as repeated.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,19 +19,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.artefact import new_id
-from features.checks import Checker
-from features.contracts import Table
-from features.errors import RefusedLoadError
-from features.intake.cells import Problem
+from features.contracts.checks import Checker, Problem
+from features.contracts.schema import Table
+from features.contracts.tables import table as contract_of
+from features.errors import InputError, MappingError, RefusedLoadError
+from features.intake.chunks import Chunk
+from features.intake.mapping import Mapping
 from features.intake.quarantine import Quarantine
 from features.intake.report import Report
-from features.intake.source import Chunk
-from features.intake.sources import Source
-from features.intake.spans import Bool, Spans
-from features.intake.staging import Patch, Stage, Stored, copy_rows, find_stored
+from features.intake.sources import Query, Source, open_sources
 from features.intake.translate import selected, translate
-from features.intake.versions import Placed, place
-from features.lake import (
+from features.lake.delta import (
     LOADS,
     LOADS_SCHEMA,
     QUARANTINE,
@@ -37,14 +39,20 @@ from features.lake import (
     small_files,
     write_parquet,
 )
+from features.lake.staging import Patch, Stage, Stored, copy_rows, find_stored
+from features.lake.versions import Bool, Spans, VersionPlan, place
 
 OLD = timedelta(days=3)
 """Rows that happened longer ago than this, without a time they were known, earn a warning."""
 
+
 Progress = Callable[[str, float | None, int], None]
 """Called with the source, the share of it that is done, and the rows read of all sources."""
 
+
 _OVERLAP = "two rows for one time: their intervals overlap; keep one length"
+
+
 _CONTRADICTION = "two rows for one interval: equal {}, other content; keep one"
 
 
@@ -197,7 +205,9 @@ class Load:
         self._lake.append(LOADS, rows, staging=self._staging, now=self._now)
         return report
 
-    def _set_contradictions_aside(self, placed: Placed, spans: Spans, overlapping: Bool) -> None:
+    def _set_contradictions_aside(
+        self, placed: VersionPlan, spans: Spans, overlapping: Bool
+    ) -> None:
         if not placed.contradictory.any():
             return
         rows = self._stage.pick(placed.contradictory).select(self._contract.column_names)
@@ -208,7 +218,7 @@ class Load:
             some = rows.filter(pa.array(rows_of))
             self._quarantine.add(some, problems, source=source, numbers=numbers)
 
-    def _change(self, files: list[str], stored: Stored, placed: Placed) -> Change | None:
+    def _change(self, files: list[str], stored: Stored, placed: VersionPlan) -> Change | None:
         """Write what the commit needs beside the staged files; None where nothing changes."""
         changed = np.flatnonzero(placed.stored_superseded != stored.superseded)
         if not placed.keep.any() and len(changed) == 0:
@@ -228,7 +238,7 @@ class Load:
             add.insert(0, copied)
         return Change(self._contract.name, schema, tuple(add), tuple(leaving))
 
-    def _report(self, placed: Placed) -> Report:
+    def _report(self, placed: VersionPlan) -> Report:
         counts = self._counts
         kept, new = int(placed.keep.sum()), int((placed.keep & placed.new).sum())
         has_customer = self._contract.reference("customers") is not None
@@ -270,3 +280,52 @@ class Load:
             hint = f"; near: {', '.join(f'`{name}`' for name in near)}" if near else ""
             warnings.append(f"queue {queue[:80]!r} is not in table `queues`{hint}")
         return warnings
+
+
+MAX_BAD_SHARE = 0.05
+"""Share of bad rows above which a load is refused whole, by default."""
+
+
+def ingest(
+    lake: Lake,
+    table: str,
+    *,
+    now: datetime,
+    files: Sequence[str | Path] = (),
+    query: Query | None = None,
+    mapping: Mapping | None = None,
+    max_bad_share: float = MAX_BAD_SHARE,
+    progress: Progress | None = None,
+) -> Report:
+    """Load files or a query into a table; the report is stored in the lake's ``_loads`` as well.
+
+    Give ``files`` (names and globs) or ``query``. Without a ``mapping`` their columns are named as
+    ours. ``now`` is aware UTC: when rows are available that do not say so themselves. Above
+    ``max_bad_share``, a share of the rows in [0, 1], nothing is kept.
+
+    Raises:
+        UnknownNameError: There is no such table.
+        MappingError: The mapping is for another table, or names no zone where one is needed.
+        UnreadableFileError: A file is missing, damaged, empty or not in its encoding.
+        ContractError: A column is missing.
+        RefusedLoadError: Too many rows are bad.
+    """
+    contract = contract_of(table)
+    if mapping is not None and mapping.table != table:
+        expected = f"`{table}`"
+        raise MappingError("mapping, `table`", got=mapping.table, expected=expected, field="table")
+    if bool(files) == (query is not None):
+        raise InputError(
+            "source",
+            got="files and a query" if files else "neither files nor a query",
+            expected="one of them",
+            remedy="name files, or give --from and --query",
+        )
+    if now.tzinfo is None:
+        raise InputError("`now`", got="no time zone", expected="an aware time")
+    with lake.writing() as staging:
+        load = Load(lake, contract, staging, now=now, progress=progress)
+        for source in open_sources(contract, files, query, mapping):
+            load.read(source)
+        load.refuse_if_bad(max_bad_share)
+        return load.finish(max_bad_share)

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.intake.cells import Problem
-from features.intake.hashing import hash_rows
-from features.intake.source import Broken
-from features.lake import QUARANTINE, QUARANTINE_SCHEMA, Lake
+from features.arrow import hash_rows
+from features.contracts.checks import Problem
+from features.intake.chunks import UnreadableRow
+from features.lake.delta import QUARANTINE, QUARANTINE_SCHEMA, Lake
 
 
 class Quarantine:
@@ -61,7 +61,7 @@ class Quarantine:
         self._write(reasons, documents, source, numbers[index].tolist())
         return bad
 
-    def add_broken(self, broken: Sequence[Broken], *, source: str) -> None:
+    def add_broken(self, broken: Sequence[UnreadableRow], *, source: str) -> None:
         """Take rows that could not be split into fields."""
         if broken:
             self._write(

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from features.terminal import console as terminal
-from features.terminal import grid
+from features.console import console as terminal
+from features.console import grid
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.contracts import Column, Table
-from features.intake import cells
-from features.intake.cells import Bool, Cells, Problem, as_text, flags
-from features.intake.hashing import hex_ids
-from features.intake.times import UTC_MICROSECONDS, to_utc
-from features.mapping import ColumnSource, Mapping, Scalar
-
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "string": pa.string(),
-    "json": pa.string(),
-    "timestamp": UTC_MICROSECONDS,
-    "float": pa.float64(),
-    "integer": pa.int64(),
-    "boolean": pa.bool_(),
-}
-"""The Arrow type of each kind of column."""
+from features.arrays import Bool
+from features.arrow import hex_ids
+from features.contracts.checks import Problem
+from features.contracts.schema import ARROW_TYPES, UTC_MICROSECONDS, Column, Table, arrow_schema
+from features.intake import values
+from features.intake.mapping import ColumnSource, Mapping, Scalar
+from features.intake.values import (
+    Cells,
+    as_text,
+    flags,
+    to_boolean,
+    to_float,
+    to_id,
+    to_integer,
+    to_utc,
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,6 @@ class Translated:
 
     rows: pa.Table
     problems: tuple[Problem, ...]
-
-
-def arrow_schema(contract: Table) -> pa.Schema:
-    """Return the Arrow schema of a table's own columns."""
-    return pa.schema([(c.name, ARROW_TYPES[c.kind]) for c in contract.columns])
 
 
 def selected(rows: pa.RecordBatch, mapping: Mapping) -> Bool:
@@ -114,24 +109,24 @@ def _typed(column: Column, source: ColumnSource, values: pa.Array, mapping: Mapp
     if column.kind == "timestamp":
         return to_utc(values, column.name, mapping.times_of(column.name))
     if column.kind in ("float", "integer"):
-        convert = cells.to_float if column.kind == "float" else cells.to_integer
+        convert = to_float if column.kind == "float" else to_integer
         return convert(values, column.name, decimal=mapping.file.decimal, scale=source.scale)
     if column.kind == "boolean":
-        return cells.to_boolean(values, column.name)
+        return to_boolean(values, column.name)
     if column.format == "id":
-        return cells.to_id(values, column.name)
+        return to_id(values, column.name)
     return Cells(as_text(values), ())
 
 
 def _sum(column: Column, source: ColumnSource, rows: pa.RecordBatch, mapping: Mapping) -> Cells:
     parts = [
-        cells.to_float(rows.column(name), column.name, decimal=mapping.file.decimal, scale=None)
+        values.to_float(rows.column(name), column.name, decimal=mapping.file.decimal, scale=None)
         for name in source.sum or ()
     ]
     total = parts[0].values
     for part in parts[1:]:
         total = pc.add(total, part.values)
-    convert = cells.to_integer if column.kind == "integer" else cells.to_float
+    convert = values.to_integer if column.kind == "integer" else values.to_float
     summed = convert(total, column.name, scale=source.scale)
     problems = (p for part in (*parts, summed) for p in part.problems)
     return Cells(summed.values, tuple(problems))

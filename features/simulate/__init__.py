@@ -5,6 +5,8 @@ its systems would have exported, with mappings, and the truth beside them. ``sim
 the volume histories of many queues at once, without customers, tables or files.
 """
 
+from __future__ import annotations
+
 from features.simulate.arrivals import QueueTruth, SimulatedPanel, simulate_panel
 from features.simulate.centre import SimulationConfig
 from features.simulate.files import SOURCES, Source, Written, write

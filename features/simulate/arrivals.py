@@ -18,20 +18,17 @@ from itertools import accumulate
 
 import numpy as np
 
-from features.calendar import (
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import (
     DAY_SECONDS,
-    Bool,
-    Event,
-    Float64,
-    Int64,
     LocalTimes,
-    epoch,
-    holidays_on,
     interval_starts,
-    is_open,
     local_midnight,
     local_times,
+    to_epoch,
 )
+from features.calendar.queues import Event, is_open
+from features.calendar.workdays import holidays_on
 from features.simulate.centre import (
     CentreQueue,
     PanelQueue,
@@ -41,15 +38,27 @@ from features.simulate.centre import (
     open_cells,
 )
 from features.simulate.events import Centre, Effect, apply_effects, draw_panel_events
-from features.snapshot import QueueHistory
+from features.volume.history import QueueHistory
 
 SHOCKED_FROM = 0.25
 """A day whose factor lies further from one than this is shocked."""
+
+
 _SHOCK_UP, _SHOCK_DOWN = (1.3, 1.7), (0.5, 0.7)
+
+
 _STORM = (1.8, 3.0)
+
+
 _OUTAGE_HOURS, _OUTAGE_FACTOR = (3, 7), 0.05
+
+
 _SHIFT_UP, _SHIFT_DOWN = (1.4, 2.2), (0.45, 0.7)
+
+
 _ANSWERED = 0.93
+
+
 _HANDLE_SPREAD = 0.6
 """Coefficient of variation of one contact's handle time."""
 
@@ -265,7 +274,7 @@ def simulate_panel(
         day_factor_memory,
         day_factor_shared,
     )
-    return _draw_panel(settings, queues, days, epoch(until), seed, interval_minutes)
+    return _draw_panel(settings, queues, days, to_epoch(until), seed, interval_minutes)
 
 
 def _draw_panel(

@@ -11,24 +11,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from features.calendar import (
-    ALWAYS,
-    DAY_MINUTES,
-    DAY_SECONDS,
-    Bool,
-    Event,
-    Float64,
-    Queue,
-    Spans,
-    epoch,
-    parse_opening,
-)
+from features.arrays import Bool, Float64
+from features.calendar.clock import DAY_MINUTES, DAY_SECONDS, to_epoch
+from features.calendar.queues import ALWAYS, Event, OpeningSpans, Queue, parse_opening
 from features.errors import ConfigError
 
 REASONS = ("general", "order", "repeat")
 """Why a customer gets in touch: a general matter, an order, or a matter still unresolved."""
+
+
 YEARLY_GROWTH = 0.04
+
+
 HOLIDAY_FACTOR = 0.65
+
+
 DAY_AFTER_HOLIDAY_FACTOR = 1.15
 
 
@@ -69,7 +66,7 @@ class SimulationConfig:
     ahead_days: int = 35
 
     def __post_init__(self) -> None:
-        if epoch(self.until) % DAY_SECONDS:
+        if to_epoch(self.until) % DAY_SECONDS:
             raise ConfigError(
                 "end of the simulation",
                 got=self.until.isoformat(),
@@ -93,7 +90,7 @@ class SimulationConfig:
     @property
     def end(self) -> int:
         """End of the history, epoch seconds, excluded."""
-        return epoch(self.until)
+        return to_epoch(self.until)
 
     @property
     def start(self) -> int:
@@ -234,7 +231,11 @@ def centre_queues() -> tuple[CentreQueue, ...]:
 
 
 _LEAST_PER_HOUR, _MOST_PER_HOUR = 0.05, 400.0
+
+
 _GOLDEN = (5**0.5 - 1) / 2
+
+
 _PLACES = (
     ("Europe/Berlin", "DE"),
     ("America/New_York", "US"),
@@ -244,10 +245,20 @@ _PLACES = (
     ("Asia/Kolkata", "IN"),
     ("Europe/London", "GB-ENG"),
 )
-_WEEKDAYS: tuple[Spans, ...] = (*(((480, 1080),),) * 5, (), ())
-_SATURDAYS: tuple[Spans, ...] = (*(((480, 1200),),) * 5, ((540, 960),), ())
-_EVENINGS: tuple[Spans, ...] = (((960, 1440),),) * 7
+
+
+_WEEKDAYS: tuple[OpeningSpans, ...] = (*(((480, 1080),),) * 5, (), ())
+
+
+_SATURDAYS: tuple[OpeningSpans, ...] = (*(((480, 1200),),) * 5, ((540, 960),), ())
+
+
+_EVENINGS: tuple[OpeningSpans, ...] = (((960, 1440),),) * 7
+
+
 _OPENINGS = (ALWAYS, _WEEKDAYS, _EVENINGS, _SATURDAYS, ALWAYS)
+
+
 _CHANNELS = ("voice", "voice", "chat", "email")
 
 

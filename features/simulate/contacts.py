@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from features.calendar import Bool, Float64, Int64
+from features.arrays import Bool, Float64, Int64
 from features.simulate.arrivals import Arrivals
 from features.simulate.events import Centre
 

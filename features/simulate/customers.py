@@ -11,14 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.calendar import DAY_SECONDS, Bool, Float64, Int64
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import DAY_SECONDS
 from features.simulate.centre import REASONS, SimulationConfig
 from features.simulate.contacts import Contacts, Int8
 from features.simulate.events import Centre
 
 SEGMENT_SHARES = (0.8, 0.2)
+
+
 REGIONS = ("Berlin", "Hamburg", "Bayern", "Sachsen", "Wien", "Zürich")
+
+
 LATE_HEAT = 3.0
+
+
 GENERAL, ORDERING, LEAVING = range(3)
 """Rows of the exposure: contacts about general matters, orders after the first, leaving."""
 

@@ -8,21 +8,15 @@ from datetime import date
 
 import numpy as np
 
-from features.calendar import (
-    DAY_SECONDS,
-    Bool,
-    Event,
-    Float64,
-    Int64,
-    is_open,
-    local_midnight,
-    local_times,
-    moment,
-)
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import DAY_SECONDS, from_epoch, local_midnight, local_times
+from features.calendar.queues import Event, is_open
 from features.simulate.centre import CentreQueue, SimulationConfig, centre_queues
 
 ORDER_LIFT = 1.6
 """Orders on a promotion's days relative to others."""
+
+
 _HOUR, _HALF_DAY = 3_600, DAY_SECONDS // 2
 
 
@@ -169,7 +163,7 @@ def _promotions(
         starts_at = _midnight(at)
         ends_at = _midnight(starts_at + int(rng.integers(4, 7)) * DAY_SECONDS + _HALF_DAY)
         size = round(float(rng.uniform(0.8, 1.2)), 2)
-        id = f"PROMO-{moment(starts_at + _HALF_DAY):%Y%m%d}"
+        id = f"PROMO-{from_epoch(starts_at + _HALF_DAY):%Y%m%d}"
         known_at = starts_at - int(rng.integers(14, 31)) * DAY_SECONDS
         event, effects = _with_effects(
             Event(id, "promotion", starts_at, ends_at, known_at, size=size),
@@ -185,7 +179,7 @@ def _promotions(
 
 
 def _billing_days(config: SimulationConfig) -> Iterator[tuple[Event, list[Effect]]]:
-    first, last = moment(config.start), moment(config.end + config.ahead_days * DAY_SECONDS)
+    first, last = from_epoch(config.start), from_epoch(config.end + config.ahead_days * DAY_SECONDS)
     for month in range(first.year * 12 + first.month - 1, last.year * 12 + last.month):
         first_of_month = date(month // 12, month % 12 + 1, 1)
         day = first_of_month.toordinal() - date(1970, 1, 1).toordinal()
@@ -198,7 +192,7 @@ def _billing_days(config: SimulationConfig) -> Iterator[tuple[Event, list[Effect
 def _launch(config: SimulationConfig, rng: np.random.Generator) -> tuple[Event, list[Effect]]:
     starts_at = _midnight_after(config, rng.uniform(0.40, 0.48))
     ends_at = _midnight(starts_at + 14 * DAY_SECONDS + _HALF_DAY)
-    id = f"LAUNCH-{moment(starts_at + _HALF_DAY):%Y%m%d}"
+    id = f"LAUNCH-{from_epoch(starts_at + _HALF_DAY):%Y%m%d}"
     event = Event(id, "launch", starts_at, ends_at, starts_at - 30 * DAY_SECONDS, size=1.0)
     return _with_effects(event, {"sales": 1.6, "support": 1.7}, decay_days=5.0)
 
@@ -206,7 +200,7 @@ def _launch(config: SimulationConfig, rng: np.random.Generator) -> tuple[Event, 
 def _outage(config: SimulationConfig, rng: np.random.Generator) -> tuple[Event, list[Effect]]:
     starts_at = _midnight_after(config, rng.uniform(0.72, 0.80)) + int(rng.integers(13, 16)) * _HOUR
     # Nobody knows of an outage before it begins.
-    id, known_at = f"OUTAGE-{moment(starts_at):%Y%m%d}", starts_at + 600
+    id, known_at = f"OUTAGE-{from_epoch(starts_at):%Y%m%d}", starts_at + 600
     event = Event(id, "outage", starts_at, starts_at + 5 * _HOUR, known_at, size=1.0)
     return _with_effects(event, {"support": 3.0, "chat": 2.2})
 
@@ -233,7 +227,7 @@ def draw_panel_events(start: int, end: int, *, rng: np.random.Generator) -> tupl
     def event(kind: str, day: int, days: int, known_days: int, size: float | None) -> Event:
         starts_at = day * DAY_SECONDS
         ends_at, known_at = starts_at + days * DAY_SECONDS, starts_at - known_days * DAY_SECONDS
-        id = f"{kind}-{moment(starts_at):%Y-%m-%d}"
+        id = f"{kind}-{from_epoch(starts_at):%Y-%m-%d}"
         return Event(id, kind, starts_at, ends_at, known_at, size=size)
 
     events = []
@@ -247,6 +241,6 @@ def draw_panel_events(start: int, end: int, *, rng: np.random.Generator) -> tupl
     events += [
         event("billing", day, 2, 90, None)
         for day in range(start // DAY_SECONDS, last)
-        if moment(day * DAY_SECONDS).day == 3
+        if from_epoch(day * DAY_SECONDS).day == 3
     ]
     return tuple(sorted(events, key=lambda event: (event.starts_at, event.event_id)))

@@ -18,28 +18,49 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from features.calendar import DAY_SECONDS, Int64, local_midnight, local_times, moment
-from features.contracts import WEEKDAYS
+from features.arrays import Int64
+from features.calendar.clock import DAY_SECONDS, WEEKDAYS, from_epoch, local_midnight, local_times
 from features.simulate.centre import SimulationConfig
 from features.simulate.tables import with_columns
 
 PHONE_CLOCK = "Europe/Berlin"
+
+
 PHONE_DATE = "%d/%m/%Y "
+
+
 TICKET_CLOCK = "America/New_York"
+
+
 ISO_DATE = "%Y-%m-%d "
 
+
 _SKILLS = {"sales": "SALES_DE", "support": "SUPPORT_24", "billing": "BILLING_NY"}
+
+
 _DISPOSITIONS = {"answered": "AN", "abandoned": "AB", "transferred": "TR"}
+
+
 _INBOXES = {"chat": "web-chat", "email": "mail-us"}
+
+
 _MEDIA = {"chat": "chat", "email": "mail"}
+
+
 _STATES = {
     "abandoned": "dropped",
     "transferred": "escalated",
     "resolved": "solved",
     "open": "pending",
 }
+
+
 _KINDS = {"purchase": "order", "return": "refund"}
+
+
 _CLASSES = {"consumer": "B2C", "business": "B2B"}
+
+
 _GROUPS = {"treat": "called", "control": "held"}
 
 
@@ -199,11 +220,14 @@ def _translated(column: pa.ChunkedArray, theirs: Mapping[str, str]) -> pa.Array:
 Faults = Mapping[str, tuple[str, object]]
 """What can be wrong with a row: a column, and a value that no reader can accept."""
 
+
 TICKET_FAULTS: Faults = {
     "unknown_channel": ("medium", "carrier pigeon"),
     "unparsable_time": ("created_at", "yesterday"),
     "recommendation_out_of_range": ("recommend", 37),
 }
+
+
 ORDER_FAULTS: Faults = {"missing_customer": ("buyer", None), "missing_time": ("placed_at", None)}
 
 
@@ -219,7 +243,7 @@ def call_faults(first: int, last: int) -> Faults:
     for day in range(first // DAY_SECONDS, last // DAY_SECONDS):
         ends, begins = (local_midnight(d, PHONE_CLOCK) for d in (day + 1, day))
         if ends - begins < DAY_SECONDS:
-            jumped = f"{moment(day * DAY_SECONDS):%d/%m/%Y} 02:30:00"
+            jumped = f"{from_epoch(day * DAY_SECONDS):%d/%m/%Y} 02:30:00"
             faults["hour_that_does_not_exist"] = ("CallStart", jumped)
     return faults
 
@@ -334,7 +358,7 @@ def local_text(seconds: Int64, zone: str, pattern: str) -> pa.Array:
     wall = local_times(seconds, zone)
     # Arrow's own strftime takes some 10 microseconds a value: few days and 86,400 times do not.
     days, place = np.unique(wall.day, return_inverse=True)
-    dates = [f"{moment(int(day) * DAY_SECONDS):{pattern}}" for day in days]
+    dates = [f"{from_epoch(int(day) * DAY_SECONDS):{pattern}}" for day in days]
     date_text = pa.array(dates, pa.string()).take(pa.array(place))
     time_text = _times_of_day().take(pa.array(wall.seconds % DAY_SECONDS))
     return pc.binary_join_element_wise(date_text, time_text, "")

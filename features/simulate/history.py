@@ -18,7 +18,8 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from features.calendar import DAY_SECONDS, Float64, Int64, moment
+from features.arrays import Float64, Int64
+from features.calendar.clock import DAY_SECONDS, from_epoch
 from features.simulate.arrivals import Arrivals, draw_arrivals
 from features.simulate.centre import SimulationConfig
 from features.simulate.contacts import draw_contacts
@@ -38,23 +39,25 @@ from features.simulate.customers import (
 )
 from features.simulate.events import Centre, draw_centre
 from features.simulate.purchases import purchases_table
-from features.simulate.tables import (
-    ContactCounts,
-    ids,
-    interactions_table,
-    repeated,
-    times,
-    words,
-)
+from features.simulate.tables import ContactCounts, ids, interactions_table, repeated, times, words
 
 CAMPAIGN_SHARE = 0.5
 """Share of the active customers whom the randomised campaign takes in."""
+
+
 TREAT_SHARE = 0.5
 """Share of those who are called; the others are held out. The mapping of the export says it too."""
+
+
 _STEP_DAYS = 15
+
+
 _NODES = (10, 6)
 """Quadrature points over the pace of ordering and over the hazard of leaving."""
+
+
 _BLOCK = 1_024
+
 
 _Rows = TypeVar("_Rows", Attribution, Orders)
 
@@ -130,7 +133,7 @@ class History:
         the outcome, null where the horizon ends after the history.
         """
         config = self.centre.config
-        labels = [f"{moment(config.start + d * DAY_SECONDS):%Y-%m}" for d in range(config.days)]
+        labels = [f"{from_epoch(config.start + d * DAY_SECONDS):%Y-%m}" for d in range(config.days)]
         first = 0
         for last in range(1, config.days + 1):
             if last == config.days or labels[last] != labels[first]:

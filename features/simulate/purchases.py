@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from features.calendar import DAY_SECONDS, Int64
+from features.arrays import Int64
+from features.calendar.clock import DAY_SECONDS
 from features.simulate.customers import Orders, Population
 from features.simulate.events import Centre
 from features.simulate.tables import (
@@ -19,9 +20,15 @@ from features.simulate.tables import (
 )
 
 CATEGORIES = ("audio", "garden", "kitchen", "lighting", "office", "toys")
+
+
 RETURN_SHARE = 0.05
+
+
 _AMOUNT_MEDIAN_MINOR = (4_200, 14_500)
 """Median amount by segment."""
+
+
 _SHIPPING = ("confirmed_at", "shipped_at", "completed_at")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from features.calendar import DAY_SECONDS, moment
+from features.calendar.clock import DAY_SECONDS, from_epoch
 from features.simulate.arrivals import Arrivals
 from features.simulate.centre import (
     DAY_AFTER_HOLIDAY_FACTOR,
@@ -174,4 +174,4 @@ def law_facts(centre: Centre, *, seed: int) -> dict[str, Any]:
 
 
 def _iso(seconds: int) -> str:
-    return moment(seconds).isoformat()
+    return from_epoch(seconds).isoformat()

@@ -15,19 +15,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.calendar import DAY_SECONDS, Bool, Float64, Int64, opening_text
-from features.contracts import TABLES
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import DAY_SECONDS
+from features.calendar.queues import opening_text
+from features.contracts.tables import TABLES
 from features.simulate.contacts import Contacts, Int8
 from features.simulate.customers import LAW, REGIONS, Attribution, Population
 from features.simulate.events import Centre
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+
 ORDER_TOPIC, REPEAT_TOPIC = "delivery", "complaint"
+
+
 OUTCOMES = ("answered", "abandoned", "transferred", "resolved", "open")
+
+
 _KNOWN_LATER = ("wait_seconds", "handle_seconds", "transfers", "resolved", "csat", "nps",
                 "sentiment", "agent_id")  # fmt: skip
 """What is not known of a mail that came but was not handled yet."""
+
+
 _AGENTS_PER_QUEUE = 24
+
+
 _ORDER, _REPEAT = 1, 2
 
 

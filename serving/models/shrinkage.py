@@ -8,9 +8,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from features.calendar import Float64
+from features.arrays import Float64
 
 Mean = TypeVar("Mean", float, Float64)
+
+
 Seen = TypeVar("Seen")
 
 

@@ -23,24 +23,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.calendar import DAY_MINUTES, Bool, Float64, Int64
-from serving.staffing.asked import Ask, Fares, Work
-from serving.staffing.deadline import (
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import DAY_MINUTES
+from serving.staffing.deadlines import (
     Deadline,
+    corridor,
     cumulative_work,
     deadline,
+    feasible,
     finished,
     in_time,
     mean_delay,
+    steadiest_effort,
+    whole_agents,
 )
 from serving.staffing.erlang import Performance
-from serving.staffing.goal import ROUNDING, check_contacts, expect
-from serving.staffing.pace import corridor, feasible, taut, whole_agents
+from serving.staffing.queue_model import ROUNDING, check_contacts, expect
 from serving.staffing.risk import cost, paid_hours
+from serving.staffing.workload import IntervalPerformance, StaffingProblem, Workload
 
 MOST_DEADLINE_DAYS = 30
+
+
 _CHANCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
+
+
 _RAISING_ROUNDS = 6
+
+
 _LOW, _HIGH = 0.1, 0.9
 
 
@@ -62,15 +72,15 @@ class BacklogPlan:
     """
 
     agents_on_phone: Int64
-    performance: Fares
-    one_more: Fares
-    one_fewer: Fares
+    performance: IntervalPerformance
+    one_more: IntervalPerformance
+    one_fewer: IntervalPerformance
     in_time: Float64
     expected: Performance
     backlog: Float64
 
 
-def plan_backlog(work: Work, *, ask: Ask) -> BacklogPlan:
+def plan_backlog(work: Workload, *, ask: StaffingProblem) -> BacklogPlan:
     """Return the agents of one queue's deferred work by a policy; the ``line`` is not used.
 
     Raises:
@@ -136,7 +146,7 @@ class _Span:
         return enough
 
 
-def _span_of(work: Work, ask: Ask) -> _Span:
+def _span_of(work: Workload, ask: StaffingProblem) -> _Span:
     h = len(work.contacts)
     within = deadline(ask.goal.seconds, interval_minutes=work.interval_minutes)
     day = DAY_MINUTES // work.interval_minutes
@@ -176,7 +186,7 @@ def _arrived_work(contacts: Float64, aht: Float64, source: Int64, waits: float) 
     return cumulative_work((contacts * np.where(contacts > 0, aht, 0.0))[source], backlog=backlog)
 
 
-def _policy_agents(span: _Span, work: Work, ask: Ask) -> Int64:
+def _policy_agents(span: _Span, work: Workload, ask: StaffingProblem) -> Int64:
     """Return the agents of the H intervals by the policy, int64[H]."""
     policy = ask.policy
     if policy.agents_on_phone is not None:
@@ -203,7 +213,7 @@ def _steadiest(span: _Span, arrived: Float64) -> Int64:
         least_open=span.least_open,
     )
     agents[span.is_open] = whole_agents(
-        lane, taut(lane), per_agent=span.per_agent, least=span.least
+        lane, steadiest_effort(lane), per_agent=span.per_agent, least=span.least
     )
     return agents
 
@@ -256,16 +266,20 @@ def _lacking_work(span: _Span, agents: Int64, probability: float) -> tuple[Bool,
     return short, lack
 
 
-def _total_cost(span: _Span, agents: Int64, work: Work, ask: Ask) -> float:
+def _total_cost(span: _Span, agents: Int64, work: Workload, ask: StaffingProblem) -> float:
     spent = _over_paths_with(span, agents, work, ask).cost
     return 0.0 if spent is None else float(spent.sum())
 
 
-def _over_paths_with(span: _Span, agents: Int64, work: Work, ask: Ask) -> Fares:
+def _over_paths_with(
+    span: _Span, agents: Int64, work: Workload, ask: StaffingProblem
+) -> IntervalPerformance:
     return _over_paths(span, span.follow(span.paths, agents)[1], agents, work, ask)
 
 
-def _over_paths(span: _Span, levels: Float64, agents: Int64, work: Work, ask: Ask) -> Fares:
+def _over_paths(
+    span: _Span, levels: Float64, agents: Int64, work: Workload, ask: StaffingProblem
+) -> IntervalPerformance:
     probability = span.met(levels).mean(axis=1)
     late = (work.rates.T * (1 - levels)).mean(axis=1)
     low, high = np.quantile(levels, (_LOW, _HIGH), axis=1)
@@ -273,7 +287,7 @@ def _over_paths(span: _Span, levels: Float64, agents: Int64, work: Work, ask: As
     if ask.costs is not None:
         hours = paid_hours(work, ask)
         spent = cost(agents[: span.intervals], late, probability, costs=ask.costs, paid_hours=hours)
-    return Fares(
+    return IntervalPerformance(
         goal_probability=probability,
         service_level=levels.mean(axis=1),
         service_level_low=low,
@@ -283,7 +297,7 @@ def _over_paths(span: _Span, levels: Float64, agents: Int64, work: Work, ask: As
     )
 
 
-def _expected(span: _Span, agents: Int64, work: Work) -> Performance:
+def _expected(span: _Span, agents: Int64, work: Workload) -> Performance:
     h = span.intervals
     done, levels = span.follow(span.mean, agents)
     worked = np.diff(done[: h + 1, 0])
@@ -298,7 +312,7 @@ def _expected(span: _Span, agents: Int64, work: Work) -> Performance:
     )
 
 
-def _waiting(span: _Span, agents: Int64, work: Work, ask: Ask) -> Float64:
+def _waiting(span: _Span, agents: Int64, work: Workload, ask: StaffingProblem) -> Float64:
     """Return the contacts that wait at the end of each interval at the mean, float64[h]."""
     h = span.intervals
     done = finished(span.mean, span.capacity(agents))[1 : h + 1, 0]
@@ -312,7 +326,7 @@ def _waiting(span: _Span, agents: Int64, work: Work, ask: Ask) -> Float64:
     return waiting
 
 
-def _check_backlog(work: Work, ask: Ask) -> None:
+def _check_backlog(work: Workload, ask: StaffingProblem) -> None:
     contacts, aht = work.contacts, work.aht_seconds
     check_contacts(contacts, aht_seconds=aht)
     given = ask.policy.agents_on_phone

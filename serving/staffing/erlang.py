@@ -22,12 +22,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.calendar import Bool, Float64, Int64
-from serving.staffing.chain import answered_wait, blocking, chat_blocking, log_waiting
-from serving.staffing.goal import Line
-
-LEAST_LOAD = 1e-200
-"""Erlangs: no contact ever comes, and 1 / load is still a number."""
+from features.arrays import Bool, Float64, Int64
+from serving.staffing.birth_death import (
+    LEAST_LOAD,
+    answered_wait,
+    blocking,
+    chat_blocking,
+    log_waiting,
+)
+from serving.staffing.queue_model import QueueModel
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Levels:
 
 
 def performance(
-    load: Float64, *, aht_seconds: Float64, agents: Int64, line: Line, within_seconds: float
+    load: Float64, *, aht_seconds: Float64, agents: Int64, line: QueueModel, within_seconds: float
 ) -> Performance:
     """Return the performance of intervals with some agents.
 
@@ -68,10 +71,10 @@ def performance(
 
     >>> hour = dict(aht_seconds=np.array([300.0]), within_seconds=20.0)
     >>> load = np.array([200 * 300 / 3600])
-    >>> p = performance(load, agents=np.array([19]), line=Line(patience_seconds=180.0), **hour)
+    >>> p = performance(load, agents=np.array([19]), line=QueueModel(patience_seconds=180.0), **hour)
     >>> p.service_level.round(3).tolist(), p.abandonment.round(3).tolist()
     ([0.807], [0.054])
-    >>> p = performance(load, agents=np.array([21]), line=Line(), **hour)
+    >>> p = performance(load, agents=np.array([21]), line=QueueModel(), **hour)
     >>> p.service_level.round(3).tolist(), p.occupancy.round(3).tolist()
     ([0.826], [0.794])
     """
@@ -88,11 +91,11 @@ def performance(
 
 
 def levels(
-    load: Float64, *, aht_seconds: Float64, agents: Int64, line: Line, within_seconds: float
+    load: Float64, *, aht_seconds: Float64, agents: Int64, line: QueueModel, within_seconds: float
 ) -> Levels:
     """Return the part of ``performance`` that goals and costs depend on.
 
-    >>> hour = dict(aht_seconds=np.array([300.0]), within_seconds=20.0, line=Line())
+    >>> hour = dict(aht_seconds=np.array([300.0]), within_seconds=20.0, line=QueueModel())
     >>> levels(np.array([0.5]), agents=np.array([1]), **hour).service_level.round(3).tolist()
     [0.516]
     """
@@ -120,7 +123,7 @@ class _Queue:
     held: Float64
 
 
-def _states(load: Float64, aht_seconds: Float64, agents: Int64, line: Line) -> _Queue:
+def _states(load: Float64, aht_seconds: Float64, agents: Int64, line: QueueModel) -> _Queue:
     idle = load <= 0
     busy = ~idle & (agents > 0)
     load = np.where(busy, np.maximum(load, LEAST_LOAD), 0.5)
@@ -134,7 +137,7 @@ def _states(load: Float64, aht_seconds: Float64, agents: Int64, line: Line) -> _
     return _Queue(busy, idle, load, np.where(busy, aht_seconds, 1.0), servers, full, held)
 
 
-def _outcomes(queue: _Queue, line: Line, within: float) -> tuple[Float64, Float64, Float64]:
+def _outcomes(queue: _Queue, line: QueueModel, within: float) -> tuple[Float64, Float64, Float64]:
     """Return the shares that are answered in time, lost, and wait."""
     if line.blocked:
         return 1 - queue.full, queue.full, np.zeros(len(queue.load))
@@ -190,7 +193,7 @@ def _impatient(queue: _Queue, patience: float, within: float) -> tuple[Float64, 
     return level, np.clip(waits * (1 - answered), 0.0, 1.0), waits
 
 
-def _asa(queue: _Queue, line: Line, lost: Float64, waits: Float64) -> Float64:
+def _asa(queue: _Queue, line: QueueModel, lost: Float64, waits: Float64) -> Float64:
     if line.blocked:
         return np.zeros(len(queue.load))
     patience = line.patience_seconds
@@ -201,14 +204,14 @@ def _asa(queue: _Queue, line: Line, lost: Float64, waits: Float64) -> Float64:
     return patience * waits * answered_wait(x, y) / (1 - lost)
 
 
-def _occupancy(queue: _Queue, line: Line, lost: Float64, waits: Float64) -> Float64:
+def _occupancy(queue: _Queue, line: QueueModel, lost: Float64, waits: Float64) -> Float64:
     if line.concurrency == 1 or line.slowdown == 0:
         return np.minimum(queue.load * (1 - lost) / queue.servers, 1.0)
     full = queue.full if line.blocked else waits
     return full + (1 - full) * queue.held / queue.servers
 
 
-def _lost_without_agents(queue: _Queue, line: Line) -> Float64:
+def _lost_without_agents(queue: _Queue, line: QueueModel) -> Float64:
     """Return the abandonment of intervals without contacts or agents."""
     leaves = line.blocked or line.patience_seconds is not None
     return np.where(queue.idle, 0.0, float(leaves))

@@ -11,15 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from features.calendar import Float64, Int64
-from serving.staffing.asked import DEFERRED, Ask, Fares, Plan, Work
+from features.arrays import Float64, Int64
 from serving.staffing.backlog import plan_backlog
-from serving.staffing.cheapest import cheapest, check_costs
-from serving.staffing.fewest import fewest_agents, load_of, rostered
-from serving.staffing.goal import expect
-from serving.staffing.relief import Mean, over_time, relieved
+from serving.staffing.policies import Mean, cheapest, check_costs, over_time, relieved, shift_cover
+from serving.staffing.queue_model import expect
+from serving.staffing.requirement import fewest_agents, load_of, rostered
 from serving.staffing.risk import (
-    Outlook,
+    PathLoads,
     answered,
     at_nodes,
     fewest_met,
@@ -27,23 +25,31 @@ from serving.staffing.risk import (
     paid_hours,
     path_loads,
 )
-from serving.staffing.shifts import cover
-from serving.staffing.summary import Staffed, by_day, in_all
+from serving.staffing.workload import (
+    DEFERRED,
+    IntervalPerformance,
+    Plan,
+    StaffingProblem,
+    StaffTotals,
+    Workload,
+    by_day,
+    in_all,
+)
 
 
-def plan(work: Work, *, ask: Ask) -> Plan:
+def plan(work: Workload, *, ask: StaffingProblem) -> Plan:
     """Return the agents of one queue and their expected performance.
 
     Raises:
         InputError: A value is out of range, or the costs cannot choose; the error's field names it.
 
-    >>> from serving.staffing.goal import Line
-    >>> hour = Work(
+    >>> from serving.staffing.queue_model import QueueModel
+    >>> hour = Workload(
     ...     channel="voice", starts=np.array([0]), day=np.array([0]), is_open=np.array([True]),
     ...     interval_minutes=60, contacts=np.array([200.0]), aht_seconds=np.array([300.0]),
     ...     rates=np.array([[170.0], [190.0], [200.0], [210.0], [230.0]]),
     ...     aht_paths=np.full((5, 1), 300.0))
-    >>> made = plan(hour, ask=Ask(line=Line(patience_seconds=180.0)))
+    >>> made = plan(hour, ask=StaffingProblem(line=Line(patience_seconds=180.0)))
     >>> made.agents_on_phone.tolist(), made.performance.goal_probability.tolist()
     ([20], [0.8])
     """
@@ -59,7 +65,7 @@ def plan(work: Work, *, ask: Ask) -> Plan:
     return replace(result, warnings=(*result.warnings, left_out))
 
 
-def _plan_line(work: Work, ask: Ask) -> Plan:
+def _plan_line(work: Workload, ask: StaffingProblem) -> Plan:
     """Return the plan of contacts that wait in a line."""
     outlook, mean = path_loads(work, line=ask.line, goal=ask.goal), _mean(work)
     required = _required(outlook, work, ask)
@@ -73,7 +79,7 @@ def _plan_line(work: Work, ask: Ask) -> Plan:
     expected = at_nodes(outlook, agents=agents[outlook.rows])
     in_time = np.zeros(work.rates.shape)
     in_time[:, outlook.rows] = answered(outlook, expected).T
-    staffed = Staffed(
+    staffed = StaffTotals(
         on_phone=agents,
         rostered=rostered(agents, shrinkage=ask.shrinkage),
         performance=interval_performance(outlook, expected, agents=agents, work=work, ask=ask),
@@ -97,14 +103,14 @@ def _plan_line(work: Work, ask: Ask) -> Plan:
     )
 
 
-def _plan_deferred(work: Work, ask: Ask) -> Plan:
+def _plan_deferred(work: Workload, ask: StaffingProblem) -> Plan:
     """Return the plan of work that is a backlog with a deadline."""
     result = plan_backlog(work, ask=ask)
     required = result.agents_on_phone
     agents = _in_blocks(work, ask, required)
     if agents is not required:
         result = plan_backlog(work, ask=_given(ask, agents))
-    staffed = Staffed(
+    staffed = StaffTotals(
         on_phone=agents,
         rostered=rostered(agents, shrinkage=ask.shrinkage),
         performance=result.performance,
@@ -128,15 +134,15 @@ def _plan_deferred(work: Work, ask: Ask) -> Plan:
     )
 
 
-def _given(ask: Ask, agents: Int64) -> Ask:
+def _given(ask: StaffingProblem, agents: Int64) -> StaffingProblem:
     return replace(ask, policy=replace(ask.policy, kind="given", agents_on_phone=agents))
 
 
-def _in_blocks(work: Work, ask: Ask, required: Int64) -> Int64:
+def _in_blocks(work: Workload, ask: StaffingProblem, required: Int64) -> Int64:
     """Return the agents of whole shift blocks; ``required`` itself where no block is asked for."""
     if ask.block_minutes == 0:
         return required
-    return cover(
+    return shift_cover(
         required,
         is_open=work.is_open,
         interval_minutes=work.interval_minutes,
@@ -144,12 +150,14 @@ def _in_blocks(work: Work, ask: Ask, required: Int64) -> Int64:
     )
 
 
-def _performance_with(outlook: Outlook, work: Work, ask: Ask, agents: Int64) -> Fares:
+def _performance_with(
+    outlook: PathLoads, work: Workload, ask: StaffingProblem, agents: Int64
+) -> IntervalPerformance:
     expected = at_nodes(outlook, agents=agents[outlook.rows])
     return interval_performance(outlook, expected, agents=agents, work=work, ask=ask)
 
 
-def _required(outlook: Outlook, work: Work, ask: Ask) -> Int64:
+def _required(outlook: PathLoads, work: Workload, ask: StaffingProblem) -> Int64:
     """Return what the policy asks for in each interval, taken alone, int64[h]."""
     policy = ask.policy
     if policy.agents_on_phone is not None:
@@ -171,12 +179,12 @@ def _required(outlook: Outlook, work: Work, ask: Ask) -> Int64:
     return np.where(work.is_open, np.maximum(agents, policy.least_agents), 0)
 
 
-def _mean(work: Work) -> Mean:
+def _mean(work: Workload) -> Mean:
     contacts = np.where(work.is_open, work.contacts, 0.0)
     return Mean(contacts, np.where(contacts > 0, work.aht_seconds, 1.0), work.interval_minutes)
 
 
-def _mean_load(work: Work, ask: Ask) -> Float64:
+def _mean_load(work: Workload, ask: StaffingProblem) -> Float64:
     return load_of(
         np.where(work.is_open, work.contacts, 0.0),
         aht_seconds=work.aht_seconds,
@@ -185,7 +193,7 @@ def _mean_load(work: Work, ask: Ask) -> Float64:
     )
 
 
-def _check_problem(work: Work, ask: Ask, *, deferred: bool) -> None:
+def _check_problem(work: Workload, ask: StaffingProblem, *, deferred: bool) -> None:
     """Refuse what the parts would not refuse themselves."""
     given = ask.policy.agents_on_phone
     if given is not None:
@@ -203,7 +211,7 @@ def _check_problem(work: Work, ask: Ask, *, deferred: bool) -> None:
         _mean_load(work, ask)
 
 
-def _warnings(work: Work, ask: Ask) -> tuple[str, ...]:
+def _warnings(work: Workload, ask: StaffingProblem) -> tuple[str, ...]:
     line, result = ask.line, []
     if line.model == "erlang_c":
         result.append(
@@ -223,7 +231,7 @@ def _warnings(work: Work, ask: Ask) -> tuple[str, ...]:
     return tuple(result)
 
 
-def _warnings_deferred(ask: Ask) -> tuple[str, ...]:
+def _warnings_deferred(ask: StaffingProblem) -> tuple[str, ...]:
     if ask.goal.asa_seconds is None and ask.goal.abandonment is None:
         return ()
     return ("limits on the ASA and on abandonment do not count for a backlog with a deadline",)

@@ -11,21 +11,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.calendar import Float64, Int64
-from serving.staffing.asked import Ask, Costs, Fares, Work
+from features.arrays import Float64, Int64
 from serving.staffing.erlang import Levels, levels
-from serving.staffing.goal import ROUNDING, Goal, Line
-from serving.staffing.needs import agents_needed
+from serving.staffing.queue_model import ROUNDING, QueueModel, ServiceGoal
+from serving.staffing.requirement import agents_needed
+from serving.staffing.workload import Costs, IntervalPerformance, StaffingProblem, Workload
 
 _NODES = {"erlang_a": 17, "erlang_b": 17, "erlang_c": 45}
 """Erlang C has an edge where the load reaches the agents."""
 
+
 _TAILS = 1.4
+
+
 _LOW, _HIGH = 0.1, 0.9
 
 
 @dataclass(frozen=True)
-class Outlook:
+class PathLoads:
     """What the S sample paths of a queue ask for, in the b intervals in which contacts may come.
 
     Attributes:
@@ -43,8 +46,8 @@ class Outlook:
         contact_weights: Its weight in the mean of contacts x value, float64[b, K].
     """
 
-    line: Line
-    goal: Goal
+    line: QueueModel
+    goal: ServiceGoal
     rows: Int64
     contacts: Float64
     needed: Int64
@@ -63,7 +66,7 @@ class Outlook:
         return below + self.share[:, ranks] * (at_nodes[:, left + 1] - below)
 
 
-def path_loads(work: Work, *, line: Line, goal: Goal) -> Outlook:
+def path_loads(work: Workload, *, line: QueueModel, goal: ServiceGoal) -> PathLoads:
     """Return what the sample paths of a queue ask for."""
     rows = np.flatnonzero(work.is_open & (work.rates > 0).any(axis=0))
     contacts = np.ascontiguousarray(work.rates[:, rows].T)
@@ -78,7 +81,7 @@ def path_loads(work: Work, *, line: Line, goal: Goal) -> Outlook:
     node_load = load[:, nodes]
     gap = np.diff(node_load, axis=1)[:, left]
     share = np.divide(load - node_load[:, left], gap, out=np.zeros(load.shape), where=gap > 0)
-    return Outlook(
+    return PathLoads(
         line=line,
         goal=goal,
         rows=rows,
@@ -94,13 +97,13 @@ def path_loads(work: Work, *, line: Line, goal: Goal) -> Outlook:
     )
 
 
-def fewest_met(outlook: Outlook, *, probability: float) -> Int64:
+def fewest_met(outlook: PathLoads, *, probability: float) -> Int64:
     """Return the fewest agents with which enough paths meet the goal, int64[b]."""
     enough = int(np.ceil(probability * outlook.needed.shape[1] * (1 - ROUNDING)))
     return np.partition(outlook.needed, enough - 1, axis=1)[:, enough - 1]
 
 
-def at_nodes(outlook: Outlook, *, agents: Int64, rows: Int64 | slice = slice(None)) -> Levels:
+def at_nodes(outlook: PathLoads, *, agents: Int64, rows: Int64 | slice = slice(None)) -> Levels:
     """Return the levels at the nodes of some intervals of the outlook, float64[r, K] each."""
     load = outlook.node_load[rows]
     at = levels(
@@ -114,8 +117,8 @@ def at_nodes(outlook: Outlook, *, agents: Int64, rows: Int64 | slice = slice(Non
 
 
 def interval_performance(
-    outlook: Outlook, expected: Levels, *, agents: Int64, work: Work, ask: Ask
-) -> Fares:
+    outlook: PathLoads, expected: Levels, *, agents: Int64, work: Workload, ask: StaffingProblem
+) -> IntervalPerformance:
     """Return the performance of the work's intervals over the paths, float64[h] each.
 
     ``expected`` holds the levels at the nodes with these agents, int64[h].
@@ -131,7 +134,7 @@ def interval_performance(
     abandoned = spread((outlook.contact_weights * lost).sum(axis=1), 0.0)
     # The more load, the lower the service level.
     low, high = (_load_quantile(outlook, level, 1 - share) for share in (_LOW, _HIGH))
-    return Fares(
+    return IntervalPerformance(
         goal_probability=probability,
         service_level=spread(np.clip((outlook.path_weights * level).sum(axis=1), 0, 1), 1.0),
         service_level_low=spread(low, 1.0),
@@ -163,12 +166,12 @@ def cost(
     )
 
 
-def paid_hours(work: Work, ask: Ask) -> float:
+def paid_hours(work: Workload, ask: StaffingProblem) -> float:
     """Return the hours paid for one agent on phone in one interval, with shrinkage."""
     return work.interval_minutes / 60 / (1 - ask.shrinkage)
 
 
-def answered(outlook: Outlook, expected: Levels) -> Float64:
+def answered(outlook: PathLoads, expected: Levels) -> Float64:
     """Return the contacts answered in time on each path, float64[b, S]."""
     ranked = outlook.ranked(expected.service_level, np.arange(outlook.contacts.shape[1]))
     levels = np.empty(ranked.shape)
@@ -207,7 +210,7 @@ def _means_around(nodes: Int64, values: Float64) -> Float64:
     return means
 
 
-def _load_quantile(outlook: Outlook, level: Float64, share: float) -> Float64:
+def _load_quantile(outlook: PathLoads, level: Float64, share: float) -> Float64:
     """Return what the path at a quantile of load reads, float64[b]."""
     last = outlook.contacts.shape[1] - 1
     place = share * last

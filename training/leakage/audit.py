@@ -12,28 +12,29 @@ from functools import cached_property
 from pathlib import Path
 
 from features.artefact import current_id
-from features.clocks import last_purchase, read_clocks
 from features.errors import HorizonError, TooLittleDataError
 from features.home import Home, ModelName
-from features.lake import Lake
-from features.past import copy_until
+from features.lake.audit import copy_until, last_purchase, read_clocks
+from features.lake.delta import Lake
 from features.store import FeatureStore
 from serving.models.churn.model import open_churn_model
-from training.churn.backtest import dates_to_test
-from training.churn.config import ChurnConfig
-from training.churn.data import AsOf, ChurnSource, History, load_history
-from training.leakage import echo, replay, splits, stability, strength
-from training.leakage.card import judge_card
-from training.leakage.reading import ONE_ROW, read_date
-from training.leakage.rest import Judged
-from training.leakage.tables import judge_clocks
+from training.config import ChurnConfig
+from training.evaluate.churn_backtest import dates_to_test
+from training.leakage import columns, ranking, replay, splits
+from training.leakage.columns import ECHO, FEATURES, MISSING, judge_columns, judge_echo
+from training.leakage.ranking import ONE_ROW, Judged, read_date
+from training.leakage.replay import judge_clocks, replayed_volume
+from training.leakage.splits import judge_card
 from training.leakage.verdict import Verdict, unjudged
-from training.leakage.volume import replayed_volume
+from training.models.churn.history import ChurnSource, GridDate, History, load_history
 
 Progress = Callable[[str, float], None]
 """Told the step under way, in words, and the share that is done, in [0, 1]."""
+
+
 Wrap = Callable[[FeatureStore], ChurnSource]
 """Makes the source that is trained from out of a store: columns of one's own beside ours."""
+
 
 VOLUME_DAYS = 28
 """How long before the as-of the history of contacts is computed again."""
@@ -166,7 +167,7 @@ class _Grid:
             return None
 
     @cached_property
-    def tested(self) -> tuple[AsOf, ...]:
+    def tested(self) -> tuple[GridDate, ...]:
         """The dates that training tests on, the most recent first."""
         if self.history is None:
             return ()
@@ -200,14 +201,14 @@ def _split_verdicts(grid: _Grid, store: FeatureStore) -> tuple[Verdict, ...]:
 
 def _column_verdicts(grid: _Grid) -> list[Verdict]:
     if grid.history is None or not grid.tested:
-        checks = (echo.ECHO, strength.FEATURES, strength.MISSING, strength.ORDER, ONE_ROW)
+        checks = (ECHO, FEATURES, MISSING, ranking.ORDER, ONE_ROW)
         return [unjudged(check, grid.why) for check in checks]
     names, by_date = grid.history.names, []
     for date in grid.tested:
         whole, orders, twice = read_date(grid.source, date.at, names=names, config=grid.config)
         judged = Judged(whole, grid.history.before(date.at), names)
-        columns = strength.judge_columns(judged, orders=orders)
-        by_date.append([echo.judge_echo(whole, names), *columns, twice])
+        columns = judge_columns(judged, orders=orders)
+        by_date.append([judge_echo(whole, names), *columns, twice])
     return [_worst(verdicts) for verdicts in zip(*by_date, strict=True)]
 
 
@@ -219,10 +220,10 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _stability_verdict(grid: _Grid) -> Verdict:
     if grid.history is None or not grid.tested:
-        return unjudged(stability.LATER_DATES, grid.why)
+        return unjudged(columns.LATER_DATES, grid.why)
     date = grid.tested[0]
     judged = Judged(date, grid.history.before(date.at), grid.history.names)
-    return stability.judge_stability(judged)
+    return columns.judge_stability(judged)
 
 
 def _replay_verdict(

@@ -5,19 +5,36 @@ Customers fall into two halves, and what is learnt on one is measured on the oth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import lightgbm as lgb
 import numpy as np
-from scipy.special import ndtri
+import pandas as pd
+from scipy.special import logit, ndtri
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from features.calendar import Float64, Int64
+from features.arrays import Bool, Float64, Int64
+from serving.models.churn.learners import log_scaled
 from serving.models.shrinkage import shrink
+from training.config import ChurnConfig
+from training.leakage.verdict import Verdict, leak, passed
+from training.models.churn.history import KEYS, RECENCY, ChurnSource, GridDate, labelled
+from training.models.churn.learners import blank_linear
 
 BINS = 10
+
+
 CHANCE = 1e-4
 """Chance of a false alarm in one audit, shared by all columns judged."""
+
+
 _SEED = 17
+
+
 _PRIOR_ROWS = 2.0
 
 
@@ -117,3 +134,171 @@ def _placements(churned: Float64, score: Float64) -> tuple[Float64, Float64]:
 
 def _halves(n: int) -> Int64:
     return np.random.default_rng([_SEED, n]).permutation(n) % 2
+
+
+ONE_ROW = "one row a customer and date"
+
+
+def read_date(
+    source: ChurnSource, at: datetime, *, names: Sequence[str], config: ChurnConfig
+) -> tuple[GridDate, list[Probe], Verdict]:
+    """Return a date's population, its orders, and whether each customer stands once."""
+    rows = source.customers([at]).to_pandas()
+    labels = labelled(source, [at], config).to_pandas()
+    rows["row"] = np.arange(len(rows), dtype=float)
+    labels["label_row"] = np.arange(len(labels), dtype=float)
+    twice = int(rows[KEYS[0]].duplicated().sum() + labels[KEYS[0]].duplicated().sum())
+    both = rows.merge(labels[[KEYS[0], "churned", "label_row"]], on=KEYS[0])
+    if len(both) > config.rows_per_date:
+        both = both.sample(config.rows_per_date, random_state=config.seed)
+    date = GridDate(
+        at=at,
+        features=both[list(names)].to_numpy(dtype=float),
+        churned=both["churned"].to_numpy(dtype=float),
+        population=len(labels),
+        pace=None,
+    )
+    return date, _orders(both), _once(at, twice)
+
+
+def _once(at: datetime, twice: int) -> Verdict:
+    if twice:
+        return leak(
+            ONE_ROW,
+            f"as of {at:%Y-%m-%d}, {twice:,} rows repeat a customer",
+            "join what is added one row a customer, so that no customer counts twice",
+            rows=twice,
+        )
+    return passed(ONE_ROW, f"each customer stands once as of {at:%Y-%m-%d}")
+
+
+def _orders(rows: pd.DataFrame) -> list[Probe]:
+    """Return the orders that customers stand in, those that are equal once."""
+    ids = rows[KEYS[0]]
+    digits = pd.to_numeric(ids.str.extract(r"(\d{1,15})\D*$")[0], errors="coerce")
+    orders = {
+        "order of ids": ids.rank(method="dense"),
+        "number in the ids": digits,
+        "order of rows": rows["row"],
+        "order of label rows": rows["label_row"],
+    }
+    found: dict[bytes, Probe] = {}
+    for name, values in orders.items():
+        place: Float64 = values.rank(method="dense").to_numpy().astype(np.float64)
+        found.setdefault(place.tobytes(), Probe(ORDER, name, place, None))
+    return list(found.values())
+
+
+LEAST_ROWS = 40
+"""Fewest customers of either class that a ranking is judged on."""
+
+
+ROWS_A_DATE = 4_000
+
+
+LEARNT_DATES = 4
+
+
+_SAMPLE_SEED = 23
+
+
+_TREES = {
+    "objective": "binary",
+    "num_leaves": 8,
+    "learning_rate": 0.08,
+    "min_data_in_leaf": 30,
+    "feature_fraction": 0.5,
+    "lambda_l2": 5.0,
+    "num_threads": 1,
+    "seed": _SAMPLE_SEED,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+
+
+_ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A later date that columns are judged at, and the earlier ones that a model learns from.
+
+    Attributes:
+        earlier: Dates whose labels were complete by then, the most recent first.
+    """
+
+    date: GridDate
+    earlier: tuple[GridDate, ...]
+    names: tuple[str, ...]
+
+    @property
+    def silent(self) -> Float64:
+        """1 where the customer had been silent for long at the date, else 0, float64[n]."""
+        return silent_at(self.date, self.names)
+
+
+def rest_score(judged: Judged, kept: Bool) -> Float64:
+    """Return the ranks of a model of the ``kept`` features, bool[k], learnt on earlier dates."""
+    dates = [
+        (date, _some_rows(date)) for date in judged.earlier[:LEARNT_DATES] if date.both_classes
+    ]
+    if not dates or not kept.any():
+        return np.zeros(len(judged.date.churned))
+    features = np.concatenate([date.features[rows] for date, rows in dates])[:, kept]
+    churned = np.concatenate([date.churned[rows] for date, rows in dates])
+    offset = np.concatenate([np.full(len(rows), logit(date.base_rate)) for date, rows in dates])
+    later = judged.date.features[:, kept]
+    booster = lgb.train(_TREES, lgb.Dataset(features, churned, init_score=offset), _ROUNDS)
+    trees = np.asarray(booster.predict(later, raw_score=True, num_threads=1))
+    line = _line(features, churned, later)
+    return np.asarray(rankdata(trees) + rankdata(line), dtype=np.float64)
+
+
+def _line(features: Float64, churned: Float64, later: Float64) -> Float64:
+    blank = blank_linear(features)
+
+    def design(rows: Float64) -> Float64:
+        empty = np.isnan(rows)
+        scaled = (log_scaled(rows) - blank.mean) / blank.scale
+        return np.hstack([np.where(empty, 0.0, scaled), empty])
+
+    model = LogisticRegression(C=0.05, solver="newton-cholesky").fit(design(features), churned)
+    return np.asarray(model.decision_function(design(later)))
+
+
+def silent_at(date: GridDate, names: Sequence[str]) -> Float64:
+    """Return 1 where a customer had been silent for longer than half of all, else 0."""
+    recency = date.features[:, names.index(RECENCY)]
+    return (recency > np.nanmedian(recency)).astype(float)
+
+
+def _some_rows(date: GridDate) -> Int64:
+    n = len(date.churned)
+    if n <= ROWS_A_DATE:
+        return np.arange(n, dtype=np.int64)
+    return np.random.default_rng(_SAMPLE_SEED).choice(n, ROWS_A_DATE, replace=False)
+
+
+def enough(date: GridDate) -> bool:
+    """Return whether a ranking can be judged: enough customers of either class."""
+    return bool(min(date.churned.sum(), (1 - date.churned).sum()) >= LEAST_ROWS)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A column to judge.
+
+    Attributes:
+        name: What it is called in a sentence.
+        values: float64[n], NaN where it says nothing.
+        feature: Place of the feature that it stands for; None where it is none.
+    """
+
+    check: str
+    name: str
+    values: Float64
+    feature: int | None
+
+
+ORDER = "order of ids and rows"

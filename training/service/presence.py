@@ -11,13 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.calendar import Bool, Float64, Int64, interval_starts, local_times
-from features.waits import Int32, Waits
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import interval_starts, local_times
+from features.volume.contacts import Int32, Waits
 
 GAP_SECONDS = 30 * 60
 """A longer gap between two contacts is not time on phone."""
+
+
 LONGEST_SECONDS = 8 * 3600
 """What is handled longer is worked on between other things, and says nothing of presence."""
+
+
 _LEAST_OF_USUAL = 0.1
 
 
@@ -187,7 +192,7 @@ def spells_of(work: Work, *, gap_seconds: float = GAP_SECONDS) -> Spells:
     return Spells(work.agent[first], work.begin[first], (reach - apart)[last])
 
 
-def doubled(work: Work, queue: int) -> float:
+def overlapping(work: Work, queue: int) -> float:
     """Return the share of a queue's handle time in which its agent held another of it as well.
 
     It is 0 where each agent holds one contact at a time; much of it where several people share one

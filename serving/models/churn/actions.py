@@ -17,14 +17,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from features.calendar import Bool, Float64
+from features.arrays import Bool, Float64
 from features.errors import ConfigError, UnknownNameError
 from serving.models.churn.model import TIERS, ChurnScores
-from serving.models.churn.reasons import REASON_GROUPS, ReasonBook
-from serving.models.churn.stages import SEGMENTS, STAGES
+from serving.models.churn.reasons import REASON_GROUPS, ReasonCatalogue
+from serving.models.churn.value import SEGMENTS, STAGES
 
 CONSENTS = ("yes", "no", "unknown")
+
+
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
 
 HEADER = """\
 # What to do about a customer. The first rule that fits gives the action; the last must fit all.
@@ -38,6 +41,7 @@ HEADER = """\
 #   segments         segments, such as "champion"
 #   min_value_minor  least value at risk, in minor units of money
 """
+
 
 SHIPPED = f"""\
 {HEADER}
@@ -107,7 +111,10 @@ action = "none"
 why = "Nothing needs to be done."
 """
 
+
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
 _Action = Annotated[str, StringConstraints(pattern=rf"^{_WORD.pattern}$")]
 
 
@@ -148,7 +155,7 @@ class ActionTable:
         """The actions that can come, in the order of the rules."""
         return tuple(dict.fromkeys(rule.action for rule in self.rules))
 
-    def choose(self, scores: ChurnScores, *, book: ReasonBook, consent: Float64) -> Any:
+    def choose(self, scores: ChurnScores, *, book: ReasonCatalogue, consent: Float64) -> Any:
         """Return the action of each customer as an index into ``actions``, int16[n].
 
         ``consent``: 1 where a customer may be contacted, 0 where not, NaN where unknown,
@@ -171,7 +178,7 @@ class ActionTable:
         return "\n".join(parts)
 
 
-def _fits(rule: Rule, scores: ChurnScores, *, book: ReasonBook, consent: Float64) -> Bool:
+def _fits(rule: Rule, scores: ChurnScores, *, book: ReasonCatalogue, consent: Float64) -> Bool:
     """Return whom a rule fits, bool[n]."""
     fits = np.full(len(consent), True)
     if rule.consent:

@@ -16,28 +16,46 @@ from typing import Any, Literal
 
 import numpy as np
 
+from features.arrays import Float64
 from features.artefact import Artefact, open_artefact
-from features.calendar import Float64
 from features.errors import DamagedArtefactError, InputError
-from serving.models.churn.derived import DERIVED, Derived
-from serving.models.churn.linear import LinearScore
-from serving.models.churn.reasons import ReasonBook, Reasons
-from serving.models.churn.stages import Standing, exceeds
-from serving.models.churn.trees import TreeTables
-from serving.models.churn.value import ValueModel
+from serving.models.churn.learners import DERIVED, Derived, LinearScore, TreeTables
+from serving.models.churn.reasons import ReasonCatalogue, Reasons
+from serving.models.churn.value import Segmentation, ValueModel, exceeds
 
 CHURN_BUNDLE_KIND = "churn-bundle"
+
+
 CHURN_BUNDLE_SCHEMA = 3
+
+
 SCORING_FILE = "scoring.json"
+
+
 LINEAR_FILE = "linear.json"
+
+
 REASONS_FILE = "reasons.json"
+
+
 RECORDS_FILE = "records.json"
+
+
 TREES_FILE = "trees.npz"
+
+
 MODEL_FILE = "model.txt"
+
+
 GOLDEN_FILE = "golden.npz"
 
+
 TIERS = ("critical", "high", "medium", "low")
+
+
 STATES = ("scored", "lapsed", "never_bought")
+
+
 STATE_WARNINGS = {
     "purchase": (
         None,
@@ -48,7 +66,9 @@ STATE_WARNINGS = {
 }
 """By definition of churn, what to say of a customer in each state."""
 
+
 TiersBy = Literal["capacity", "money"]
+
 
 _CHUNK = 8192
 
@@ -136,8 +156,8 @@ class ChurnModel:
     scoring: Scoring
     linear: LinearScore
     trees: TreeTables
-    book: ReasonBook
-    standing: Standing
+    book: ReasonCatalogue
+    standing: Segmentation
     value: ValueModel | None
     derived: Derived | None = None
 
@@ -324,8 +344,8 @@ def read_churn_model(artefact: Artefact) -> ChurnModel:
             scoring=Scoring(**{**scoring, "tier_from": tuple(scoring["tier_from"])}),
             linear=LinearScore.from_document(artefact.json(LINEAR_FILE)),
             trees=trees,
-            book=ReasonBook.from_document(artefact.json(REASONS_FILE)),
-            standing=Standing(**records["standing"]),
+            book=ReasonCatalogue.from_document(artefact.json(REASONS_FILE)),
+            standing=Segmentation(**records["standing"]),
             value=None if value is None else ValueModel.from_document(value),
             derived=None if derived is None else Derived.from_document(derived),
         )

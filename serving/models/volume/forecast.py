@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
-from features.calendar import Bool, Event, Float64, Int64, Queue
-from features.snapshot import QUARTERS
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.service import UNKNOWN, Service
-from serving.models.volume.shape import Shape
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import to_epoch
+from features.calendar.queues import Event, Queue
+from features.volume.history import QUARTERS
+from serving.models.volume.calendar_effects import DayEffects
+from serving.models.volume.distribution import ForecastDistribution, lead_bucket
+from serving.staffing.queue_model import UNKNOWN, ServiceCalibration
+
+PARTS = ("level", "week_pattern", "season", "holiday", "event", "orders", "today")
+"""Names of the parts that each interval's forecast is the sum of, in order."""
 
 
 def flat_quarters() -> Float64:
@@ -49,12 +54,12 @@ class QueueForecast:
     parts: Float64
     baseline: Float64
     aht_seconds: Float64
-    shape: Shape
+    shape: ForecastDistribution
     effects: DayEffects
     method: str
     warnings: tuple[str, ...]
     quarters: Float64 = field(default_factory=flat_quarters)
-    service: Service = UNKNOWN
+    service: ServiceCalibration = UNKNOWN
 
     @property
     def interval_seconds(self) -> int:
@@ -94,3 +99,19 @@ class VolumeForecast:
     as_of: datetime
     events: tuple[Event, ...]
     queues: dict[str, QueueForecast]
+
+
+_BY_INTERVAL = ("starts", "is_open", "mean", "quantiles", "parts", "baseline", "aht_seconds")
+
+
+def slice_intervals(forecast: QueueForecast, rows: slice) -> QueueForecast:
+    """Return a forecast that holds some of its intervals alone."""
+    columns: dict[str, Any] = {name: getattr(forecast, name)[rows] for name in _BY_INTERVAL}
+    return replace(forecast, **columns)
+
+
+def rest(forecast: QueueForecast, *, now: datetime) -> QueueForecast:
+    """Return a forecast from its first interval at or after a moment, as it is."""
+    return slice_intervals(
+        forecast, slice(int(np.searchsorted(forecast.starts, to_epoch(now))), None)
+    )

@@ -12,11 +12,15 @@ from statistics import median
 
 import numpy as np
 
-from features.calendar import Bool, Float64
+from features.arrays import Bool, Float64
 
 ETS_DAYS = 182
 """Days that the exponential smoothing runs over."""
+
+
 _SHIFT_LEAST_CONTACTS = 10
+
+
 _LEAST_JUMP = float(np.log(1.35))
 
 

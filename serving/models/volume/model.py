@@ -14,25 +14,36 @@ from typing import Any
 import numpy as np
 
 from features.artefact import Artefact, open_artefact
-from features.calendar import DAY_SECONDS, Event, epoch, interval_starts, moment
-from features.contracts import QUANTILE_LEVELS
+from features.calendar.clock import DAY_SECONDS, from_epoch, interval_starts, to_epoch
+from features.calendar.queues import Event
 from features.errors import HorizonError
-from features.snapshot import NO_ORDERS, OrderFlow, QueueHistory
-from serving.models.volume.aht import aht_by_cell
-from serving.models.volume.combination import add_boosted, combine, method_of, split
+from features.volume.history import NO_ORDERS, OrderFlow, QueueHistory
+from serving.models.volume.boosting import add_boosted
+from serving.models.volume.bundle import VolumeState, damaged, read_golden, read_volume_state
+from serving.models.volume.distribution import QUANTILE_LEVELS
 from serving.models.volume.forecast import QueueForecast, VolumeForecast
-from serving.models.volume.golden import read_golden
+from serving.models.volume.handle_time import aht_by_cell
 from serving.models.volume.orders import FlowDays, QueueOrders, flow_days
-from serving.models.volume.outlook import Outlook, look_out
-from serving.models.volume.profiles import recent
-from serving.models.volume.quarters import quarter_shares
-from serving.models.volume.service import UNKNOWN
-from serving.models.volume.state import VolumeState, damaged, read_volume_state
+from serving.models.volume.outlook import (
+    ComponentForecasts,
+    combine,
+    component_forecasts,
+    method_of,
+    split,
+)
+from serving.models.volume.week_profile import recent
+from serving.models.volume.within_hour import quarter_shares
+from serving.staffing.queue_model import UNKNOWN
 
 VOLUME_BUNDLE_KIND = "volume-bundle"
+
+
 VOLUME_BUNDLE_SCHEMA = 3
 
+
 _STALE_SECONDS = 7 * 86_400
+
+
 _LATELY_DAYS = 28
 
 
@@ -69,7 +80,7 @@ class VolumeModel:
             HorizonError: ``until`` is not after ``made_at``, or further than ``horizon_days``.
             InputError: A time has no zone, or a queue's zone or country is unknown.
         """
-        first, last = epoch(made_at), epoch(until)
+        first, last = to_epoch(made_at), to_epoch(until)
         if not first < last <= first + self.horizon_days * 86_400:
             raise HorizonError(
                 "end of the forecast",
@@ -109,7 +120,7 @@ def forecast_with(
     until: datetime,
 ) -> VolumeForecast:
     """Forecast without a bundle, from what training learnt; see ``VolumeModel.forecast``."""
-    first, last = epoch(made_at), epoch(until)
+    first, last = to_epoch(made_at), to_epoch(until)
     known = {name: recent(history.before(made_at)) for name, history in histories.items()}
     flows = flows_of(known, orders.before(made_at), state=state)
     outlooks = {
@@ -123,7 +134,9 @@ def forecast_with(
         name: queue_forecast(outlook, known[name], state) for name, outlook in outlooks.items()
     }
     used = tuple(event for event in events if event.known_at <= first)
-    return VolumeForecast(made_at=moment(first), as_of=moment(first), events=used, queues=queues)
+    return VolumeForecast(
+        made_at=from_epoch(first), as_of=from_epoch(first), events=used, queues=queues
+    )
 
 
 def flows_of(
@@ -147,7 +160,7 @@ def outlook_of(
     flow: FlowDays | None = None,
     made_at: int,
     until: int,
-) -> Outlook:
+) -> ComponentForecasts:
     """Return a queue's outlook over [made_at, until), epoch seconds, without LightGBM's parts.
 
     Args:
@@ -157,7 +170,7 @@ def outlook_of(
     queue = history.queue
     weights = None if flow is None else state.orders.of(queue.queue)
     smoothing = state.smoothing.get(queue.queue, state.smoothing[""])
-    return look_out(
+    return component_forecasts(
         history,
         events=events,
         effects=state.effects,
@@ -168,7 +181,9 @@ def outlook_of(
     )
 
 
-def queue_forecast(outlook: Outlook, history: QueueHistory, state: VolumeState) -> QueueForecast:
+def queue_forecast(
+    outlook: ComponentForecasts, history: QueueHistory, state: VolumeState
+) -> QueueForecast:
     """Turn a complete outlook into the queue's forecast."""
     queue, row = outlook.queue, state.row(outlook.queue.queue)
     parts = split(outlook, combine(outlook, state.weights[row]))
@@ -193,7 +208,9 @@ def queue_forecast(outlook: Outlook, history: QueueHistory, state: VolumeState) 
     return forecast.with_mean(mean, made_at=outlook.made_at)
 
 
-def _warnings(outlook: Outlook, history: QueueHistory, *, trained: bool) -> tuple[str, ...]:
+def _warnings(
+    outlook: ComponentForecasts, history: QueueHistory, *, trained: bool
+) -> tuple[str, ...]:
     name, weeks = outlook.queue.queue, outlook.weeks_seen
     warnings = []
     if not trained:
@@ -205,7 +222,7 @@ def _warnings(outlook: Outlook, history: QueueHistory, *, trained: bool) -> tupl
         warnings.append(f"`{name}` has {weeks:.1f} weeks of history; a simple profile is used")
     last = int(history.starts[history.observed][-1])
     if outlook.made_at - last > _STALE_SECONDS:
-        warnings.append(f"`{name}` was last observed at {moment(last).isoformat()}")
+        warnings.append(f"`{name}` was last observed at {from_epoch(last).isoformat()}")
     lately = outlook.made_at // DAY_SECONDS - _LATELY_DAYS
     bad = [str(day) for day in outlook.bad_days if day.day >= lately]
     if bad:

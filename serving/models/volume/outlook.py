@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from features.calendar import (
-    Bool,
-    Event,
-    Float64,
-    Int64,
-    Queue,
-    learn_opening,
-    local_times,
-    local_week,
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import local_times
+from features.calendar.queues import Event, Queue, learn_opening, local_week
+from features.volume.history import QueueHistory
+from serving.models.volume.anomalies import AnomalousDay, Badness, bad_days, describe
+from serving.models.volume.calendar_effects import (
+    DayEffects,
+    event_factors,
+    holiday_factors,
+    ordinary,
 )
-from features.contracts import LEAD_BUCKETS
-from features.snapshot import QueueHistory
-from serving.models.volume.bad_days import BadDay, Badness, bad_days, describe
-from serving.models.volume.effects import DayEffects
-from serving.models.volume.events import event_factors
+from serving.models.volume.distribution import lead_bucket
 from serving.models.volume.levels import (
     DayLevels,
     Smoothing,
@@ -37,7 +35,7 @@ from serving.models.volume.levels import (
     smoothed_series,
 )
 from serving.models.volume.orders import QueueOrders, order_factors
-from serving.models.volume.profiles import (
+from serving.models.volume.week_profile import (
     WeekGrid,
     last_seen,
     mean_seen,
@@ -45,22 +43,37 @@ from serving.models.volume.profiles import (
     week_grid,
     week_profile,
 )
-from serving.models.volume.specials import holiday_factors, ordinary
 
 COMPONENTS = ("last_week", "mean4", "fast", "slow", "smoothing", "tweedie", "l1")
 """Columns of ``Outlook.parts``, in order; the last two are LightGBM's and start as NaN."""
+
+
 SEASONAL = COMPONENTS.index("last_week")
+
+
 MEAN4 = COMPONENTS.index("mean4")
+
+
 FAST = COMPONENTS.index("fast")
+
+
 SLOW = COMPONENTS.index("slow")
+
+
 SMOOTHING = COMPONENTS.index("smoothing")
+
+
 BOOSTED = (COMPONENTS.index("tweedie"), COMPONENTS.index("l1"))
+
+
 REVERSION_DAYS = 14.0
+
+
 _LAGS = 4
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ComponentForecasts:
     """One queue as seen at ``made_at``, laid out for its forecast intervals.
 
     Attributes:
@@ -104,7 +117,7 @@ class Outlook:
     first_day: int
     usual_share: float
     weeks_seen: float
-    bad_days: tuple[BadDay, ...]
+    bad_days: tuple[AnomalousDay, ...]
 
     @property
     def effect(self) -> Float64:
@@ -116,16 +129,6 @@ class Outlook:
         """The slow profile's forecast, which LightGBM's targets are relative to, float64[h]."""
         base: Float64 = self.parts[:, SLOW]
         return base
-
-
-def lead_bucket(lead_hours: Float64) -> Int64:
-    """Return the index in ``contracts.LEAD_BUCKETS`` of each lead; the last holds all beyond.
-
-    >>> lead_bucket(np.array([0.0, 23.9, 24.0, 5000.0])).tolist()
-    [0, 0, 1, 3]
-    """
-    edges = [first for first, _, _ in LEAD_BUCKETS[1:]]
-    return np.searchsorted(edges, lead_hours, side="right").astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class _Ordinary:
     anomalies: Badness
 
 
-def look_out(
+def component_forecasts(
     history: QueueHistory,
     *,
     events: Sequence[Event],
@@ -149,7 +152,7 @@ def look_out(
     made_at: int,
     starts: Int64,
     orders: QueueOrders | None = None,
-) -> Outlook:
+) -> ComponentForecasts:
     """Compute one queue's outlook at ``made_at``, epoch seconds.
 
     Args:
@@ -178,7 +181,7 @@ def look_out(
     lags = last_seen(values, _LAGS)
     parts = _parts(lags, slow * slow_level, fast * level)[cell]
     parts[:, SMOOTHING] = slow[cell] * smoothed
-    return Outlook(
+    return ComponentForecasts(
         queue=queue,
         made_at=made_at,
         starts=starts,
@@ -253,3 +256,69 @@ def _smoothed(
     memory = 0.5 ** ((steps - 1) / REVERSION_DAYS)
     smoothed: Float64 = long_run + (levels[steps - 1] - long_run) * memory
     return smoothed
+
+
+Method = Literal["combined", "profile", "baseline", "none", "intraday"]
+
+
+COMBINED_WEEKS = 4.0
+"""Weeks of history from which a queue's learnt weights are used; before that, profiles."""
+
+
+PROFILE_WEEKS = 1.25
+"""Weeks of history from which profiles are used; before that, the mean of what was seen."""
+
+
+def method_of(weeks_seen: float) -> Method:
+    """Return how a queue with so many weeks of history is forecast.
+
+    >>> method_of(0.5), method_of(3.0), method_of(30.0)
+    ('baseline', 'profile', 'combined')
+    """
+    if weeks_seen <= 0:
+        return "none"
+    if weeks_seen < PROFILE_WEEKS:
+        return "baseline"
+    return "profile" if weeks_seen < COMBINED_WEEKS else "combined"
+
+
+def combine(outlook: ComponentForecasts, weights: Float64) -> Float64:
+    """Return what an ordinary day would bring, float64[h], >= 0; 0 where closed.
+
+    With enough history its components are weighted by float64[lead buckets, components].
+    """
+    method = method_of(outlook.weeks_seen)
+    if method == "none":
+        return np.zeros(len(outlook.starts))
+    rows = (weights if method == "combined" else _fixed(method))[lead_bucket(outlook.lead_hours)]
+    rows = np.where(np.isnan(outlook.parts), 0.0, rows)
+    total = rows.sum(axis=1)
+    # Where no weighted component can speak, the slow profile always can.
+    rows[total <= 0, SLOW] = 1.0
+    blended = (rows * np.nan_to_num(outlook.parts)).sum(axis=1) / rows.sum(axis=1)
+    forecast: Float64 = np.maximum(blended, 0.0) * outlook.is_open
+    return forecast
+
+
+def split(outlook: ComponentForecasts, ordinary: Float64) -> Float64:
+    """Split an ordinary day of float64[h] into its parts, float64[h, len(contracts.PARTS)].
+
+    The level is the recent pace spread evenly over the open week; the week pattern moves it to
+    the hour; the season is what the components add to that (the time of the year, trends, recent
+    changes of the pattern); each factor then adds what it multiplies. 0 where closed.
+    """
+    level = outlook.levels[0] * outlook.usual_share * outlook.is_open
+    long_run = max(outlook.levels[1], 1e-12)
+    week = outlook.base / long_run * outlook.levels[0] * outlook.is_open
+    holiday = ordinary * outlook.holiday
+    event = holiday * outlook.event
+    orders = event * outlook.orders
+    steps = np.stack((np.zeros_like(level), level, week, ordinary, holiday, event, orders), axis=1)
+    return np.column_stack((np.diff(steps, axis=1), np.zeros(len(level))))
+
+
+def _fixed(method: Method) -> Float64:
+    row = np.zeros(len(COMPONENTS))
+    used = [MEAN4] if method == "baseline" else [FAST, SLOW, SMOOTHING]
+    row[used] = 1 / len(used)
+    return np.tile(row, (4, 1))

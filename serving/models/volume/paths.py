@@ -20,15 +20,22 @@ from typing import Protocol
 
 import numpy as np
 
-from features.calendar import DAY_SECONDS, Float64, Int64, Queue, interval_of, local_times
+from features.arrays import Float64, Int64
+from features.calendar.clock import DAY_SECONDS, interval_of, local_times
+from features.calendar.queues import Queue
+from serving.models.volume.distribution import ForecastDistribution, lead_bucket
 from serving.models.volume.forecast import QueueForecast
-from serving.models.volume.outlook import lead_bucket
-from serving.models.volume.shape import Shape
 
 DEFAULT_COUNT = 200
 """Paths, unless asked for otherwise."""
+
+
 _DAY_FACTOR, _NOISE, _HANDLE_DAY, _HANDLE_NOISE = range(4)
+
+
 _HOUR_MINUTES, _HOUR_SECONDS = 60, 3600
+
+
 _SEED_BITS = 2**64 - 1
 
 
@@ -48,7 +55,7 @@ class Marginal(Protocol):
         """Contacts expected, float64[h]; 0 where closed."""
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> ForecastDistribution:
         """The distribution around the mean."""
 
 

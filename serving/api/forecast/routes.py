@@ -1,0 +1,184 @@
+"""The routes of a forecast: each takes what is published once, and answers bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request
+from starlette.responses import Response
+
+from serving.api import content, openapi
+from serving.api.content import (
+    CSV,
+    JSON,
+    OFF_LOOP_INTERVALS,
+    attachment,
+    choose_type,
+    json_response,
+    not_modified,
+    read_body,
+    run,
+)
+from serving.api.forecast.render import events, forecast_csv, queues
+from serving.api.forecast.requests import ForecastQuery, ForecastRequest, TotalsRequest, WhatIf
+from serving.api.forecast.responses import (
+    EventsResponse,
+    ForecastResponse,
+    QueuesResponse,
+    TotalsResponse,
+)
+from serving.api.forecast.totals import totals_json
+from serving.api.state import State, state_of
+from serving.forecast.query import MOST_DRAWN, MOST_SENT, add_up, evaluate
+from serving.forecast.selection import Selection
+
+
+def no_store(what_if: WhatIf | None) -> dict[str, str]:
+    """Return the headers that keep a what-if answer out of caches."""
+    return {} if what_if is None else {"Cache-Control": "no-store"}
+
+
+forecast_router = openapi.subject_router("volume")
+
+
+@forecast_router.post(
+    "/v1/forecast",
+    summary="Forecast of contacts by queue and interval",
+    responses=openapi.responses(
+        "The forecast.",
+        ForecastResponse,
+        problem_kinds=(*openapi.BODY_PROBLEMS, "unknown-name", "horizon", "not-published"),
+    ),
+    openapi_extra=openapi.body(ForecastRequest),
+)
+async def post_forecast(request: Request) -> Response:
+    """Mean and quantiles of the contacts offered, and handle time, from the published set.
+
+    On request with the parts of each mean, with joint sample paths, or after changes of one's
+    own; what is published never changes.
+    """
+    state = state_of(request)
+    body = await read_body(request, ForecastRequest)
+    choice = state.choose(body)
+    made = await run(
+        lambda: _forecast_json(body, choice, state),
+        heavy=choice.intervals > OFF_LOOP_INTERVALS
+        or body.interval_minutes is not None
+        or body.paths is not None
+        or body.what_if is not None,
+    )
+    return Response(made, media_type=JSON, headers=no_store(body.what_if))
+
+
+@forecast_router.get(
+    "/v1/forecast",
+    summary="The published forecast, for a spreadsheet or a simple tool",
+    responses=openapi.responses(
+        "The forecast, as JSON or, with `Accept: text/csv`, a row an interval.",
+        ForecastResponse,
+        others={
+            CSV: "queue,start,end,start_local,end_local,is_open,volume_mean,volume_q0.5,"
+            "aht_seconds,published,override_id,model_mean\r\n"
+            "sales,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,2026-03-02T09:00:00+01:00,"
+            "2026-03-02T10:00:00+01:00,true,41.7,41.2,312.4,model,,\r\n"
+        },
+        problem_kinds=("invalid", "unknown-name", "horizon", "not-published", "not-acceptable"),
+    )
+    | openapi.NOT_MODIFIED,
+    openapi_extra=openapi.CONDITIONAL,
+)
+async def get_forecast(request: Request, query: Annotated[ForecastQuery, Query()]) -> Response:
+    """The same as the POST route, by query parameters, as JSON or CSV, with an `ETag`."""
+    state = state_of(request)
+    kind = choose_type(request, (JSON, CSV))
+    body = query.to_request()
+    choice = state.choose(body)
+    names = [forecast.queue.queue for forecast, _ in choice.queues]
+    span = (choice.start, choice.end, body.interval_minutes)
+    layers = [(name, applied.version) for name, applied in choice.applied.items()]
+    tag = content.etag(
+        choice.set.id, layers, choice.warnings, names, *span, body.quantiles, body.parts, kind
+    )
+    headers = {"ETag": tag, "Vary": "Accept", "Cache-Control": "no-cache"}
+    if (unchanged := not_modified(request, headers)) is not None:
+        return unchanged
+    if kind == CSV:
+        headers |= attachment("forecast.csv")
+    made = await run(
+        lambda: _forecast_csv(body, choice) if kind == CSV else _forecast_json(body, choice, state),
+        heavy=choice.intervals > OFF_LOOP_INTERVALS or body.interval_minutes is not None,
+    )
+    return Response(made, media_type=kind, headers=headers)
+
+
+@forecast_router.post(
+    "/v1/forecast/totals",
+    summary="Totals and peaks by group and day",
+    responses=openapi.responses(
+        "The totals, with quantiles read off joint sample paths.",
+        TotalsResponse,
+        problem_kinds=(*openapi.BODY_PROBLEMS, "unknown-name", "horizon", "not-published"),
+    ),
+    openapi_extra=openapi.body(TotalsRequest),
+)
+async def post_totals(request: Request) -> Response:
+    """Contacts of each local day and of the whole span, and each day's busiest interval.
+
+    By queue, by channel or for all together: a total's mean is the sum of the means, and its
+    quantiles are those of the sums of the sample paths.
+    """
+    body = await read_body(request, TotalsRequest)
+    choice = state_of(request).choose(body)
+    made = await run(lambda: _totals_json(body, choice))
+    return Response(made, media_type=JSON, headers=no_store(body.what_if))
+
+
+@forecast_router.get(
+    "/v1/queues",
+    summary="The queues that are served",
+    responses=openapi.responses("The queues.", QueuesResponse, problem_kinds=("not-published",)),
+)
+async def get_queues(request: Request) -> Response:
+    """Each queue's clock, opening hours, service goal, method and published span."""
+    return json_response(queues(state_of(request).published.require_forecast()))
+
+
+@forecast_router.get(
+    "/v1/events",
+    summary="The calendar events that the published forecast knows",
+    responses=openapi.responses("The events.", EventsResponse, problem_kinds=("not-published",)),
+)
+async def get_events(request: Request) -> Response:
+    """Each event's id, kind, span and queues; the ids are those that a what-if may remove."""
+    return json_response(events(state_of(request).published.require_forecast()))
+
+
+def _forecast_json(body: ForecastRequest, choice: Selection, state: State) -> bytes:
+    paths = body.paths
+    choice = evaluate(
+        choice,
+        what_if=body.to_changes(),
+        interval_minutes=body.interval_minutes,
+        path_count=0 if paths is None else paths.count,
+        seed=0 if paths is None else paths.seed,
+        most_values=MOST_SENT,
+    )
+    return state.writer.json(choice, quantiles=body.quantiles, parts=body.parts)
+
+
+def _forecast_csv(body: ForecastRequest, choice: Selection) -> bytes:
+    choice = evaluate(choice, interval_minutes=body.interval_minutes)
+    return forecast_csv(choice, quantiles=body.quantiles, parts=body.parts)
+
+
+def _totals_json(body: TotalsRequest, choice: Selection) -> bytes:
+    choice = evaluate(
+        choice,
+        what_if=body.to_changes(),
+        interval_minutes=body.interval_minutes,
+        path_count=body.paths.count,
+        seed=body.paths.seed,
+        most_values=MOST_DRAWN,
+    )
+    groups = add_up(choice, by=body.by)
+    return totals_json(choice, groups, by=body.by, quantiles=body.quantiles)

@@ -1,0 +1,126 @@
+"""Answers about overrides: what is kept, who made it, and where it counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from features.calendar.clock import GRID_SECONDS, from_epoch, to_epoch
+from features.errors import InputError
+from features.volume.overrides import AuditStamp, StoredOverride
+from serving.api.content import to_json
+from serving.api.forecast.render import AHT_DECIMALS, VOLUME_DECIMALS
+from serving.api.overrides.schemas import OverridesQuery
+from serving.store.overrides import OverrideStore
+
+MOST_LISTED = 10_000
+
+
+def kept_json(layers: Sequence[StoredOverride], *, forecast_set: str, left_out: int) -> bytes:
+    """Return the answer to a request that made overrides; a file's intervals may be left out."""
+    return to_json(
+        {
+            "forecast_set": forecast_set,
+            "overrides": _entries(layers, among=layers),
+            "left_out": left_out,
+        }
+    )
+
+
+def listed_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> bytes:
+    """Return the answer to a request that lists overrides.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+        InputError: They are too many.
+    """
+    since = now if query.start is None else to_epoch(query.start)
+    until = None if query.end is None else to_epoch(query.end)
+    found = store.layers(since=since, until=until, queues=query.queue)
+    if len(found) > MOST_LISTED:
+        raise InputError(
+            "the answer",
+            got=f"{len(found)} overrides",
+            expected=f"at most {MOST_LISTED}",
+            remedy="ask for fewer queues or a shorter span at once",
+            field="queue",
+        )
+    entries = _entries(found, among=_beside(store, found, queues=query.queue))
+    if query.include == "in_force":
+        entries = [entry for entry in entries if entry["in_force"]]
+    return to_json({"overrides": entries})
+
+
+def one_json(store: OverrideStore, layer: StoredOverride) -> bytes:
+    """Return the answer about one override.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    queues = [layer.expected.queue]
+    return to_json(_entries([layer], among=_beside(store, [layer], queues=queues))[0])
+
+
+def _beside(
+    store: OverrideStore, layers: Sequence[StoredOverride], *, queues: list[str] | None
+) -> list[StoredOverride]:
+    """Return every override that shares some time with these."""
+    if not layers:
+        return []
+    return store.layers(
+        since=min(layer.expected.start for layer in layers),
+        until=max(layer.expected.end for layer in layers),
+        queues=queues,
+    )
+
+
+def _entries(
+    layers: Sequence[StoredOverride], *, among: Sequence[StoredOverride]
+) -> list[dict[str, Any]]:
+    counts = intervals_in_force(among)
+    return [_entry(layer, counts[layer.override_id]) for layer in layers]
+
+
+def intervals_in_force(layers: Sequence[StoredOverride]) -> Counter[str]:
+    """Return in how many of its intervals each override counts, by id.
+
+    The layers are in the order they were made, with all that share time with those of interest.
+    """
+    top: dict[tuple[str, int], str] = {}
+    for layer in layers:
+        for one in layer.overrides():
+            taken = one.withdrawn_at is not None and one.withdrawn_at <= one.start
+            if one.made_at <= one.start and not taken:
+                cells = range(one.start, one.end, GRID_SECONDS)
+                top.update({(one.queue, cell): one.override_id for cell in cells})
+    return Counter(
+        layer.override_id
+        for layer in layers
+        for piece in layer.expected.pieces
+        if top.get((layer.expected.queue, piece.start)) == layer.override_id
+    )
+
+
+def _entry(layer: StoredOverride, count: int) -> dict[str, Any]:
+    expected = layer.expected
+    aht = expected.aht_seconds
+    return {
+        "override_id": layer.override_id,
+        "queue": expected.queue,
+        "start": from_epoch(expected.start),
+        "end": from_epoch(expected.end),
+        "volume": round(expected.offered, VOLUME_DECIMALS),
+        "aht_seconds": None if aht is None else round(aht, AHT_DECIMALS),
+        "model_volume": round(expected.forecast_offered, VOLUME_DECIMALS),
+        "forecast_set": expected.forecast_set,
+        **_change(layer.made),
+        "withdrawn": None if layer.withdrawn is None else _change(layer.withdrawn),
+        "in_force": count > 0,
+        "intervals": len(expected.pieces),
+        "in_force_intervals": count,
+    }
+
+
+def _change(change: AuditStamp) -> dict[str, Any]:
+    return {"made_by": change.by, "made_at": from_epoch(change.at), "reason": change.reason}

@@ -1,0 +1,198 @@
+"""What this worker serves, how old it is, and whether it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from features.calendar.clock import to_epoch
+from serving.api.middleware import RequestMetrics
+from serving.published.experiments import ExperimentResults
+from serving.published.forecast_set import ForecastSet
+from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Published, Served
+from serving.published.score_set import ScoreSet
+from serving.settings import VERSION
+
+
+@dataclass(frozen=True)
+class StatusMetric:
+    """One gauge, named without ``ebbflow_``; without a label its name and key are empty."""
+
+    name: str
+    doc: str
+    label: str
+    values: dict[str, float]
+
+
+class _Figures(Collector):
+    def __init__(self, figures: list[StatusMetric]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        for figure in self._figures:
+            labels = (figure.label,) if figure.label else ()
+            family = GaugeMetricFamily(f"ebbflow_{figure.name}", figure.doc, labels=labels)
+            for key, value in figure.values.items():
+                family.add_metric((key,) if figure.label else (), value)
+            yield family
+
+
+def render(traffic: RequestMetrics, figures: list[StatusMetric]) -> bytes:
+    """Return the whole exposition as Prometheus text."""
+    registry = CollectorRegistry()
+    registry.register(traffic)
+    registry.register(_Figures(figures))
+    return generate_latest(registry)
+
+
+REMEDIES: dict[str, str] = {part.kind: part.remedy for part in PARTS_TABLE}
+
+
+def models(published: Published) -> dict[str, Any]:
+    """Return the promoted models, as ``GET /v1/models`` answers."""
+    cards = published.cards
+    sets = {
+        str(part.made_by): published.served.get(part.kind) for part in PARTS_TABLE if part.made_by
+    }
+    entries = []
+    for part in PARTS_TABLE:
+        if part.kind in cards:
+            card, made = cards[part.kind], sets.get(part.kind)
+            entries.append(
+                {
+                    "model": part.kind,
+                    "version": card.id,
+                    "created_at": card.created_at,
+                    "card": card.meta.get("card", {}),
+                    "serves": made.id if made and made.model_version == card.id else None,
+                }
+            )
+    return {"models": entries}
+
+
+def readiness(
+    published: Published, *, overrides: int, trouble: str | None, now: datetime
+) -> dict[str, Any]:
+    """Return the state of each published part, as ``GET /readyz`` answers.
+
+    ``overrides`` is how many are known, ``trouble`` why their database cannot be read.
+    """
+    seen = published.refreshed_at
+    return {
+        "ready": published.is_ready,
+        "version": VERSION,
+        "refreshed_seconds_ago": None if seen is None else _age_seconds(seen, now),
+        "parts": [_part_json(part, published, now=now) for part in parts_of(published)],
+        "overrides": {"known": overrides, "trouble": trouble},
+    }
+
+
+def parts_of(published: Published) -> tuple[str, ...]:
+    """Return the kinds of the parts to tell of."""
+    known = {*published.served, *published.refusals}
+    return tuple(p.kind for p in PARTS_TABLE if p.kind in known or not p.optional)
+
+
+def served(part: str, published: Published) -> Served | None:
+    """Return what is in force of a part; None where nothing is."""
+    return published.served.get(part)
+
+
+def _part_json(part: str, published: Published, *, now: datetime) -> dict[str, Any]:
+    found = served(part, published)
+    refusal = published.refusals.get(part)
+    return {
+        "part": part,
+        "id": None if found is None else found.id,
+        "as_of": None if found is None else as_of(found),
+        "age_seconds": None if found is None else _age_seconds(found.created_at, now),
+        "remedy": PARTS_BY_KIND[part].remedy if found is None else None,
+        "refused": None if refusal is None else refusal.reason,
+    }
+
+
+def as_of(part: Served) -> datetime | None:
+    """Return the as-of of a part; None where its manifest has none."""
+    if isinstance(part, ForecastSet | ScoreSet | ExperimentResults):
+        return part.as_of
+    text = part.meta.get("as_of")
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
+
+
+def _age_seconds(then: datetime, now: datetime) -> float:
+    return round((now - then).total_seconds(), 3)
+
+
+def figures(published: Published, *, trouble: str | None, now: datetime) -> list[StatusMetric]:
+    """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
+    parts = {part: served(part, published) for part in parts_of(published)}
+    found = [
+        StatusMetric(
+            "ready", "1 when at least one set is served.", "", {"": float(published.is_ready)}
+        ),
+        StatusMetric(
+            "age_seconds",
+            "Seconds since the part that is served was published.",
+            "part",
+            {p: _age_seconds(s.created_at, now) for p, s in parts.items() if s is not None},
+        ),
+        StatusMetric(
+            "refused",
+            "1 where a newer folder is refused and the older one goes on serving.",
+            "part",
+            {part: float(part in published.refusals) for part in parts},
+        ),
+        StatusMetric(
+            "overrides_unreadable",
+            "1 while the database of planners' overrides cannot be read.",
+            "",
+            {"": float(trouble is not None)},
+        ),
+    ]
+    if published.forecast is not None:
+        found += _forecast_figures(published.forecast, now=now)
+    if published.scores is not None:
+        found += _score_figures(published.scores)
+    return found
+
+
+def _forecast_figures(forecast: ForecastSet, *, now: datetime) -> list[StatusMetric]:
+    left = (forecast.horizon_end - now).total_seconds()
+    first = to_epoch(now)
+    return [
+        StatusMetric(
+            "forecast_horizon_seconds", "Seconds of forecast still ahead.", "", {"": left}
+        ),
+        StatusMetric(
+            "forecast_next_24h_contacts",
+            "Expected contacts of the next 24 hours, by queue.",
+            "queue",
+            {
+                name: float(np.sum(queue.mean[queue.rows(first, first + 86_400)]))
+                for name, queue in forecast.queues.items()
+            },
+        ),
+    ]
+
+
+def _score_figures(scores: ScoreSet) -> list[StatusMetric]:
+    found = [
+        StatusMetric("customers", "Customers in the score set.", "", {"": float(len(scores))}),
+        StatusMetric(
+            "customers_scored", "Customers in its population.", "", {"": float(scores.scored)}
+        ),
+    ]
+    if scores.scored:
+        mean = float(pc.mean(scores.table.column("probability")).as_py())
+        doc = "Mean probability of churn over the population."
+        found.append(StatusMetric("churn_base_rate", doc, "", {"": mean}))
+    return found

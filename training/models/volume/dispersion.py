@@ -1,0 +1,266 @@
+"""How far forecasts were off: the variance of counts around past forecasts.
+
+Errors made lately count most, since a forecast gets better as its history grows. What few past
+days say of one queue and lead is drawn to what its other leads and other queues say, and this
+to a prior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from features.arrays import Bool, Float64, Int64
+from features.calendar.clock import DAY_SECONDS
+from serving.models.shrinkage import Ladder, shrink, shrink_ladder
+from serving.models.volume.distribution import LEAD_BUCKETS, LEAST_SPREAD
+
+BUCKETS = len(LEAD_BUCKETS)
+
+
+DEFAULT_SPREAD = 0.06
+
+
+DEFAULT_CLUMPS = 0.2
+
+
+HALF_LIFE_DAYS = 30.0
+"""Days by which an origin must be older for its errors to count half."""
+
+
+DAYS_TO_TRUST_ANY = 5.0
+"""Days, over all queues, that are trusted as much as a prior."""
+
+
+_OLDEST = 4 * HALF_LIFE_DAYS * DAY_SECONDS
+
+
+_DAYS_TO_TRUST = 21.0
+
+
+_WILD = 1.5
+"""Errors count as no larger than so many standard deviations, and ``_WILD_CONTACTS`` more."""
+
+
+_WILD_CONTACTS = 2.0
+
+
+_STEPS = 6
+
+
+_MOST_SPREAD, _MOST_CLUMPS = 1.5, 5.0
+
+
+_LEAST_VARIANCE = 0.05
+
+
+_MOST_RATIO = 2.0
+
+
+Pooled = tuple[Float64, Float64, Float64, Float64]
+"""One value of each queue and bucket [q, b], each queue [q, 1], each bucket [b], and of all [1]."""
+
+
+@dataclass(frozen=True)
+class ForecastErrors:
+    """Out-of-sample forecasts and what came, of open and observed intervals; arrays [n].
+
+    Attributes:
+        queue: Row of the queue, int64.
+        bucket: Lead bucket, int64.
+        origin: When the forecast was made, epoch seconds, int64.
+        day: Local day, int64.
+        mean: Forecast, float64.
+        actual: What came, float64.
+    """
+
+    queue: Int64
+    bucket: Int64
+    origin: Int64
+    day: Int64
+    mean: Float64
+    actual: Float64
+
+    def where(self, keep: Bool) -> ForecastErrors:
+        """Return some of them."""
+        return ForecastErrors(
+            self.queue[keep],
+            self.bucket[keep],
+            self.origin[keep],
+            self.day[keep],
+            self.mean[keep],
+            self.actual[keep],
+        )
+
+    @property
+    def pool(self) -> Int64:
+        """Queue and bucket in one number, int64[n]."""
+        return self.queue * BUCKETS + self.bucket
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """The variance of counts around their forecasts, m + clumps x m + spread x m².
+
+    Attributes:
+        spread: Squared coefficient of variation of the rate, float64[queues + 1, buckets]; the
+            last row is for any other queue.
+        clumps: What the variance exceeds the mean by at small means, of the same shape.
+    """
+
+    spread: Float64
+    clumps: Float64
+
+    def rates(self, pairs: ForecastErrors) -> Float64:
+        """Return the squared coefficient of variation of each rate, clumps counted in."""
+        at = pairs.queue, pairs.bucket
+        return np.maximum(self.spread[at] + self.clumps[at] / pairs.mean, LEAST_SPREAD)
+
+
+def recent_pairs(pairs: ForecastErrors, *, as_of: int) -> ForecastErrors:
+    """Return the pairs that are young enough to count, of forecasts above zero."""
+    return pairs.where((as_of - pairs.origin <= _OLDEST) & (pairs.mean > 1e-6))
+
+
+def recency(origin: Int64, *, as_of: int) -> Float64:
+    """Return what each origin counts, 1 now and half as much ``HALF_LIFE_DAYS`` before."""
+    found: Float64 = 0.5 ** ((as_of - origin) / (HALF_LIFE_DAYS * DAY_SECONDS))
+    return found
+
+
+def cells(*keys: Int64) -> tuple[Int64, Int64]:
+    """Return the cell of each row, int64[n], and one row of each cell, ordered by the keys."""
+    code = np.zeros(len(keys[0]), dtype=np.int64)
+    for key in keys:
+        low = key.min(initial=0)
+        code = code * (int(key.max(initial=0) - low) + 1) + (key - low)
+    _, first, cell = np.unique(code, return_index=True, return_inverse=True)
+    return cell.ravel(), first
+
+
+def total(values: Float64, *, by: Int64, count: int = 0) -> Float64:
+    """Return the sum of the values of each cell, float64[at least ``count``]."""
+    return np.asarray(np.bincount(by, values, count), dtype=np.float64)
+
+
+def evidence(pairs: ForecastErrors, weight: Float64, *, queues: int) -> tuple[Float64, Float64]:
+    """Return days and windows that each queue and bucket is known from, by their weight.
+
+    Args:
+        weight: What each counts, float64[n].
+
+    Returns:
+        float64[queues, buckets] each.
+    """
+    origin = cells(pairs.origin)[0]
+    _, days = cells(pairs.pool, origin, pairs.day)
+    _, windows = cells(pairs.pool, origin)
+    counted = (
+        total(weight[rows], by=pairs.pool[rows], count=queues * BUCKETS) for rows in (days, windows)
+    )
+    first, second = (values.reshape(queues, BUCKETS) for values in counted)
+    return first, second
+
+
+def learn_spreads(pairs: ForecastErrors, weight: Float64, *, queues: int, days: Float64) -> Spreads:
+    """Learn spreads and clumps per queue and lead bucket.
+
+    Squared errors beyond Poisson are regressed on the mean and its square. Wild errors are cut
+    relative to the queue's last fit (Huber's second proposal), so that a few do not widen every
+    band.
+
+    Args:
+        weight: What each counts, float64[n].
+        days: From ``evidence``.
+    """
+    mean, squares = pairs.mean, (pairs.actual - pairs.mean) ** 2
+    spread, clumps = np.full(queues, DEFAULT_SPREAD), np.full(queues, DEFAULT_CLUMPS)
+    sums = np.zeros((5, queues, BUCKETS))
+    for _ in range(_STEPS):
+        variance = mean * (1 + clumps[pairs.queue]) + spread[pairs.queue] * mean**2
+        variance = np.maximum(variance, _LEAST_VARIANCE)
+        beyond = _cut(squares, variance) - mean
+        rise = weight * mean / variance**2
+        sums = np.stack(
+            [
+                total(values, by=pairs.pool, count=queues * BUCKETS).reshape(queues, BUCKETS)
+                for values in (
+                    rise * mean**3,
+                    rise * mean**2,
+                    rise * mean,
+                    rise * mean * beyond,
+                    rise * beyond,
+                )
+            ]
+        )
+        spread, clumps = _regressed(sums.sum(axis=2))
+    own, queue = _regressed(sums), _regressed(sums.sum(axis=2, keepdims=True))
+    lead, every = _regressed(sums.sum(axis=1)), _regressed(sums.sum(axis=(1, 2))[:, None])
+    first, second = (
+        _shrunk_spread((own[k], queue[k], lead[k], every[k]), days=days, prior=prior)
+        for k, prior in enumerate((DEFAULT_SPREAD, DEFAULT_CLUMPS))
+    )
+    return Spreads(first, second)
+
+
+def _cut(squares: Float64, variance: Float64) -> Float64:
+    """Cut wild squares, and scale the rest so that normal errors keep their variance.
+
+    Small counts are skewed: a few contacts more than expected are not wild.
+    """
+    most = _WILD + _WILD_CONTACTS / np.sqrt(variance)
+    density = np.exp(-(most**2) / 2) / np.sqrt(2 * np.pi)
+    beyond = ndtr(-most)
+    kept = 1 - 2 * beyond - 2 * most * density + 2 * most**2 * beyond
+    cut: Float64 = np.minimum(squares, most**2 * variance) / kept
+    return cut
+
+
+def _regressed(sums: Float64) -> tuple[Float64, Float64]:
+    """Solve the two normal equations of each group for values that are not negative."""
+    aa, ab, bb, ya, yb = sums
+    aa, bb = aa + 1e-9, bb + 1e-9
+    both = aa * bb - ab * ab
+    apart = both > 1e-6 * aa * bb
+    both = np.where(apart, both, 1.0)
+    spread, clumps = (ya * bb - yb * ab) / both, (yb * aa - ya * ab) / both
+    # Where one of the two would be negative, or they cannot be told apart, one is enough.
+    no_clumps = (clumps <= 0) | ~apart
+    no_spread = (spread <= 0) & ~no_clumps
+    spread, clumps = np.where(no_clumps, ya / aa, spread), np.where(no_clumps, 0.0, clumps)
+    clumps = np.where(no_spread, yb / bb, clumps)
+    return np.clip(spread, LEAST_SPREAD, _MOST_SPREAD), np.clip(clumps, 0.0, _MOST_CLUMPS)
+
+
+def _shrunk_spread(found: Pooled, *, days: Float64, prior: float) -> Float64:
+    """Draw each queue's value at a lead to what its other leads and other queues say of it.
+
+    Returns:
+        float64[queues + 1, buckets]; the last row is for any other queue.
+    """
+    own, queue, lead, every = found
+    return shrink_ladder(
+        Ladder(
+            overall=(every, days.sum()),
+            lead=(lead, days.sum(axis=0)),
+            queue=(queue, days.sum(axis=1, keepdims=True)),
+            cell=(own, days),
+        ),
+        prior=np.array([prior]),
+        toward=_spread_toward,
+        alike=_alike_spread,
+        overall_weight=DAYS_TO_TRUST_ANY,
+        weight=_DAYS_TO_TRUST,
+    )
+
+
+def _spread_toward(seen: tuple[Float64, Float64], prior: Float64, prior_days: float) -> Float64:
+    mean, days = seen
+    return shrink(mean * days, weight=days, prior=prior, prior_weight=prior_days)
+
+
+def _alike_spread(queue: Float64, lead: Float64, every: Float64) -> Float64:
+    ratio = np.clip(lead / np.maximum(every, LEAST_SPREAD), 1 / _MOST_RATIO, _MOST_RATIO)
+    return np.asarray(queue * ratio)

@@ -1,0 +1,460 @@
+"""How forecast errors move together: within a day, from day to day, between queues.
+
+All is read from products of normal scores of past errors. They are summed over days in
+contacts, since the totals of days are what must come out right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import betainc
+
+from features.arrays import Bool, Float64, Int64
+from serving.models.shrinkage import Ladder, shrink, shrink_ladder
+from serving.models.volume.distribution import (
+    CURVE_LEVELS,
+    DEFAULT_DEPENDENCE,
+    DEFAULT_TODAY,
+    ErrorCorrelation,
+    ForecastDistribution,
+    normal_quantile,
+)
+from training.models.volume.dispersion import (
+    BUCKETS,
+    DAYS_TO_TRUST_ANY,
+    ForecastErrors,
+    Spreads,
+    cells,
+    evidence,
+    learn_spreads,
+    recency,
+    recent_pairs,
+    total,
+)
+
+_DEPENDENCE_DAYS_TO_TRUST = 30.0
+
+
+_DAYS_TO_TRUST_ANY = 10.0
+
+
+LAGS = 6
+"""Most days apart that say how long a day's common part is remembered."""
+
+
+_MEMORIES = np.linspace(0, 0.98, 50)
+
+
+_MOST_DAY, _MOST_COMMON = 0.9, 0.98
+
+
+_LEAST_SQUARE = 0.05
+
+
+@dataclass(frozen=True)
+class _Days:
+    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time."""
+
+    queue: Int64
+    origin: Int64
+    day: Int64
+    weight: Float64
+    score: Float64
+    signal: Float64
+
+
+def learn_dependence(
+    pairs: ForecastErrors, score: Float64, spreads: Spreads, weight: Float64, *, queues: int
+) -> tuple[ErrorCorrelation, ...]:
+    """Learn each queue's dependence, drawn to that of all queues; the last is for any other.
+
+    Args:
+        score: From ``recalibration.normal_scores``.
+        spreads: From ``dispersion.learn_spreads``.
+        weight: What each pair counts, float64[n].
+    """
+    if not len(pairs.mean):
+        return (DEFAULT_DEPENDENCE,) * (queues + 1)
+    variance = 1 + spreads.rates(pairs) * pairs.mean
+    scale = np.sqrt(pairs.mean * variance)
+    # In units of the queue's own contacts, so that a day of any queue counts as one.
+    summed, counted = (
+        total(values, by=pairs.queue, count=queues) for values in (scale, np.ones_like(scale))
+    )
+    scale = scale / (summed / np.maximum(counted, 1))[pairs.queue]
+    reach = scale * np.sqrt(1 - 1 / variance)
+    reach = reach * _mean_square(pairs, score, weight * scale, queues=queues)
+    moved = scale * score
+    share = _day_shares(pairs, moved, reach, weight, queues=queues)
+    days = _days(pairs, moved, reach * np.sqrt(share[pairs.queue, pairs.bucket]), weight)
+    memory = _memories(days, queues=queues)
+    common = _common(days, queues=queues)
+    return tuple(
+        ErrorCorrelation(day=tuple(share[row].tolist()), memory=float(memory[row]), common=float(c))
+        for row, c in enumerate(common)
+    )
+
+
+def _mean_square(pairs: ForecastErrors, score: Float64, weight: Float64, *, queues: int) -> Float64:
+    """Return the mean square score of each pair's queue: below 1 where counts are small."""
+    above = total(weight * score**2, by=pairs.queue, count=queues)
+    below = total(weight, by=pairs.queue, count=queues)
+    square: Float64 = np.clip(above / np.maximum(below, 1e-12), _LEAST_SQUARE, 1.0)
+    return square[pairs.queue]
+
+
+def _day_shares(
+    pairs: ForecastErrors, moved: Float64, reach: Float64, weight: Float64, *, queues: int
+) -> Float64:
+    """Return the share of variance that a day has in common, float64[queues + 1, buckets].
+
+    Products of the scores of two different intervals of a day, over what they would be if all
+    variance beyond Poisson's were common.
+    """
+    cell, first = cells(pairs.pool, pairs.origin, pairs.day)
+    together, most = (
+        total(values, by=cell) ** 2 - total(values**2, by=cell) for values in (moved, reach)
+    )
+    counts, pool = weight[first], pairs.pool[first]
+    above, below, days = (
+        total(counts * values, by=pool, count=queues * BUCKETS).reshape(queues, BUCKETS)
+        for values in (together, most, (most > 0) + 0.0)
+    )
+    usual = below.sum() / max(float(days.sum()), 1e-12)
+    if usual <= 0:
+        return np.tile(DEFAULT_DEPENDENCE.day, (queues + 1, 1))
+
+    def toward(seen: tuple[Float64, Float64], prior: Float64, prior_days: float) -> Float64:
+        together, most = seen
+        share = shrink(together, weight=most, prior=prior, prior_weight=prior_days * usual)
+        return np.asarray(np.clip(share, 0, _MOST_DAY))
+
+    return shrink_ladder(
+        Ladder(
+            overall=(above.sum(), below.sum()),
+            lead=(above.sum(axis=0), below.sum(axis=0)),
+            queue=(above.sum(axis=1, keepdims=True), below.sum(axis=1, keepdims=True)),
+            cell=(above, below),
+        ),
+        prior=np.array(DEFAULT_DEPENDENCE.day),
+        toward=toward,
+        alike=lambda queue, lead, every: np.clip(
+            queue * lead / np.maximum(every, 1e-3), 0, _MOST_DAY
+        ),
+        overall_weight=_DAYS_TO_TRUST_ANY,
+        weight=_DEPENDENCE_DAYS_TO_TRUST,
+    )
+
+
+def _days(pairs: ForecastErrors, moved: Float64, signal: Float64, weight: Float64) -> _Days:
+    cell, first = cells(pairs.queue, pairs.origin, pairs.day)
+    return _Days(
+        queue=pairs.queue[first],
+        origin=pairs.origin[first],
+        day=pairs.day[first],
+        weight=weight[first],
+        score=total(moved, by=cell),
+        signal=total(signal, by=cell),
+    )
+
+
+def _memories(days: _Days, *, queues: int) -> Float64:
+    """Return the correlation of a day's common part with the next day's, float64[queues + 1]."""
+    above, below = np.zeros((queues, LAGS)), np.zeros((queues, LAGS))
+    for lag in range(1, LAGS + 1):
+        earlier, later = days_apart(days.queue, days.origin, days.day, lag)
+        weight, queue = days.weight[later], days.queue[later]
+        for out, values in ((above, days.score), (below, days.signal)):
+            products = weight * values[earlier] * values[later]
+            out[:, lag - 1] = total(products, by=queue, count=queues)
+    pooled_above, pooled_below = above.sum(axis=0), below.sum(axis=0)
+    usual = pooled_below / max(len(np.unique(days.queue)), 1)
+    counted = total(days.weight, by=days.queue, count=queues)
+    # Pulls are days of evidence, in the units of the sums.
+    unit = usual / max(float(counted[counted > 0].mean()), 1e-12)
+    prior = DEFAULT_DEPENDENCE.memory ** np.arange(1, LAGS + 1)
+    pull = _DAYS_TO_TRUST_ANY * unit
+    pooled_above, pooled_below = pooled_above + pull * prior, pooled_below + pull
+    shared = pooled_above / np.maximum(pooled_below, 1e-12)
+    own_above = above + _DEPENDENCE_DAYS_TO_TRUST * unit * shared
+    own_below = below + _DEPENDENCE_DAYS_TO_TRUST * unit
+    return np.array(
+        [
+            nearest_memory(a, b)
+            for a, b in zip(
+                np.vstack((own_above, pooled_above)),
+                np.vstack((own_below, pooled_below)),
+                strict=True,
+            )
+        ]
+    )
+
+
+def nearest_memory(above: Float64, below: Float64) -> float:
+    """Return the memory whose powers are nearest to the correlations at each lag.
+
+    Args:
+        above: Sums of products of days that lie 1, 2, … days apart, float64[LAGS].
+        below: What they would be if nothing were ever forgotten, float64[LAGS].
+    """
+    if below.max() <= 0:
+        return DEFAULT_DEPENDENCE.memory
+    found = above / np.maximum(below, 1e-12)
+    powers = _MEMORIES[:, None] ** np.arange(1, LAGS + 1)
+    misses = (below * (found - powers) ** 2).sum(axis=1)
+    return float(_MEMORIES[int(np.argmin(misses))])
+
+
+def days_apart(queue: Int64, origin: Int64, day: Int64, lag: int) -> tuple[Int64, Int64]:
+    """Return rows of the same queue and origin whose days lie ``lag`` apart.
+
+    Args:
+        queue: int64[n], ascending, as the next two within it.
+        origin: int64[n].
+        day: int64[n].
+    """
+    first = day.min()
+    span = int(day.max() - first) + LAGS + 2
+    cell, _ = cells(queue, origin)
+    key = cell * span + (day - first)
+    at = np.searchsorted(key, key + lag)
+    same: Bool = (at < len(key)) & (key[np.minimum(at, len(key) - 1)] == key + lag)
+    return np.flatnonzero(same), at[same]
+
+
+def _common(days: _Days, *, queues: int) -> Float64:
+    """Return the share of days' common parts that is common to all queues, float64[queues + 1].
+
+    One factor stands for what queues have in common: the product of two queues' scores of a day
+    is the product of their signals and of the square roots of their shares.
+    """
+    cell, _ = cells(days.origin, days.day)
+    score, signal = (total(values, by=cell)[cell] for values in (days.score, days.signal))
+    above = days.weight * days.score * (score - days.score)
+    below = days.weight * days.signal * (signal - days.signal)
+    others, counted = (total(values, by=days.queue, count=queues) for values in (above, below))
+    known = float(counted.sum())
+    if known <= 0:
+        return np.full(queues + 1, DEFAULT_DEPENDENCE.common)
+    pull = known / max(len(above), 1) * _DAYS_TO_TRUST_ANY
+    prior = DEFAULT_DEPENDENCE.common
+    pooled = shrink(float(others.sum()), weight=known, prior=prior, prior_weight=pull)
+    pooled = float(np.clip(pooled, 0, _MOST_COMMON))
+    pull = known / max(len(above), 1) * _DEPENDENCE_DAYS_TO_TRUST
+    loading = np.maximum(shrink(others, weight=counted, prior=pooled, prior_weight=pull), 0)
+    own = loading**2 / max(pooled, 1e-3)
+    return np.asarray(np.clip(np.append(own, pooled), 0, _MOST_COMMON))
+
+
+_EDGES = np.array((0.0, *CURVE_LEVELS, 1.0))
+
+
+_RECALIBRATION_DAYS_TO_TRUST = 42.0
+
+
+_WINDOWS_TO_TRUST_LEAN = 2.0
+
+
+_NARROWEST = 1e-3
+
+
+_THINNEST = 1e-3
+
+
+_FARTHEST_SCORE = 4.0
+
+
+def fall_between(mean: Float64, rates: Float64, actual: Float64) -> tuple[Float64, Float64]:
+    """Return the predicted probability of less than what came, and of at most that.
+
+    Args:
+        mean: float64[n], > 0.
+        rates: Squared coefficient of variation of each rate, float64[n], > 0.
+        actual: Counts, float64[n].
+
+    >>> low, high = fall_between(np.array([1.0]), np.array([1.0]), np.array([1.0]))
+    >>> low.tolist(), high.tolist()  # a geometric count: a half, then a quarter
+    ([0.5], [0.75])
+    """
+    size = 1 / rates
+    chance = size / (size + mean)
+    high = betainc(size, actual + 1, chance)
+    low = np.where(actual >= 1, betainc(size, np.maximum(actual, 1), chance), 0.0)
+    return np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+
+
+def learn_curves(
+    pairs: ForecastErrors,
+    ends: tuple[Float64, Float64],
+    weight: Float64,
+    *,
+    days: Float64,
+    windows: Float64,
+) -> Float64:
+    """Learn where to read each of ``shape.CURVE_LEVELS``.
+
+    Args:
+        ends: From ``fall_between``.
+        weight: What each counts, float64[n].
+        days: From ``dispersion.evidence``.
+        windows: From ``dispersion.evidence``.
+
+    Returns:
+        float64[queues + 1, buckets, levels], rising; the last row is for any other queue.
+    """
+    falls = _falls(pairs, ends, weight, queues=len(days))
+    queue, lead, every = (
+        np.einsum("qb,qbe->" + kept, days, falls) / np.maximum(total, 1e-9)[..., None]
+        for kept, total in (
+            ("qe", days.sum(axis=1)),
+            ("be", days.sum(axis=0)),
+            ("e", days.sum()),
+        )
+    )
+    own = shrink_ladder(
+        Ladder(
+            overall=(every, days.sum(), windows.max(initial=0)),
+            lead=(lead, days.sum(axis=0), windows.max(axis=0, initial=0)),
+            queue=(
+                queue[:, None],
+                days.sum(axis=1, keepdims=True),
+                windows.max(axis=1, initial=0, keepdims=True),
+            ),
+            cell=(falls, days, windows),
+        ),
+        prior=_EDGES,
+        toward=_falls_toward,
+        alike=lambda queue, lead, every: queue + lead - every,
+        overall_weight=DAYS_TO_TRUST_ANY,
+        weight=_RECALIBRATION_DAYS_TO_TRUST,
+    )
+    # A strictly rising share, so that it can be inverted.
+    shares = (own + 1e-6 * _EDGES) / (1 + 1e-6)
+    curves = np.empty((*shares.shape[:2], len(CURVE_LEVELS)))
+    for place in np.ndindex(shares.shape[:2]):
+        curves[place] = np.interp(CURVE_LEVELS, shares[place], _EDGES)
+    return np.clip(curves, _NARROWEST, 1 - _NARROWEST)
+
+
+def _falls(
+    pairs: ForecastErrors, ends: tuple[Float64, Float64], weight: Float64, *, queues: int
+) -> Float64:
+    """Return the share of counts below each edge of the predicted distribution.
+
+    Returns:
+        float64[queues, buckets, edges]; the diagonal where nothing is known.
+    """
+    low, high = ends
+    span = np.maximum(high - low, 1e-12)
+    total = np.bincount(pairs.pool, weight, queues * BUCKETS)
+    shares = np.tile(_EDGES, (queues * BUCKETS, 1))
+    known = total > 0
+    for k, edge in enumerate(_EDGES):
+        inside = weight * np.clip((edge - low) / span, 0, 1)
+        shares[known, k] = np.bincount(pairs.pool, inside, queues * BUCKETS)[known] / total[known]
+    return shares.reshape(queues, BUCKETS, len(_EDGES))
+
+
+def _falls_toward(
+    seen: tuple[Float64, Float64, Float64], prior: Float64, days_to_trust: float
+) -> Float64:
+    """Draw shares to a prior: the even part by days, the lean to one side by windows too.
+
+    All days of one window share its error of level, so a lean is believed as far as several
+    windows show it.
+    """
+    falls, days, windows = seen
+    trust = (days / (days + days_to_trust))[..., None]
+    believed = trust * (windows / (windows + _WINDOWS_TO_TRUST_LEAN))[..., None]
+    even, prior_even = ((f + 1 - f[..., ::-1]) / 2 for f in (falls, prior))
+    drawn: Float64 = (
+        trust * even
+        + (1 - trust) * prior_even
+        + believed * (falls - even)
+        + (1 - believed) * (prior - prior_even)
+    )
+    return np.maximum.accumulate(np.clip(drawn, 0, 1), axis=-1)
+
+
+def normal_scores(pairs: ForecastErrors, ends: tuple[Float64, Float64], curves: Float64) -> Float64:
+    """Return each pair's normal score: the mean of a standard normal over its count's step.
+
+    Args:
+        ends: From ``fall_between``.
+        curves: From ``learn_curves``.
+
+    Returns:
+        float64[n]; of mean 0 where forecasts are right, and of variance 1 at large counts.
+    """
+    both = np.stack(ends)
+    order = np.argsort(pairs.pool, kind="stable")
+    pools, first = np.unique(pairs.pool[order], return_index=True)
+    for pool, rows in zip(pools, np.split(order, first)[1:], strict=True):
+        curve = np.concatenate(([0.0], curves[pool // BUCKETS, pool % BUCKETS], [1.0]))
+        both[:, rows] = np.interp(both[:, rows], curve, _EDGES)
+    low, high = both
+    span = high - low
+    density = np.exp(-(normal_quantile(both) ** 2) / 2) / np.sqrt(2 * np.pi)
+    middle = normal_quantile((low + high) / 2)
+    step = (density[0] - density[1]) / np.maximum(span, _THINNEST)
+    score: Float64 = np.where(span > _THINNEST, step, middle)
+    return np.clip(score, -_FARTHEST_SCORE, _FARTHEST_SCORE)
+
+
+_YOUNG_SPREAD = 2.0
+"""Factor on the variance beyond Poisson of young queues, where no past forecast of one says."""
+
+
+@dataclass(frozen=True)
+class LearntShapes:
+    """What past forecasts say of all queues' errors; the last shape is for any other queue."""
+
+    shapes: tuple[ForecastDistribution, ...]
+    young: ForecastDistribution
+
+
+def learn_shapes(
+    pairs: ForecastErrors, *, young: ForecastErrors, queues: int, as_of: int
+) -> LearntShapes:
+    """Learn the distribution of each queue's forecasts, all of it but today's parameters.
+
+    Args:
+        as_of: What had come by then is learnt from, epoch seconds.
+    """
+    shapes = _shapes(pairs, queues=queues, as_of=as_of)
+    return LearntShapes(shapes, young=_young(young, shapes[-1], as_of=as_of))
+
+
+def _shapes(pairs: ForecastErrors, *, queues: int, as_of: int) -> tuple[ForecastDistribution, ...]:
+    pairs = recent_pairs(pairs, as_of=as_of)
+    weight = recency(pairs.origin, as_of=as_of)
+    days, windows = evidence(pairs, weight, queues=queues)
+    spreads = learn_spreads(pairs, weight, queues=queues, days=days)
+    ends = fall_between(pairs.mean, spreads.rates(pairs), pairs.actual)
+    curves = learn_curves(pairs, ends, weight, days=days, windows=windows)
+    scores = normal_scores(pairs, ends, curves)
+    dependence = learn_dependence(pairs, scores, spreads, weight, queues=queues)
+    return tuple(
+        ForecastDistribution(
+            spread=spreads.spread[row],
+            clumps=spreads.clumps[row],
+            curve=curves[row],
+            dependence=dependence[row],
+            today=DEFAULT_TODAY,
+        )
+        for row in range(queues + 1)
+    )
+
+
+def _young(
+    pairs: ForecastErrors, other: ForecastDistribution, *, as_of: int
+) -> ForecastDistribution:
+    """Learn one shape for all young queues."""
+    if not len(pairs.mean):
+        return replace(
+            other, spread=_YOUNG_SPREAD * other.spread, clumps=_YOUNG_SPREAD * other.clumps
+        )
+    merged = replace(pairs, queue=np.zeros_like(pairs.queue))
+    return replace(_shapes(merged, queues=1, as_of=as_of)[0], dependence=other.dependence)
