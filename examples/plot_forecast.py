@@ -23,7 +23,7 @@ from features.calendar.clock import DAY_SECONDS  # noqa: E402
 from features.errors import EbbflowError  # noqa: E402
 from features.home import Home  # noqa: E402
 from features.snapshot import open_current_snapshot  # noqa: E402
-from features.volume.history import QueueHistory
+from features.volume.history import QueueHistory  # noqa: E402
 from serving.models.volume.distribution import QUANTILE_LEVELS  # noqa: E402
 from serving.models.volume.forecast import QueueForecast  # noqa: E402
 from serving.published.forecast_set import open_current_forecast_set  # noqa: E402

@@ -37,7 +37,6 @@ ONE_PLACE = {
     "fugue": {"training/scale.py"},
     "sqlalchemy": {
         "serving/store/database.py",
-        "serving/store/database.py",
         "serving/store/lists.py",
         "serving/store/overrides.py",
         "features/intake/ndjson_sql.py",
@@ -63,7 +62,8 @@ CLOCKS = {
 }
 MAY_READ_CLOCK_AND_ENVIRONMENT = {"serving/service.py", *(f"{room}/__main__.py" for room in ROOMS)}
 MAY_TOUCH_ENVIRONMENT = {
-    "training/registry/tracking.py",  # sets MLflow's variables: its telemetry is only off if one is set
+    # Sets MLflow's variables: its telemetry is only off if one is set.
+    "training/registry/tracking.py",
 }
 
 

@@ -262,7 +262,7 @@ def _show_gates(gates: Iterable[dict[str, Any]]) -> None:
 
 
 def _report_change(change: dict[str, Any], *, json: bool) -> None:
-    """Print what a promotion or roll-back did, as ``training.registry.promotion.PromotionResult`` holds it."""
+    """Print what a promotion or roll-back did."""
     if change["warning"]:
         _warn(change["warning"])
     if json:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Time, zones, working days and opening hours."""

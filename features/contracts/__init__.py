@@ -1,1 +1,1 @@
-"""TODO."""
+"""Each table, declared once, and the checks of its rules."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Features and labels of customers, as known at a moment."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The one place that picks what runs a query: DuckDB or Spark."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Delta lake: tables, versions of rows, quality, audit."""

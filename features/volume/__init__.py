@@ -1,1 +1,1 @@
-"""TODO."""
+"""Contacts per queue and interval, and what changes them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a night's batch computes and publishes."""

@@ -187,7 +187,8 @@ def fewest_when_all_wait(
 
     Load and AHT are above 0, float64[n]; contacts that an agent holds do not slow one another.
 
-    >>> fewest_when_all_wait(np.array([50 / 3]), aht_seconds=np.array([300.0]), concurrency=1, goal=ServiceGoal())
+    >>> aht, goal = np.array([300.0]), ServiceGoal()
+    >>> fewest_when_all_wait(np.array([50 / 3]), aht_seconds=aht, concurrency=1, goal=goal)
     array([21])
     """
     order = np.argsort(load)

@@ -74,7 +74,8 @@ def carryover(
     Raises:
         InputError: A value is out of range; the error's field names it.
 
-    >>> hours = dict(aht_seconds=np.full(3, 300.0), interval_minutes=60, line=QueueModel(), goal=ServiceGoal())
+    >>> hours = dict(aht_seconds=np.full(3, 300.0), interval_minutes=60)
+    >>> hours |= dict(line=QueueModel(), goal=ServiceGoal())
     >>> day = carryover(np.array([240.0, 120.0, 120.0]), agents=np.array([15, 15, 15]), **hours)
     >>> day.waiting.round().tolist()  # 60 more than 15 agents answer, less a slow start
     [55.0, 8.0, 0.0]

@@ -71,7 +71,8 @@ def performance(
 
     >>> hour = dict(aht_seconds=np.array([300.0]), within_seconds=20.0)
     >>> load = np.array([200 * 300 / 3600])
-    >>> p = performance(load, agents=np.array([19]), line=QueueModel(patience_seconds=180.0), **hour)
+    >>> patient = QueueModel(patience_seconds=180.0)
+    >>> p = performance(load, agents=np.array([19]), line=patient, **hour)
     >>> p.service_level.round(3).tolist(), p.abandonment.round(3).tolist()
     ([0.807], [0.054])
     >>> p = performance(load, agents=np.array([21]), line=QueueModel(), **hour)

@@ -240,7 +240,7 @@ def shift_cover(
         InputError: A value is out of range; the error's field names it.
 
     >>> day = dict(is_open=np.ones(4, dtype=bool), interval_minutes=60, block_minutes=120)
-    >>> int(shift_cover(np.array([1, 3, 1, 1]), **day).sum())  # the third at 1 stays for an hour more
+    >>> int(shift_cover(np.array([1, 3, 1, 1]), **day).sum())  # the third at 1 stays an hour more
     7
     """
     for i in np.flatnonzero(required < 0)[:1]:

@@ -44,7 +44,8 @@ def load_of(
         InputError: A value is out of range, or the load or the contacts within one patience are
             more than can be computed; the error's field names it.
 
-    >>> load_of(np.array([200.0]), aht_seconds=np.array([300.0]), interval_minutes=60, line=QueueModel())
+    >>> hour = dict(aht_seconds=np.array([300.0]), interval_minutes=60)
+    >>> load_of(np.array([200.0]), **hour, line=QueueModel())
     array([16.66666667])
     """
     check_contacts(contacts, aht_seconds=aht_seconds)
@@ -128,7 +129,8 @@ def capacity(
     Raises:
         InputError: A number of agents is out of range.
 
-    >>> most = capacity(np.array([19]), aht_seconds=np.array([300.0]), line=QueueModel(), goal=ServiceGoal())
+    >>> aht = np.array([300.0])
+    >>> most = capacity(np.array([19]), aht_seconds=aht, line=QueueModel(), goal=ServiceGoal())
     >>> (most * 3600 / 300).round(1).tolist()  # contacts an hour
     [181.5]
     """
@@ -253,7 +255,8 @@ def agents_needed(
     The load is float64[n, S], at least 0; fastest where each row ascends.
 
     >>> busy, aht = np.array([[0.0, 200 * 300 / 3600]]), np.full((1, 2), 300.0)
-    >>> agents_needed(busy, aht_seconds=aht, line=QueueModel(patience_seconds=180.0), goal=ServiceGoal())
+    >>> patient = QueueModel(patience_seconds=180.0)
+    >>> agents_needed(busy, aht_seconds=aht, line=patient, goal=ServiceGoal())
     array([[ 0, 19]])
     """
     needed = np.zeros(load.shape, dtype=np.int64)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The service's own database."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The past forecast and scored again, and judged."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""From the feature store to a bundle and its card."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Learns what the models in serving apply."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Versions, gates, promotion."""

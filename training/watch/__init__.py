@@ -1,1 +1,1 @@
-"""TODO."""
+"""Published forecasts beside what came."""

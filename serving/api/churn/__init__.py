@@ -1,1 +1,1 @@
-"""TODO."""
+"""Churn scores over HTTP."""

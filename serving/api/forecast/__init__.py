@@ -1,1 +1,1 @@
-"""TODO."""
+"""Forecasts of contacts over HTTP."""

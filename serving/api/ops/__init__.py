@@ -1,1 +1,1 @@
-"""TODO."""
+"""Health, readiness, metrics and models over HTTP."""

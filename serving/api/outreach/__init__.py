@@ -1,1 +1,1 @@
-"""TODO."""
+"""Contact lists and experiments over HTTP."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Overrides of a planner over HTTP."""

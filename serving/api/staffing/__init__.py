@@ -1,1 +1,1 @@
-"""TODO."""
+"""Agents over HTTP."""

@@ -48,8 +48,7 @@ def fit_btyd(histories: Float64) -> BuyTillYouDie:
     The likelihood is that of the modified BG/NBD model; a mild prior on the logarithms of the
     parameters, worth about one customer, keeps a handful of histories from running away.
 
-    ``histories``, float64[n, 3], is what ``serving.models.churn.learners.purchase_histories`` gives; rows with
-    NaN are left out.
+    ``histories``, float64[n, 3]: as from ``purchase_histories``; rows with NaN are left out.
 
     Raises:
         TooLittleDataError: Nobody ever bought.

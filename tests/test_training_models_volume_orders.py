@@ -218,9 +218,9 @@ def test_handle_times_and_load_are_scored_beside_their_rivals(trained):
 
 def test_no_window_learns_from_orders_that_came_after_its_origin(centre):
     last = from_epoch(START + 280 * DAY)
-    poisoned = replace(centre, flow=OrderFlow(
-        centre.flow.starts,
-        np.where(centre.flow.starts[:, None] >= to_epoch(last), 1e6, centre.flow.counts)))  # fmt: skip
+    later = centre.flow.starts[:, None] >= to_epoch(last)
+    flow = OrderFlow(centre.flow.starts, np.where(later, 1e6, centre.flow.counts))
+    poisoned = replace(centre, flow=flow)
     known, other = (
         run_backtest(source, as_of=last, config=CONFIG.model_copy(update={"origins": 3}))
         for source in (centre, poisoned)
