@@ -15,16 +15,9 @@ import pyarrow.compute as pc
 
 UInt64 = npt.NDArray[np.uint64]
 
-
 _NULL = np.uint64(0x9E3779B97F4A7C15)
-
-
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
-
-
 _SECOND = np.uint64(0x94D049BB133111EB)
-
-
 _WORD = 8
 
 

@@ -30,14 +30,8 @@ from features.errors import (
 )
 
 MANIFEST = "manifest.json"
-
-
 CURRENT = "CURRENT"
-
-
 _AGAIN = "publish it again"
-
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 

@@ -28,15 +28,11 @@ _FILES = (
     "CSV, Parquet or NDJSON, also .gz; quoted globs work too. Without any, `overrides` and "
     "`outreach` are those that the service keeps."
 )
-
-
 _DATABASE = typer.Option(
     envvar="EBBFLOW_DATABASE_URL",
     metavar="URL",
     help="Database of the service; by default `service.db` in the home.",
 )
-
-
 _MAX_BAD_SHARE = typer.Option(
     min=0.0,
     max=1.0,

@@ -26,7 +26,6 @@ from features.errors import (
 EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 wrong input, mapping or setting; 3 refused by a \
 gate; 4 something that must be published first is missing or unfit."""
 
-
 HomeOption = Annotated[
     Path,
     typer.Option(
@@ -35,10 +34,7 @@ HomeOption = Annotated[
         help="Folder that holds the lake, snapshots, bundles and published sets.",
     ),
 ]
-
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for a machine.")]
-
 
 DEFAULT_HOME = Path(".ebbflow")
 

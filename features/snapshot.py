@@ -27,26 +27,12 @@ from features.volume.history import QUARTERS, OrderFlow, QueueHistory
 from features.volume.panel import Panel, panel_table
 
 SNAPSHOT_KIND = "snapshot"
-
-
 SNAPSHOT_SCHEMA = 3
-
-
 VOLUME_FILE = "volume.arrow"
-
-
 ORDERS_FILE = "orders.arrow"
-
-
 QUARTERS_FILE = "quarters.arrow"
-
-
 CUSTOMERS_FILE = "customers.arrow"
-
-
 QUEUES_FILE = "queues.json"
-
-
 EVENTS_FILE = "events.json"
 
 

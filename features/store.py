@@ -37,18 +37,10 @@ from features.volume.overrides import Override
 from features.volume.panel import Panel, build_panel
 
 Progress = Callable[[str], None]
-
-
 EVENT_TABLES = ("interactions", "intervals", "purchases")
-
-
 MEMORY_LIMIT = "640MB"
 """Keeps a process that publishes a million customers near 1 GiB."""
-
-
 _HOUR = timedelta(hours=1)
-
-
 _SECOND = timedelta(seconds=1)
 
 

@@ -20,8 +20,6 @@ from features.arrays import Int64
 from serving.published.score_set import ScoreFilter, ScoreSet
 
 Arm = Literal["treat", "control"]
-
-
 KEY_BYTES = 32
 
 
@@ -180,8 +178,6 @@ class ContactList:
 
 RANK_COLUMNS = {"probability": "probability", "value_at_risk": "value_at_risk_minor"}
 """Column of ``scores.arrow`` by what a ranking is by."""
-
-
 _ROWS_AT_ONCE = 4_096
 
 

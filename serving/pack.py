@@ -21,8 +21,6 @@ from features.home import Home
 from serving.published.parts import PARTS_TABLE
 
 BENTOFILE = "bentofile.yaml"
-
-
 SOURCES = ("features", "serving", BENTOFILE, "LICENSE")
 
 

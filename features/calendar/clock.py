@@ -15,11 +15,7 @@ from features.arrays import Int64
 from features.errors import InputError
 
 DAY_SECONDS = 86_400
-
-
 DAY_MINUTES = 1_440
-
-
 GRID_SECONDS = 900
 """Every zone's offset, and every interval's start, is a multiple of this."""
 
@@ -187,8 +183,6 @@ def _years_of(days: Int64) -> tuple[int, int]:
 
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
 INTERVAL_MINUTES = (15, 30, 60)
 
 

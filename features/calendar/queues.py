@@ -44,7 +44,6 @@ def event_from_json(document: Mapping[str, Any]) -> Event:
 OpeningSpans = tuple[tuple[int, int], ...]
 """Opening of one day: minutes of the local day, left-closed, sorted, apart."""
 
-
 ALWAYS: tuple[OpeningSpans, ...] = (((0, DAY_MINUTES),),) * 7
 
 

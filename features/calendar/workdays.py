@@ -65,23 +65,11 @@ def made_up(days: Int64, country: str | None) -> Bool:
 
 
 HOLIDAY, EVE, AFTER = "holiday", "eve", "after"
-
-
 BRIDGE, BRIDGE_EVE, BETWEEN = "bridge", "bridge_eve", "between"
-
-
 LONG_WEEKEND = "long_weekend"
-
-
 BEFORE_WEEKEND, AFTER_WEEKEND = "before_long_weekend", "after_long_weekend"
-
-
 _BETWEEN_DAYS = 7
-
-
 _ORIGIN = date(1970, 1, 1).toordinal()
-
-
 _NOTES = ("observed_label", "estimated_label", "observed_estimated_label")
 
 

@@ -29,10 +29,7 @@ from features.errors import InputError
 FUTURE_TOLERANCE = timedelta(days=1)
 """How far ahead of our clock another one may be before its times are not believed."""
 
-
 _EMPTY = ": empty; every row must fill it"
-
-
 _Flags = Callable[..., pa.ChunkedArray]
 
 

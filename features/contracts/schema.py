@@ -64,15 +64,9 @@ def _meaning(column: Column, contract: Table) -> str:
 CONTRACT_VERSION = 1
 """Raised when a table, a feature or an artefact changes in a way readers must know."""
 
-
 Kind = Literal["string", "timestamp", "float", "integer", "boolean", "json"]
-
-
 Format = Literal["id", "name", "list", "currency", "time_zone", "country", "opening_hours"]
-
-
 Relation = Literal["after", "not_positive", "on_grid", "whole_quarters"]
-
 
 MAX_ID_LENGTH = 512
 """Characters in an id or a queue's name; a longer one goes to quarantine."""
@@ -195,7 +189,6 @@ class Table:
 
 
 UTC_MICROSECONDS = pa.timestamp("us", "UTC")
-
 
 ARROW_TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),

@@ -11,24 +11,14 @@ from features.contracts.schema import Column, Rule, Table
 from features.errors import UnknownNameError
 
 CHANNELS = ("voice", "chat", "email", "message", "social", "visit", "other")
-
-
 OUTCOMES = ("answered", "abandoned", "resolved", "transferred", "open")
-
-
 PURCHASE_KINDS = ("purchase", "return", "renewal", "cancellation")
-
-
 ARMS = ("treat", "control")
-
 
 ORDER_STAGES = ("placed", "shipped", "completed", "returned")
 """Steps of an order that contacts may follow; a cancellation counts as returned."""
 
-
 _MONTH = 30 * 86400
-
-
 _MANY = 10_000_000
 
 
@@ -55,7 +45,6 @@ def _aht(doc: str) -> Column:
 _AVAILABLE_AT = Column(
     "available_at", "timestamp", "When we learnt it; by default the moment of ingest."
 )
-
 
 INTERACTIONS = Table(
     "interactions",
@@ -84,7 +73,6 @@ INTERACTIONS = Table(
     feed_column="queue",
 )
 
-
 INTERVALS = Table(
     "intervals",
     ("queue", "interval_start"),
@@ -110,7 +98,6 @@ INTERVALS = Table(
     feed_column="queue",
     exclusive=("queue", "interval_start", "interval_minutes"),
 )
-
 
 PURCHASES = Table(
     "purchases",
@@ -153,7 +140,6 @@ PURCHASES = Table(
     feed_column="kind",
 )
 
-
 CUSTOMERS = Table(
     "customers",
     ("customer_id",),
@@ -170,13 +156,10 @@ CUSTOMERS = Table(
     "What is known of a customer beside events.",
 )
 
-
 _OPENING = (
     "Opening on that weekday, local: `08:00-18:00`, several joined by `,`, `closed`; "
     "empty: not stated, learnt from the history."
 )
-
-
 QUEUES = Table(
     "queues",
     ("queue",),
@@ -202,7 +185,6 @@ QUEUES = Table(
     ),
     "One queue: its clock, opening hours and service goal.",
 )
-
 
 CALENDAR = Table(
     "calendar",
@@ -236,7 +218,6 @@ CALENDAR = Table(
     feed_column="kind",
 )
 
-
 OVERRIDES = Table(
     "overrides",
     ("override_id",),
@@ -264,7 +245,6 @@ OVERRIDES = Table(
     ),
 )
 
-
 OUTREACH = Table(
     "outreach",
     ("outreach_id",),
@@ -285,10 +265,7 @@ OUTREACH = Table(
     "One decision to contact a customer, or not to, in an experiment.",
 )
 
-
 _ALL = (INTERACTIONS, INTERVALS, PURCHASES, CUSTOMERS, QUEUES, CALENDAR, OVERRIDES, OUTREACH)
-
-
 TABLES: dict[str, Table] = {contract.name: contract for contract in _ALL}
 
 

@@ -29,33 +29,18 @@ from features.engine.as_of import (
 from features.errors import ConfigError
 
 YEAR_DAYS = 365
-
-
 REPEAT_DAYS = 7
-
-
 REPEAT_WINDOW_DAYS = 90
-
-
 TOPIC_DAYS = (14, 90)
 """Days that contacts about one topic are counted in, the shorter and the longer."""
-
-
 LATE_FACTOR = 2
 """An order is late that takes more than so many times the centre's mean over a year."""
-
-
 CHANNEL_GROUPS = {"voice": 1, "chat": 2, "message": 2, "email": 3}
 """Channels that are counted apart; every other one counts as other."""
-
-
 LONGEST_GAP_DAYS = 1 << 20
 """More than any gap: a day times this plus the gap before it orders both."""
-
-
 SCORES = 8
 """More than the largest satisfaction score: a time times this plus a score orders both."""
-
 
 PRESENT = {
     "any_contacts": ("contacts_ever",),
@@ -68,7 +53,6 @@ PRESENT = {
     "any_categories": ("categorised",),
 }
 """Whether the whole centre has some rows: where it has none, a count is unknown and not zero."""
-
 
 Windows = Mapping[str, tuple[int, ...]]
 """By total the windows it is needed over, in days, ascending."""

@@ -41,10 +41,7 @@ from features.engine.as_of import AsOf
 
 WINDOW_DAYS = (7, 30, 90, 180, 365)
 """Days that most windowed features look back."""
-
-
 _SHORT_TO_YEAR = (30, 90, 365)
-
 
 _PURCHASES = (
     *windowed(WINDOW_DAYS, "purchases", "frequency", "count", "Purchases",
@@ -130,7 +127,6 @@ _PURCHASES = (
               ("unshipped_{d}", "any_shipped"), count),
 )  # fmt: skip
 
-
 _CONTACTS = (
     *windowed(WINDOW_DAYS, "contacts", "contacts", "count", "Contacts",
               ("contacts_{d}", "any_contacts"), count),
@@ -180,7 +176,6 @@ _CONTACTS = (
               ("sentiment_{d}", "sentiments_{d}"), ratio_over(1000.0)),
 )  # fmt: skip
 
-
 _BOTH = (
     Feature("contact_after_first_days", "contacts", "days",
             "From the first purchase to the first contact; negative where that came before.",
@@ -199,21 +194,15 @@ _BOTH = (
             ("last_contact", "last_purchase", "any_contacts"), contact_after_purchase),
 )  # fmt: skip
 
-
 FEATURES: tuple[Feature, ...] = (*_PURCHASES, *_CONTACTS, *_BOTH)
 """All customer features that models learn from, in column order."""
-
-
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-
 
 CARRIED: tuple[Feature, ...] = (
     Feature("consent", "consent", "0 or 1", "Whether the customer may be contacted, where known.",
             ("consent",), number),
 )  # fmt: skip
 """What stands beside the features for whoever acts on them; no model learns from it."""
-
-
 CARRIED_NAMES: tuple[str, ...] = tuple(feature.name for feature in CARRIED)
 
 

@@ -23,16 +23,9 @@ from features.engine.protocol import Engine, Query
 Definition = Callable[[Histories, AsOf], ir.Table]
 """Gives rows with ``key``; hashable, since its query is built once."""
 
-
 _TABLES = ("contacts", "purchases", "people")
-
-
 _IDS = "customer_numbers"
-
-
 _Stage = Literal["read", "prepared"]
-
-
 _Schemas = tuple[ibis.Schema, ibis.Schema, ibis.Schema]
 
 

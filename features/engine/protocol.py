@@ -25,11 +25,9 @@ LAKE_COLUMNS: dict[str, str] = {
 }
 """What the lake adds to each table's own columns, with their Ibis types."""
 
-
 HAPPENED_AT = "happened_at"
 """A second, zoned copy of the event time in tables of events: a comparison with it lets an engine
 skip the parts of a file that lie outside the time needed."""
-
 
 _TYPES: dict[Kind, str] = {
     "string": "string",
@@ -39,7 +37,6 @@ _TYPES: dict[Kind, str] = {
     "boolean": "boolean",
     "json": "string",
 }
-
 
 Parameters = Mapping[str, int | datetime]
 """A value for each parameter of a query; times are naive and mean UTC."""

@@ -16,7 +16,6 @@ from features.errors import ContractError, UnreadableFileError
 CHUNK_ROWS = 262_144
 """Rows of a chunk, about: few enough for the memory, enough for whole-column work to pay."""
 
-
 AGAIN = "export or copy it again; nothing of this load was kept"
 
 

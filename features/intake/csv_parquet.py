@@ -21,11 +21,8 @@ from features.intake.chunks import AGAIN, CHUNK_ROWS, Chunk, UnreadableRow, unre
 from features.intake.mapping import FileOptions
 
 _BLOCK_BYTES = 1 << 24
-
-
 BROKEN_STREAM = (OSError, EOFError, zlib.error)
 """What Python raises for a compressed file that is damaged or ends too early."""
-
 
 _SIGNS = {
     b"\x1f\x8b": "it is packed by gzip: let its name end in .gz",

@@ -45,14 +45,10 @@ from features.lake.versions import Bool, Spans, VersionPlan, place
 OLD = timedelta(days=3)
 """Rows that happened longer ago than this, without a time they were known, earn a warning."""
 
-
 Progress = Callable[[str, float | None, int], None]
 """Called with the source, the share of it that is done, and the rows read of all sources."""
 
-
 _OVERLAP = "two rows for one time: their intervals overlap; keep one length"
-
-
 _CONTRADICTION = "two rows for one interval: equal {}, other content; keep one"
 
 

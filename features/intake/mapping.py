@@ -20,24 +20,13 @@ from features.contracts.tables import table
 from features.errors import InputError, MappingError, UnknownNameError
 
 Scalar = str | int | float | bool
-
-
 Ambiguous = Literal["earlier", "later", "quarantine"]
-
-
 EPOCH_FORMATS = ("epoch_seconds", "epoch_milliseconds")
 """Formats of times that are numbers since 1970-01-01 UTC."""
 
-
 _SOURCES = ("column", "value", "sum", "hash", "after")
-
-
 _NUMBERS = ("integer", "float")
-
-
 _NOT_OF_FILES = ("idna", "punycode")
-
-
 _TEN_YEARS = 315_576_000.0
 
 

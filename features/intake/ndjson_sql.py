@@ -22,11 +22,7 @@ from features.intake.csv_parquet import BROKEN_STREAM, open_bytes
 from features.intake.mapping import FileOptions
 
 _ROWS = 50_000
-
-
 _LONG_NUMBER = re.compile(r"\d{19}")
-
-
 _NO_OBJECT = "a line that is no JSON object; expected one object a line"
 
 

@@ -205,7 +205,6 @@ def read_file(path: Path, *, columns: Sequence[str], options: FileOptions) -> It
 
 SETTING = "EBBFLOW_DATABASE_URL"
 
-
 _OVERRIDE = {
     "override_id": "o.override_id || '-' || i.place",
     "queue": "o.queue",
@@ -219,22 +218,14 @@ _OVERRIDE = {
     "withdrawn_at": "NULL",
     "available_at": "made.made_at",
 }
-
-
 _WITHDRAWN = {**_OVERRIDE, "withdrawn_at": "taken.made_at", "available_at": "taken.made_at"}
-
-
 _OVERRIDES_FROM = """
     FROM override_intervals i
     JOIN overrides o ON o.override_id = i.override_id
     JOIN changes made ON made.change = o.change"""
-
-
 _WITHDRAWALS_FROM = f"""{_OVERRIDES_FROM}
     JOIN withdrawals w ON w.override_id = o.override_id
     JOIN changes taken ON taken.change = w.change"""
-
-
 _OUTREACH = {
     "outreach_id": "d.list_id || '-' || d.place",
     "customer_id": "d.customer_id",
@@ -246,13 +237,10 @@ _OUTREACH = {
     "probability": "d.probability",
     "available_at": "l.made_at",
 }
-
-
 _OUTREACH_FROM = """
     FROM list_decisions d
     JOIN contact_lists l ON l.list_id = d.list_id
     JOIN experiments e ON e.experiment = l.experiment"""
-
 
 _QUERIES = {
     "overrides": (
@@ -261,8 +249,6 @@ _QUERIES = {
     ),
     "outreach": ("list_decisions", ((_OUTREACH, _OUTREACH_FROM),)),
 }
-
-
 SERVICE_TABLES = tuple(_QUERIES)
 """Tables whose rows the service itself keeps."""
 

@@ -23,8 +23,6 @@ _BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-
-
 _EXACT = 2.0**53
 
 
@@ -208,18 +206,10 @@ def flags(column: pa.Array) -> Bool:
 
 
 _SECOND = 1_000_000
-
-
 _DAY = 86_400
-
-
 # Beyond these, a clock is broken or a placeholder was exported; wall clocks are not tabled there.
 _FIRST = int(np.datetime64("1900-01-01", "s").astype(np.int64))
-
-
 _LAST = int(np.datetime64("2200-01-01", "s").astype(np.int64))
-
-
 _HAS_ZONE = r"\d:?\d\d(:?\d\d([.,]\d+)?)?\s?([Zz]|[+-]\d\d(:?\d\d)?)$"
 
 

@@ -24,8 +24,6 @@ from features.lake.delta import Change, Lake, lake_schema, widened, write_parque
 
 SITTING = timedelta(hours=1)
 """Loads that follow each other within this time are one: parts of one history."""
-
-
 ENDED_SECONDS = 3_600
 """A contact may be known so long before its end: clocks differ, and ends are rounded."""
 

@@ -31,13 +31,8 @@ from features.contracts.tables import TABLES
 from features.errors import DamagedArtefactError, InputError, UnknownNameError
 
 QUARANTINE = "_quarantine"
-
-
 LOADS = "_loads"
-
-
 _UTC = UTC_MICROSECONDS
-
 
 LAKE_FIELDS = pa.schema(
     {
@@ -48,7 +43,6 @@ LAKE_FIELDS = pa.schema(
     }
 )
 """What the lake adds to the columns of a contract."""
-
 
 QUARANTINE_SCHEMA = pa.schema(
     {
@@ -62,17 +56,11 @@ QUARANTINE_SCHEMA = pa.schema(
         "content_hash": pa.int64(),
     }
 )
-
-
 LOADS_SCHEMA = pa.schema(
     {"load_id": pa.string(), "table": pa.string(), "loaded_at": _UTC, "report": pa.string()}
 )
-
-
 SMALL_BYTES = 16 << 20
 """A file below this size is small; many small ones are joined by the next load."""
-
-
 MANY_SMALL = 16
 
 

@@ -21,7 +21,6 @@ from features.lake.quality_report import ColumnQuality, DayQuality, Quality, Tab
 NOTABLE_CHANGE = 0.1
 """A share that moved by more than this from the loads before to the last one earns a note."""
 
-
 _HOUR = 3600.0
 
 

@@ -140,17 +140,9 @@ def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 _SIZES = ("table", "rows", "versions", "first", "last", "empty days")
-
-
 _SHARES = ("table", "no customer", "unknown customer", "delay, 95 %", "repeated", "quarantined")
-
-
 _COLUMNS = ("column", "filled", "last load", "change, points")
-
-
 _DAYS = ("day (UTC)", "rows", "no customer", "delay, median", "delay, 95 %")
-
-
 _TRENDS = {"unlinked": "no customer", "delay_p95_hours": "delay, 95 %"}
 
 

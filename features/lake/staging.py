@@ -21,13 +21,8 @@ from features.lake.versions import OPEN, Rows, VersionPlan, among
 FILE_ROWS = 1_000_000
 """Rows of one file: a correction rewrites no more than the files it touches."""
 
-
 Int64 = npt.NDArray[np.int64]
-
-
 _BATCH = 131_072
-
-
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
 

@@ -11,10 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Int64 = npt.NDArray[np.int64]
-
-
 Bool = npt.NDArray[np.bool_]
-
 
 _GROUP_SHIFT = 2**34
 """More seconds than any two moments lie apart, so that groups stand apart on one axis."""

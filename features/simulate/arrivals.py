@@ -42,23 +42,11 @@ from features.volume.history import QueueHistory
 
 SHOCKED_FROM = 0.25
 """A day whose factor lies further from one than this is shocked."""
-
-
 _SHOCK_UP, _SHOCK_DOWN = (1.3, 1.7), (0.5, 0.7)
-
-
 _STORM = (1.8, 3.0)
-
-
 _OUTAGE_HOURS, _OUTAGE_FACTOR = (3, 7), 0.05
-
-
 _SHIFT_UP, _SHIFT_DOWN = (1.4, 2.2), (0.45, 0.7)
-
-
 _ANSWERED = 0.93
-
-
 _HANDLE_SPREAD = 0.6
 """Coefficient of variation of one contact's handle time."""
 

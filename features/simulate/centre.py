@@ -18,14 +18,8 @@ from features.errors import ConfigError
 
 REASONS = ("general", "order", "repeat")
 """Why a customer gets in touch: a general matter, an order, or a matter still unresolved."""
-
-
 YEARLY_GROWTH = 0.04
-
-
 HOLIDAY_FACTOR = 0.65
-
-
 DAY_AFTER_HOLIDAY_FACTOR = 1.15
 
 
@@ -231,11 +225,7 @@ def centre_queues() -> tuple[CentreQueue, ...]:
 
 
 _LEAST_PER_HOUR, _MOST_PER_HOUR = 0.05, 400.0
-
-
 _GOLDEN = (5**0.5 - 1) / 2
-
-
 _PLACES = (
     ("Europe/Berlin", "DE"),
     ("America/New_York", "US"),
@@ -245,20 +235,10 @@ _PLACES = (
     ("Asia/Kolkata", "IN"),
     ("Europe/London", "GB-ENG"),
 )
-
-
 _WEEKDAYS: tuple[OpeningSpans, ...] = (*(((480, 1080),),) * 5, (), ())
-
-
 _SATURDAYS: tuple[OpeningSpans, ...] = (*(((480, 1200),),) * 5, ((540, 960),), ())
-
-
 _EVENINGS: tuple[OpeningSpans, ...] = (((960, 1440),),) * 7
-
-
 _OPENINGS = (ALWAYS, _WEEKDAYS, _EVENINGS, _SATURDAYS, ALWAYS)
-
-
 _CHANNELS = ("voice", "voice", "chat", "email")
 
 

@@ -18,14 +18,8 @@ from features.simulate.contacts import Contacts, Int8
 from features.simulate.events import Centre
 
 SEGMENT_SHARES = (0.8, 0.2)
-
-
 REGIONS = ("Berlin", "Hamburg", "Bayern", "Sachsen", "Wien", "Zürich")
-
-
 LATE_HEAT = 3.0
-
-
 GENERAL, ORDERING, LEAVING = range(3)
 """Rows of the exposure: contacts about general matters, orders after the first, leaving."""
 

@@ -15,8 +15,6 @@ from features.simulate.centre import CentreQueue, SimulationConfig, centre_queue
 
 ORDER_LIFT = 1.6
 """Orders on a promotion's days relative to others."""
-
-
 _HOUR, _HALF_DAY = 3_600, DAY_SECONDS // 2
 
 

@@ -24,43 +24,22 @@ from features.simulate.centre import SimulationConfig
 from features.simulate.tables import with_columns
 
 PHONE_CLOCK = "Europe/Berlin"
-
-
 PHONE_DATE = "%d/%m/%Y "
-
-
 TICKET_CLOCK = "America/New_York"
-
-
 ISO_DATE = "%Y-%m-%d "
 
-
 _SKILLS = {"sales": "SALES_DE", "support": "SUPPORT_24", "billing": "BILLING_NY"}
-
-
 _DISPOSITIONS = {"answered": "AN", "abandoned": "AB", "transferred": "TR"}
-
-
 _INBOXES = {"chat": "web-chat", "email": "mail-us"}
-
-
 _MEDIA = {"chat": "chat", "email": "mail"}
-
-
 _STATES = {
     "abandoned": "dropped",
     "transferred": "escalated",
     "resolved": "solved",
     "open": "pending",
 }
-
-
 _KINDS = {"purchase": "order", "return": "refund"}
-
-
 _CLASSES = {"consumer": "B2C", "business": "B2B"}
-
-
 _GROUPS = {"treat": "called", "control": "held"}
 
 
@@ -220,14 +199,11 @@ def _translated(column: pa.ChunkedArray, theirs: Mapping[str, str]) -> pa.Array:
 Faults = Mapping[str, tuple[str, object]]
 """What can be wrong with a row: a column, and a value that no reader can accept."""
 
-
 TICKET_FAULTS: Faults = {
     "unknown_channel": ("medium", "carrier pigeon"),
     "unparsable_time": ("created_at", "yesterday"),
     "recommendation_out_of_range": ("recommend", 37),
 }
-
-
 ORDER_FAULTS: Faults = {"missing_customer": ("buyer", None), "missing_time": ("placed_at", None)}
 
 

@@ -22,8 +22,6 @@ from features.simulate.simulation import customers_truth, law_facts, volume_trut
 from features.simulate.tables import ContactCounts, calendar_table, customers_table, queues_table
 
 TRUTH = "truth"
-
-
 Progress = Callable[[str, float], None]
 
 

@@ -43,21 +43,12 @@ from features.simulate.tables import ContactCounts, ids, interactions_table, rep
 
 CAMPAIGN_SHARE = 0.5
 """Share of the active customers whom the randomised campaign takes in."""
-
-
 TREAT_SHARE = 0.5
 """Share of those who are called; the others are held out. The mapping of the export says it too."""
-
-
 _STEP_DAYS = 15
-
-
 _NODES = (10, 6)
 """Quadrature points over the pace of ordering and over the hazard of leaving."""
-
-
 _BLOCK = 1_024
-
 
 _Rows = TypeVar("_Rows", Attribution, Orders)
 

@@ -20,15 +20,9 @@ from features.simulate.tables import (
 )
 
 CATEGORIES = ("audio", "garden", "kitchen", "lighting", "office", "toys")
-
-
 RETURN_SHARE = 0.05
-
-
 _AMOUNT_MEDIAN_MINOR = (4_200, 14_500)
 """Median amount by segment."""
-
-
 _SHIPPING = ("confirmed_at", "shipped_at", "completed_at")
 
 

@@ -24,22 +24,12 @@ from features.simulate.customers import LAW, REGIONS, Attribution, Population
 from features.simulate.events import Centre
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
-
-
 ORDER_TOPIC, REPEAT_TOPIC = "delivery", "complaint"
-
-
 OUTCOMES = ("answered", "abandoned", "transferred", "resolved", "open")
-
-
 _KNOWN_LATER = ("wait_seconds", "handle_seconds", "transfers", "resolved", "csat", "nps",
                 "sentiment", "agent_id")  # fmt: skip
 """What is not known of a mail that came but was not handled yet."""
-
-
 _AGENTS_PER_QUEUE = 24
-
-
 _ORDER, _REPEAT = 1, 2
 
 

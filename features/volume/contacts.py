@@ -78,10 +78,7 @@ def seen_queues(interactions: ir.Table, intervals: ir.Table) -> ir.Table:
 
 
 Int32 = npt.NDArray[np.int32]
-
-
 Float32 = npt.NDArray[np.float32]
-
 
 _NOBODY = -1
 

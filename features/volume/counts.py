@@ -23,7 +23,6 @@ from features.volume.history import QUARTERS, no_quarters
 Rows = Mapping[str, Float64]
 """Columns of one queue's rows by name, ascending by ``ts``, NaN where empty."""
 
-
 _FEW_ROWS = 24
 
 
@@ -188,24 +187,14 @@ def _sums(place: Int64, values: Float64, size: int) -> Float64:
 
 GAP_SECONDS = 3 * 3600
 """Least length of a gap."""
-
-
 GAP_EXPECTED = 18.0
 """Contacts in the same hours of other weeks that make a silence a gap: by chance 1 in 10^7."""
-
-
 GAP_WEEKS = 4
 """Weeks before, and as many after, that a silence is compared with."""
-
-
 STOPPED_SECONDS = 14 * DAY_SECONDS
 """A queue that is silent alone for longer was shut: its silence is no contact."""
-
-
 UNENDED_SECONDS = 3 * DAY_SECONDS
 """The same for a silence that has not ended yet."""
-
-
 _WEEK_CELLS = 7 * DAY_SECONDS // GRID_SECONDS
 
 
@@ -303,8 +292,6 @@ def stopped(gap: Gap, *, until: int) -> bool:
 
 LATELY_DAYS = 364
 """Days before the as-of that are counted."""
-
-
 _CELL_MINUTES = GRID_SECONDS // 60
 
 

@@ -77,7 +77,6 @@ class OrderFlow:
 NO_ORDERS = OrderFlow(np.empty(0, dtype=np.int64), np.empty((0, len(ORDER_STAGES))))
 """The flow of a centre that knows no purchases."""
 
-
 VOLUME_SCHEMA = pa.schema(
     [
         ("queue", pa.string()),

@@ -17,12 +17,8 @@ from features.volume.counts import feed_gaps
 from features.volume.history import NO_ORDERS, OrderFlow
 
 HOUR_SECONDS = 3600
-
-
 _SETTLED_DAYS = (74, 14)
 """Days back, from and to, of the steps whose delay is looked at: by now they are known."""
-
-
 _KNOWN_SHARE = 0.95
 """An hour counts as complete from the delay on within which this share of steps is known."""
 

@@ -19,19 +19,10 @@ from serving.store.database import StoredResponse
 
 Body = TypeVar("Body", bound=BaseModel)
 
-
 JSON = "application/json"
-
-
 NDJSON = "application/x-ndjson"
-
-
 CSV = "text/csv"
-
-
 PARQUET = "application/vnd.apache.parquet"
-
-
 GZIP = "application/gzip"
 
 
@@ -174,14 +165,9 @@ def digest(request: Request, body: bytes, *, route: str = "") -> str:
 
 Made = TypeVar("Made")
 
-
 OFF_LOOP_INTERVALS = 3_000
-
-
 OFF_LOOP_ROWS = 1_000
 """From this size an answer is made in a thread, so that small requests do not wait for it."""
-
-
 LEAST_PACKED_ROWS = 8
 """Fewer customers are sent as they are: packing them gains nothing."""
 

@@ -23,16 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.api import problems
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-
-
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
 UNMATCHED = "unmatched"
-
-
 CLIENT_LEFT = 499
-
 
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
@@ -259,8 +252,6 @@ def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the duration buckets, seconds."""
 

@@ -26,11 +26,8 @@ from serving.api.content import JSON
 from serving.settings import VERSION
 
 MOST_QUEUES = 200
-
-
 LONGEST_TEXT = 10_000
 """Characters of one id or name in a request; a longer one cannot exist."""
-
 
 _LOST_PLUS = re.compile(r"T\d\d(:?\d\d){0,2}(\.\d+)? \d\d:?\d\d$")
 
@@ -47,8 +44,6 @@ def _iso_text(value: Any) -> Any:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso_text)]
-
-
 Name = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
 
 
@@ -59,8 +54,6 @@ class Request(BaseModel):
 
 
 TITLE = "Ebbflow"
-
-
 DESCRIPTION = """\
 Forecasts of contacts and agents for a scheduling tool, churn scores for a CRM.
 
@@ -73,22 +66,15 @@ with their parts, to 2 in sample paths), times to 0.1 s, shares to 4 decimals, p
 Every answer that is not a success is `application/problem+json` (RFC 9457) and names the fields
 at fault. Every answer carries `X-Request-ID`; a request may bring its own.
 """
-
-
 TAGS = [
     {"name": "volume", "description": "Contacts and agents, for a scheduling tool."},
     {"name": "churn", "description": "Churn scores, for a CRM."},
     {"name": "service", "description": "What is served, and whether it can be."},
 ]
-
-
 BODY_PROBLEMS = ("malformed", "invalid", "too-large", "media-type", "too-slow")
 """What can be wrong with any body."""
 
-
 _REF = "#/components/schemas/{model}"
-
-
 _HEADERS = {
     "X-Request-ID": {
         "description": "The request's id, as in the log.",
@@ -149,16 +135,12 @@ CONDITIONAL = header(
     "The `ETag` of an earlier answer: 304 without a body where it still holds.",
     example='"5f0c2c9be4b14d1e9a5e77aa"',
 )
-
-
 KEY_HEADER = header(
     "Idempotency-Key",
     "Up to 255 characters of your own: the same request sent again with the same key within 7 "
     "days gets the same answer and makes nothing new.",
     example="week-11-first-draft",
 )
-
-
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "The answer is still the one with this `ETag`."}
 }
@@ -249,14 +231,8 @@ def _named(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 ID = "20260302T040000Z-0a1b2c3d"
-
-
 BUNDLE_ID = "20260301T020000Z-4e5f6a7b"
-
-
 SNAPSHOT_ID = "20260302T035500Z-8c9d0e1f"
-
-
 AS_OF = "2026-03-02T04:00:00Z"
 """Ids and a moment as they stand in examples."""
 
@@ -312,15 +288,10 @@ class ProblemDetails(ResponseModel):
 
 MOST_MONEY = 2**62
 
-
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
 Money = Annotated[int, Field(ge=0, le=MOST_MONEY)]
 
-
 Words = Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=20)]
-
 
 Flag = Annotated[bool, Field(strict=True)]
 
@@ -336,8 +307,6 @@ Who = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_printable),
 ]
-
-
 Why = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000),

@@ -23,8 +23,6 @@ from features.errors import (
 )
 
 PROBLEM_TYPE = "application/problem+json"
-
-
 LONGEST_SHOWN = 120
 """Characters of a request's own value that a message repeats."""
 

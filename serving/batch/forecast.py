@@ -118,8 +118,6 @@ def age_warnings(
 
 OLD_TODAY = timedelta(hours=3)
 """Rows that end longer ago than this say little of today."""
-
-
 OLD_BASE = timedelta(days=2)
 """A full forecast older than this should be made again."""
 

@@ -34,8 +34,6 @@ from serving.published.parts import open_model
 from serving.published.score_writer import Reason, ScoredCustomers, write_score_set
 
 CHUNK_ROWS = 100_000
-
-
 CONSENT = "consent"
 """The column that says whether a customer may be contacted: 1, 0 or null."""
 

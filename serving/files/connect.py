@@ -37,20 +37,10 @@ HEADER = (
     "IncomingContactVolume",
     "AverageHandleTime",
 )
-
-
 CHANNEL_TYPES = {"voice": "VOICE", "chat": "CHAT"}
-
-
 DURATIONS = {15: "15mins", 30: "30mins"}
-
-
 _CHANNELS = {theirs: ours for ours, theirs in CHANNEL_TYPES.items()}
-
-
 _MINUTES = {theirs: ours for ours, theirs in DURATIONS.items()}
-
-
 _SIGNS = frozenset("-_.() ")
 
 

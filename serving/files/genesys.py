@@ -43,21 +43,11 @@ from serving.files.rows import (
 )
 
 MINUTES = 15
-
-
 PADDED = 8 * DAY_SECONDS // GRID_SECONDS
 """Values of an array: eight days of quarters, 768."""
-
-
 _EPOCH = date(1970, 1, 1)
-
-
 _DATE = re.compile(r"(19[7-9]|2[01]\d)\d-\d\d-\d\d", re.ASCII)
-
-
 _TOP = ("description", "weekCount", "timeZone", "referenceStartDate", "planningGroups")
-
-
 _GROUP = ("planningGroupId", "offeredPerInterval", "averageHandleTimeSecondsPerInterval")
 
 

@@ -33,11 +33,7 @@ HEADER = (
     "agents_on_phone",
     "agents_rostered",
 )
-
-
 _GUARD = "'"
-
-
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """First characters from which a spreadsheet makes a formula of a cell, quoted or not."""
 

@@ -21,15 +21,10 @@ from features.errors import InputError, UnreadableFileError
 MOST_BYTES = 16_000_000
 """Of a file, unpacked: a week of 15-minute intervals of some hundred queues."""
 
-
 _TIME = re.compile(
     r"(19[7-9]|2[01]\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
-
-
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-
-
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -146,14 +141,8 @@ def _check_header(got: Sequence[str], header: Sequence[str]) -> None:
 
 
 MOST_VOLUME = 10_000_000
-
-
 MOST_AHT_SECONDS = 30 * 86_400
-
-
 MOST_AGENTS = 10_000_000
-
-
 _AGENTS = ("agents_on_phone", "agents_rostered")
 
 

@@ -17,8 +17,6 @@ from serving.models.volume.within_hour import split
 
 MOST_SENT = 2_000_000
 """Values of paths in one answer, some 6 bytes each."""
-
-
 MOST_DRAWN = 5_000_000
 """Values of paths that one answer's totals are read off."""
 

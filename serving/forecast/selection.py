@@ -15,8 +15,6 @@ from serving.models.volume.within_hour import check_minutes
 from serving.published.forecast_set import ForecastSet
 
 DEFAULT_SPAN_SECONDS = 14 * 86_400
-
-
 MOST_INTERVALS = 100_000
 
 

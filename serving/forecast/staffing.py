@@ -28,29 +28,18 @@ from serving.staffing.workload import (
 
 MOST_DRAWN = 2_000_000
 """Most intervals x paths of one answer: some 2 seconds of one core."""
-
-
 LEAST_DRAWN = 20_000
 """What a queue counts as at least: its tables take as long, however short the span."""
-
-
 DEADLINE_SECONDS = 86_400
 """Of deferred work whose queue states no deadline that can be met."""
-
-
 _LONGEST_NAME = 120
 """Characters of an unknown queue that the path of an error repeats."""
 
-
 PatienceSource = Literal["request", "queue", "learnt"]
-
 
 QueueModelName = Literal["erlang_a", "erlang_b", "erlang_c", "backlog"]
 
-
 _GIVEN = "policy.agents_on_phone"
-
-
 _FIELDS = {
     "goal.share": "goal.service_level",
     "goal.seconds": "goal.threshold_seconds",

@@ -24,17 +24,9 @@ from serving.models.volume.forecast import PARTS, QueueForecast
 from serving.published.forecast_set import ForecastSet
 
 EVENT_PART = PARTS.index("event")
-
-
 FIELD = "what_if"
-
-
 HIGHEST_FACTOR = 100.0
-
-
 _FOREVER = 2**40
-
-
 _REMEDY = "change what is inside it, or publish a longer forecast"
 
 

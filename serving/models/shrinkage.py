@@ -11,8 +11,6 @@ import numpy as np
 from features.arrays import Float64
 
 Mean = TypeVar("Mean", float, Float64)
-
-
 Seen = TypeVar("Seen")
 
 

@@ -14,11 +14,7 @@ from serving.models.volume.distribution import QUANTILE_LEVELS
 from serving.models.volume.forecast import QueueForecast
 
 DAYS = 7
-
-
 _HEIGHT = 100
-
-
 _LOW, _HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)
 
 

@@ -17,8 +17,6 @@ from serving.published.score_writer import REASONS
 from serving.published.status import REMEDIES
 
 MOST_CUSTOMERS = 10
-
-
 MOST_REASONS = 8
 
 

@@ -14,19 +14,12 @@ from serving.pages.render import render
 
 Json = dict[str, Any]
 
-
 BASE = "http://127.0.0.1:3000"
-
-
 _PROBLEM_TYPE = "application/problem+json"
-
-
 _QUERIES = {
     "get_forecast": "?queue=sales&quantile=0.1&quantile=0.9",
     "get_scores": "?tier=high&limit=1000",
 }
-
-
 _BOUNDS = {
     "minimum": "from {:g}",
     "exclusiveMinimum": "above {:g}",

@@ -15,8 +15,6 @@ from serving.published import status
 from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Published
 
 MOST_QUEUES = 24
-
-
 _NAMES = {part.kind: part.title for part in PARTS_TABLE if part.title}
 
 

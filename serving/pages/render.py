@@ -13,8 +13,6 @@ from markupsafe import Markup, escape
 from features.calendar.clock import iso
 
 _CODE = re.compile(r"`([^`]+)`")
-
-
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 
 

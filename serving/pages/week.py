@@ -24,23 +24,15 @@ from serving.published.forecast_set import ForecastSet
 from serving.staffing.workload import DayPlan
 
 _BAND = (0.1, 0.9)
-
-
 _OPTIONS = StaffingOptions(path_count=50)
 """The route's own defaults, on fewer paths: a page shows many queues."""
-
-
 _MODELS = {
     "erlang_a": "Erlang A",
     "erlang_b": "Erlang B",
     "erlang_c": "Erlang C",
     "backlog": "a backlog with a deadline",
 }
-
-
 _CLOSED = Markup('<span class="soft">closed</span>')
-
-
 _ROWS = ("contacts", "80 % band", "to last week", "agents at peak", "agent hours", "risk to miss")
 
 
@@ -193,20 +185,10 @@ def _holidays(week: Week) -> list[str]:
 
 
 MOST_MOVES = 6
-
-
 _MOVING_PARTS = ("holiday", "event", "orders", "today")
-
-
 _LEAST_SHARE = 0.03
-
-
 _LEAST_CONTACTS = 1.0
-
-
 _AFTER_SECONDS = 3 * DAY_SECONDS
-
-
 _DAY_WORDS = {
     "holiday": "{}",
     "eve": "the day before {}",

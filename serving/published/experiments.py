@@ -17,11 +17,7 @@ from features.artefact import Artefact, open_artefact
 from features.errors import DamagedArtefactError, UnknownNameError
 
 EXPERIMENTS_KIND = "experiment-results"
-
-
 EXPERIMENTS_SCHEMA = 1
-
-
 RESULTS_FILE = "results.json"
 
 

@@ -33,23 +33,11 @@ from serving.models.volume.forecast import PARTS, QueueForecast, VolumeForecast
 from serving.staffing.queue_model import ServiceCalibration
 
 FORECAST_SET_KIND = "forecast-set"
-
-
 FORECAST_SET_SCHEMA = 3
-
-
 FORECAST_FILE = "forecast.arrow"
-
-
 QUEUES_FILE = "queues.json"
-
-
 EVENTS_FILE = "events.json"
-
-
 _LEVELS = len(QUANTILE_LEVELS)
-
-
 _PART_TOLERANCE = 1e-6
 
 

@@ -191,8 +191,6 @@ PARTS_TABLE: tuple[Part, ...] = (
         packed=False,
     ),
 )
-
-
 PARTS_BY_KIND: Mapping[str, Part] = {part.kind: part for part in PARTS_TABLE}
 
 
@@ -224,7 +222,6 @@ def open_model(name: ModelName, path: Path) -> Any:
 
 RETRY_AFTER = timedelta(seconds=60)
 """A refused folder is tried again after this: it may have been half-way through a copy."""
-
 
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 

@@ -26,14 +26,8 @@ from serving.published.score_set import (
 
 LEAST_MOVE = 0.01
 """A probability that moved by less is no change by itself."""
-
-
 _COMPARED = ("tier", "stage", "segment", "action", "reason_1")
-
-
 _BLOCK_ROWS = 65_536
-
-
 _ROUNDING = 1e-9
 """Probabilities have six decimals: a difference of 0.01 must not miss by the last bit."""
 
@@ -103,15 +97,10 @@ def _recoded(column: pa.DictionaryArray, words: pa.Array) -> Int64:
 
 
 Key = TypeVar("Key")
-
-
 Value = TypeVar("Value")
-
 
 MOST_OPEN = 2
 """Sets that stay open, so that a pull under way can finish."""
-
-
 MOST_CHANGES = 4
 """Answers to "who changed" that are kept: a byte a customer each."""
 

@@ -27,28 +27,14 @@ from features.artefact import Artefact, open_artefact, open_current
 from features.errors import DamagedArtefactError, IncompatibleArtefactError
 
 SCORE_SET_KIND = "score-set"
-
-
 SCORE_SET_SCHEMA = 2
-
-
 SCORES_FILE = "scores.arrow"
-
-
 RECORDS_FILE = "records.ndjson"
-
-
 WORDS = ("tier", "stage", "segment", "action")
 """Columns of words that a filter can ask for."""
-
-
 _SCAN_ROWS = 16_384
 """Rows that a filter looks at before it asks whether the page is full."""
-
-
 _BLOCK_ROWS = 256
-
-
 _BLOCK_BYTES = 262_144
 """About the size of a block that a long page is read in."""
 

@@ -28,11 +28,7 @@ from serving.published.score_set import (
 )
 
 REASONS = 3
-
-
 _DECIMALS = 6
-
-
 Vocabulary = Mapping[str, tuple[str, ...]]
 """By column of ``WORDS``, the words that its codes stand for."""
 

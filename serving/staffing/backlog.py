@@ -43,14 +43,8 @@ from serving.staffing.risk import cost, paid_hours
 from serving.staffing.workload import IntervalPerformance, StaffingProblem, Workload
 
 MOST_DEADLINE_DAYS = 30
-
-
 _CHANCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
-
-
 _RAISING_ROUNDS = 6
-
-
 _LOW, _HIGH = 0.1, 0.9
 
 

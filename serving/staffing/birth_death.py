@@ -18,14 +18,8 @@ from features.arrays import Bool, Float64, Int64
 from serving.staffing.queue_model import ServiceGoal
 
 _CHECK_EVERY = 8
-
-
 _RESCALE = 1e200
-
-
 _NEGLIGIBLE = 1e-16
-
-
 _NEVER_BELOW = 9.0
 """A Poisson count falls this many standard deviations below its mean once in 1e17."""
 

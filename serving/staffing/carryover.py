@@ -29,14 +29,8 @@ from serving.staffing.erlang import Performance, performance
 from serving.staffing.queue_model import QueueModel, ServiceGoal, check_contacts, expect
 
 _TIME_STEPS = 32
-
-
 _WALK_DEVIATIONS = 8.0
-
-
 _IMPROBABLE = 1e-12
-
-
 _NO_CARRY_CONTACTS = 0.5
 
 

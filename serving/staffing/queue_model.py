@@ -10,14 +10,8 @@ from features.arrays import Float64
 from features.errors import InputError
 
 LEAST_OCCUPANCY_LIMIT = 0.1
-
-
 MOST_CONCURRENCY = 20
-
-
 ROUNDING = 1e-9
-
-
 MOST_SLOWDOWN = 1.0
 """Beyond it an agent completes fewer contacts the more of them she holds."""
 

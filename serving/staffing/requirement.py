@@ -19,17 +19,11 @@ from serving.staffing.queue_model import ROUNDING, QueueModel, ServiceGoal, chec
 MOST_ERLANGS = 10_000.0
 """Greatest load of an interval: beyond it the search would take seconds."""
 
-
 MOST_PER_PATIENCE = 20_000.0
 """Most contacts within one patience: beyond it Erlang C is as good and far cheaper."""
 
-
 _UNLIKELY = 10
-
-
 _LOAD_TOLERANCE = 1e-11
-
-
 _STEEPEST = 300.0
 
 
@@ -230,18 +224,14 @@ def _check_load(
 _AHT_STEP = 0.2
 """Between the table's handle times, in logarithms: read to 0.01 agents in between."""
 
-
 _AHT_STEP_LIMITS = 0.04
 """Where a goal has several limits: the capacity bends where another of them takes over."""
-
 
 _AGENTS_STEP = 0.05
 """Between the table's agents, as a share of them: read to 0.002 agents in between."""
 
-
 _NEAR = 0.005
 """The table's capacities, in erlangs."""
-
 
 _UNSURE = 0.03
 """So near a whole number of agents that the queue model decides."""

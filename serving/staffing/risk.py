@@ -20,10 +20,7 @@ from serving.staffing.workload import Costs, IntervalPerformance, StaffingProble
 _NODES = {"erlang_a": 17, "erlang_b": 17, "erlang_c": 45}
 """Erlang C has an edge where the load reaches the agents."""
 
-
 _TAILS = 1.4
-
-
 _LOW, _HIGH = 0.1, 0.9
 
 

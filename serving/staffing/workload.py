@@ -13,8 +13,6 @@ from serving.staffing.erlang import Performance
 from serving.staffing.queue_model import ROUNDING, QueueModel, ServiceGoal, expect
 
 PolicyKind = Literal["mean", "probability", "cost", "given"]
-
-
 DEFERRED = frozenset({"email", "message", "social"})
 """Channels whose contacts are a backlog with a deadline, not a line with waits."""
 

@@ -17,23 +17,14 @@ from features.errors import ConfigError, DatabaseError
 from features.home import Home
 
 SETTING = "EBBFLOW_DATABASE_URL"
-
-
 SCHEMA_VERSION = 1
-
-
 WAIT_SECONDS = 2
 """Longest wait for a connection, or for the lock to write: less than a request may take."""
-
-
 _WRITE_LOCK = 7_014_221
 """Number of Postgres's advisory lock under which one writer works at a time."""
 
-
 METADATA = sa.MetaData()
 """All tables; each module that stores something adds its own."""
-
-
 _SERVICE = sa.Table("service", METADATA, sa.Column("schema_version", sa.Integer, nullable=False))
 
 
@@ -182,7 +173,6 @@ def _setting_error(got: str) -> ConfigError:
 
 ANSWERS_KEPT_SECONDS = 7 * 86_400
 """How long the answer to an idempotency key is stored."""
-
 
 _ANSWERS = sa.Table(
     "answers",

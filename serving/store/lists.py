@@ -27,8 +27,6 @@ from serving.lists import (
 from serving.store.database import METADATA, Database, StoredResponse, find_answer, keep_answer
 
 DEFAULT_HOLD_OUT = 0.1
-
-
 _EXPERIMENTS = sa.Table(
     "experiments",
     METADATA,
@@ -37,8 +35,6 @@ _EXPERIMENTS = sa.Table(
     sa.Column("hold_out", sa.Double, nullable=False),
     sa.Column("action", sa.Text, nullable=False),
 )
-
-
 _LISTS = sa.Table(
     "contact_lists",
     METADATA,
@@ -59,8 +55,6 @@ _LISTS = sa.Table(
     sa.Column("made_by", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
-
-
 _DECISIONS = sa.Table(
     "list_decisions",
     METADATA,

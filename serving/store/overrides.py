@@ -24,8 +24,6 @@ _CHANGES = sa.Table(
     sa.Column("made_by", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
-
-
 _OVERRIDES = sa.Table(
     "overrides",
     METADATA,
@@ -39,8 +37,6 @@ _OVERRIDES = sa.Table(
     sa.Column("forecast_set", sa.Text, nullable=False),
     sa.Column("forecast_offered", sa.Double, nullable=False),
 )
-
-
 _INTERVALS = sa.Table(
     "override_intervals",
     METADATA,
@@ -50,8 +46,6 @@ _INTERVALS = sa.Table(
     sa.Column("interval_minutes", sa.Integer, nullable=False),
     sa.Column("offered", sa.Double, nullable=False),
 )
-
-
 _WITHDRAWALS = sa.Table(
     "withdrawals",
     METADATA,
@@ -59,11 +53,8 @@ _WITHDRAWALS = sa.Table(
     sa.Column("change", sa.ForeignKey(_CHANGES.c.change), nullable=False),
 )
 
-
 Version = tuple[int, int]
 """Number and time of a change."""
-
-
 NOTHING: Version = (0, 0)
 """The version of an empty database."""
 

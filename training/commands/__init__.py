@@ -21,16 +21,10 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 """Told the step under way, in words, and the share that is done, in [0, 1]."""
 
-
 DEFAULT_MLRUNS = Path("mlruns")
 
-
 ModelArgument = Annotated[ModelName, typer.Argument(help="Which model.")]
-
-
 VolumeArgument = Annotated[Literal["volume"], typer.Argument(help="Which model.")]
-
-
 MlrunsOption = Annotated[
     Path,
     typer.Option(
@@ -40,19 +34,13 @@ MlrunsOption = Annotated[
         show_default=True,
     ),
 ]
-
-
 AsOfOption = Annotated[
     str | None,
     typer.Option(help="As known at this time (ISO 8601 with zone); default: latest data."),
 ]
-
-
 QueuesOption = Annotated[
     list[str] | None, typer.Option("--queue", help="Only this queue; may be repeated.")
 ]
-
-
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet.")]
 
 

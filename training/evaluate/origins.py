@@ -61,8 +61,6 @@ def rolling_origins(
 
 
 _YOUNG_QUEUES = 8
-
-
 _YOUNG_WEEKS = 3
 
 

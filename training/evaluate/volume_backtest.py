@@ -168,8 +168,6 @@ def _shapes(
 
 ALL_QUEUES = "all queues"
 """Name of the pooled rows in a table of scores."""
-
-
 _MOST_TOTALLED = 400
 
 
@@ -249,11 +247,7 @@ def _totalled(window: OriginForecast) -> OriginForecast:
 
 
 _MOST_QUEUES = 6
-
-
 _TIDE, _BAND = "#0b7a8f", "80 % band"
-
-
 _LOW, _HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)
 
 

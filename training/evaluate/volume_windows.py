@@ -301,8 +301,6 @@ def errors_of(windows: Sequence[OriginForecast]) -> Errors:
 
 
 _COUNT = 100
-
-
 _LOW, _HIGH = 0.1, 0.9
 
 

@@ -23,15 +23,9 @@ from training.experiments.uplift import Qini, check_enough, cross_fit, pseudo_ef
 
 LEAST_TO_COMPARE = 20
 """Customers of each arm below which nothing is compared."""
-
-
 FEW_EVENTS = 10
-
-
 MOST_RANKED = 100_000
 """Customers, drawn at random, that rankings are compared on: more would take memory, not doubt."""
-
-
 SEED = 0
 
 

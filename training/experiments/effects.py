@@ -108,18 +108,10 @@ ADJUSTED_FOR = (
     "contacts_90d",
 )
 """Features that outcomes are adjusted for, the first first where there are few customers."""
-
-
 MONEY = "spend_minor_90d"
-
-
 CUSTOMERS_A_COLUMN = 20
 """Customers of the smaller arm for each column, so that the adjustment costs less than it gives."""
-
-
 _CAP = 0.99
-
-
 _LEAST_NEW = 1e-3
 """Spread of what a column adds to the others, in its own, below which it is left out."""
 
@@ -228,16 +220,10 @@ def sample_ratio(treated: Bool, share: Float64) -> Ratio:
 
 
 POWER = 0.8
-
-
 _EARLY = 0.1
 """Share of the whole experiment's information at which the interval is tightest: it costs 7 % of
 its width at the end, and a large effect is seen at once."""
-
-
 ALPHA = 0.05
-
-
 Word = Literal[
     "go on",
     "stop: it helps",

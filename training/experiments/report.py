@@ -275,8 +275,6 @@ def _print_rankings(console: Console, qini: Qini) -> None:
 
 _UPLIFT, _RISK, _SOFT = "#0072b2", "#d55e00", "#8a8f98"
 """Blue and vermilion, which colour-blind readers tell apart."""
-
-
 _MOST = 6
 
 

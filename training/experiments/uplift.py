@@ -19,15 +19,9 @@ from serving.models.churn.learners import log_scaled
 from training.experiments.sample import Sample
 
 FOLDS = 5
-
-
 LEAST_IN_ARM = 300
-
-
 LEAST_EVENTS = 50
 """Customers of each arm, and of them those who stayed and those who left, that suffice."""
-
-
 _PENALTIES = np.geomspace(1e-4, 1e2, 13)
 
 
@@ -161,11 +155,7 @@ def _design(features: Float64, centre: Float64, scale: Float64) -> Float64:
 
 SHARES = tuple(round(0.05 * k, 2) for k in range(21))
 """Shares of customers at which a curve is told."""
-
-
 DRAWS = 400
-
-
 _LEVEL = 0.95
 
 

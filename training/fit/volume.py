@@ -47,8 +47,6 @@ from training.service.calibration import calibrate
 from training.service.report import service_table
 
 _GOLDEN_QUEUES = 2
-
-
 _LEAST_JUDGED_PER_HOUR = 1.0
 
 

@@ -30,11 +30,8 @@ from training.models.churn.history import ChurnSource, GridDate, History, load_h
 
 Progress = Callable[[str, float], None]
 """Told the step under way, in words, and the share that is done, in [0, 1]."""
-
-
 Wrap = Callable[[FeatureStore], ChurnSource]
 """Makes the source that is trained from out of a store: columns of one's own beside ours."""
-
 
 VOLUME_DAYS = 28
 """How long before the as-of the history of contacts is computed again."""

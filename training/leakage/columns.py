@@ -29,15 +29,9 @@ from training.models.churn.history import GridDate
 
 GAIN = 0.04
 """AUC that one column may add to all others."""
-
-
 LEAD = 0.08
 """AUC that one column may be ahead of the model of all others."""
-
-
 _LEADERS = 3
-
-
 _FILL_SEED = 23
 
 
@@ -61,8 +55,6 @@ class Reading:
 
 
 FEATURES = "strength of a feature"
-
-
 MISSING = "missing values"
 
 
@@ -197,8 +189,6 @@ def _beyond(found: tuple[float, float], least: float, limit: float) -> bool:
 
 
 LATER_DATES = "strength on later dates"
-
-
 DROP = 0.10
 """AUC that a column may lose from the dates learnt from to a later one."""
 

@@ -26,15 +26,9 @@ from training.models.churn.history import KEYS, RECENCY, ChurnSource, GridDate, 
 from training.models.churn.learners import blank_linear
 
 BINS = 10
-
-
 CHANCE = 1e-4
 """Chance of a false alarm in one audit, shared by all columns judged."""
-
-
 _SEED = 17
-
-
 _PRIOR_ROWS = 2.0
 
 
@@ -191,17 +185,9 @@ def _orders(rows: pd.DataFrame) -> list[Probe]:
 
 LEAST_ROWS = 40
 """Fewest customers of either class that a ranking is judged on."""
-
-
 ROWS_A_DATE = 4_000
-
-
 LEARNT_DATES = 4
-
-
 _SAMPLE_SEED = 23
-
-
 _TREES = {
     "objective": "binary",
     "num_leaves": 8,
@@ -215,8 +201,6 @@ _TREES = {
     "force_row_wise": True,
     "verbosity": -1,
 }
-
-
 _ROUNDS = 60
 
 

@@ -20,8 +20,6 @@ from training.leakage.verdict import Verdict, leak, passed, unjudged
 from training.models.churn.history import KEYS
 
 FEATURE_REPLAY = "replay of features"
-
-
 SHOWN = 8
 """Most names that a sentence lists."""
 
@@ -94,21 +92,11 @@ def _largest(counts: dict[str, int]) -> Sequence[tuple[str, int]]:
 
 
 EARLY = "known before it happened"
-
-
 STATES = "last state as known at the event"
-
-
 BACKDATED = "late rows dated back"
-
-
 OVERWRITTEN = "corrections that overwrite"
-
-
 FEW = 0.001
 """Share of rows that may contradict the clocks: slips of single rows are no mapping's fault."""
-
-
 MANY_SETTLED = 0.2
 """Share of contacts that may be settled in the very minute in which they began."""
 

@@ -14,17 +14,9 @@ from training.models.churn.fit import split
 from training.models.churn.history import History
 
 APART = "split by time"
-
-
 GAP = "gap of a horizon"
-
-
 CALIBRATION = "calibration before the test"
-
-
 TWICE = "customers on both sides"
-
-
 COMPLETE = "labels complete"
 
 

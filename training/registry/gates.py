@@ -25,16 +25,11 @@ from serving.models.volume.model import VolumeModel
 from serving.published.parts import open_model
 
 Model = VolumeModel | ChurnModel
-
-
 Answer = Mapping[str, Float64]
 """See ``answer_on``."""
 
-
 _HORIZON_DAYS = 14
 """How far ahead the forecasts of two models are compared."""
-
-
 _BLOCKS, _BLOCK_ROWS = 20, 100
 """The sample of customers: this many blocks of neighbouring rows, evenly spread."""
 

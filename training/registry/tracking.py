@@ -30,11 +30,8 @@ from training.registry.artifacts import TrainingResult
 
 Alias = Literal["champion", "challenger"]
 
-
 _BATCH = 90
 """Parameters a call; MLflow refuses more than 100."""
-
-
 _PARAM_CHARACTERS = 6000
 """Longest value of a parameter that MLflow stores."""
 

@@ -36,22 +36,12 @@ from training.service.patience import Patience, Survival, fit_patience, kaplan_m
 from training.service.presence import Work, overlapping, spells_of, work_of
 
 EARLIER_SHARE = 2 / 3
-
-
 LEAST_INTERVALS = 24
 """Fewer compared intervals, earlier or later, fit no efficiency."""
-
-
 LEAST_CONTACTS = 100
 """Nor do fewer contacts, earlier or later."""
-
-
 _LEAST_KNOWN = 0.9
-
-
 _MOST_DOUBLED = 0.1
-
-
 _WORTH = 0.95
 """A correction that takes less than a twentieth of the error away is chance."""
 

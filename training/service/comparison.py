@@ -20,8 +20,6 @@ from training.service.presence import Presence, Spells, Work, presence_of
 
 EFFICIENCIES = (0.5, 2.0)
 """An efficiency at either end explains nothing: the agents or the waits are not what they seem."""
-
-
 _TOLERANCE = 2e-4
 
 

@@ -20,30 +20,16 @@ from features.arrays import Bool, Float64, Int64
 
 LEAST_ABANDONED = 20
 """Fewer hang-ups than this say nothing of patience."""
-
-
 SHORT_SECONDS = 5.0
 """A hang-up before it may have been none of the wait's doing."""
-
-
 HORIZON_SHARES = (0.75, 0.5, 0.9, 1.0)
 """Shares of the waits that end before a horizon. The first ends the typical wait, and is taken
 unless another foretells better."""
-
-
 LEAST_HORIZON_SECONDS = 60.0
 """Within a few seconds the rounding of waits would speak louder than patience."""
-
-
 _TIMES_THE_REST = 2.0
-
-
 _STANDARD_ERRORS = 3.0
-
-
 _BETTER = 0.99
-
-
 _NORMAL_95 = 1.96
 
 

@@ -17,12 +17,8 @@ from features.volume.contacts import Int32, Waits
 
 GAP_SECONDS = 30 * 60
 """A longer gap between two contacts is not time on phone."""
-
-
 LONGEST_SECONDS = 8 * 3600
 """What is handled longer is worked on between other things, and says nothing of presence."""
-
-
 _LEAST_OF_USUAL = 0.1
 
 

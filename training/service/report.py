@@ -21,11 +21,7 @@ from training.service.calibration import Calibration
 from training.service.comparison import Compared
 
 ALL = "all"
-
-
 _Row = dict[str, Any]
-
-
 _COLUMNS = (
     "queue", "hour", "contacts", "abandoned", "short_abandoned", "patience_seconds",
     "patience_low_seconds", "patience_high_seconds", "patience_horizon_seconds", "aht_seconds",
@@ -179,8 +175,6 @@ def _print_hours(rows: Sequence[_Row]) -> None:
 
 
 _LEVELS = {"agents": "agents_on_phone", "predicted": "predicted", "achieved": "achieved"}
-
-
 _LATER = {
     "later predicted": "later_predicted",
     "corrected": "later_corrected",
@@ -209,15 +203,9 @@ def _cell(key: str, value: Any) -> str:
 
 
 _MOST_QUEUES = 6
-
-
 _BEFORE, _AFTER, _SOFT = "#d55e00", "#0072b2", "#8a8f98"
 """Vermilion and blue, which colour-blind readers tell apart."""
-
-
 _LARGEST = 260.0
-
-
 _LEAST_WAITING = 10
 
 

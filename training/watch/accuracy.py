@@ -38,7 +38,6 @@ SUMS = (
 )
 """What is summed, in the order of the last axis of all sums; `planned` is where a planner spoke."""
 
-
 _AT = {name: column for column, name in enumerate(SUMS)}
 
 
@@ -212,18 +211,11 @@ def _ratio(above: float, below: float) -> float:
 
 
 FULL, INTRADAY = "full", "intraday"
-
-
 KINDS = (FULL, INTRADAY)
 """Forecast sets of the whole horizon, and those that correct one by what came since."""
-
-
 WEEK_HOURS = 168
 
-
 _LEVELS = np.array(QUANTILE_LEVELS)
-
-
 _LOW, _HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)
 
 

@@ -23,8 +23,6 @@ from serving.models.volume.distribution import LEAD_BUCKETS
 from training.watch.accuracy import FULL, INTRADAY, AccuracyRecord, Measures, PlannedMeasures
 
 ALL = "all"
-
-
 _TITLES = {FULL: "Full forecasts", INTRADAY: "Intraday corrections, today and tomorrow"}
 
 

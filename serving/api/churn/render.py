@@ -127,11 +127,8 @@ def page_headers(query: ScoresQuery, page: Page, *, of: ScoreSet) -> dict[str, s
 
 GZIP_LEVEL = 1
 """Scores repeat themselves: the lowest level packs eightfold at several times the speed."""
-
-
 _GROUP_ROWS = 5_000
 """Rows of a Parquet row group."""
-
 
 _PLAIN = {
     "customer_id": pa.string(),
@@ -145,8 +142,6 @@ _PLAIN = {
     "segment": pa.string(),
     "action": pa.string(),
 }
-
-
 _REASON = {
     "code": pa.string(),
     "text": pa.string(),
@@ -154,11 +149,7 @@ _REASON = {
     "value": pa.float64(),
     "usual": pa.float64(),
 }
-
-
 _SOURCE = ("as_of", "model_version", "score_set")
-
-
 TABLE_SCHEMA = pa.schema(
     [
         *_PLAIN.items(),

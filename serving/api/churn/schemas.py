@@ -96,10 +96,7 @@ class ScoresPage(ScoreEnvelope):
 
 
 MOST_CUSTOMERS = 1_000
-
-
 MOST_ROWS = 1_000_000
-
 
 SetId = Annotated[str, StringConstraints(max_length=128)]
 

@@ -31,18 +31,10 @@ from serving.published.forecast_set import ForecastSet
 
 MODEL, OVERRIDE = "model", "override"
 """Values of ``published``: where the mean of an interval comes from."""
-
-
 VOLUME_DECIMALS = 3
-
-
 PART_DECIMALS = 7
 """Decimals of parts and of the mean beside them, so that they add up to 1e-6."""
-
-
 PATH_DECIMALS = 2
-
-
 AHT_DECIMALS = 1
 
 

@@ -25,10 +25,7 @@ from serving.models.volume.distribution import QUANTILE_LEVELS
 
 MOST_PATHS = 1_000
 
-
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
-
-
 LOWEST, HIGHEST = QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]
 
 
@@ -44,18 +41,11 @@ def _in_published_range(levels: list[float]) -> list[float]:
 
 QueueNames = Annotated[list[Name], Field(max_length=MOST_QUEUES)]
 
-
 Quantiles = Annotated[list[float], Field(max_length=19), AfterValidator(_in_published_range)]
-
-
 Minutes = Literal[15, 30, 60]
 
-
 LONGEST_KIND = 100
-
-
 LONGEST_EVENT = timedelta(days=366)
-
 
 Queues = Annotated[
     list[Name] | None,

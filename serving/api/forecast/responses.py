@@ -8,11 +8,7 @@ from typing import Literal
 from serving.api.openapi import AS_OF, BUNDLE_ID, ID, SNAPSHOT_ID, ResponseModel, described
 
 OVERRIDE_ID = "20260302T090000Z-00000001-00000"
-
-
 START, END = "2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z"
-
-
 START_LOCAL, END_LOCAL = "2026-03-02T09:00:00+01:00", "2026-03-02T10:00:00+01:00"
 """An override's id and the hour of the examples."""
 

@@ -12,8 +12,6 @@ from features.calendar.clock import from_epoch, iso
 from serving.lists import ContactList, Decision
 
 CSV_COLUMNS = ("customer_id", "arm", "action", "place", "probability", "value_at_risk_minor")
-
-
 PROBABILITY_DECIMALS = 6
 
 

@@ -42,7 +42,6 @@ from serving.store.lists import DEFAULT_HOLD_OUT
 
 LISTS_ROUTE = "/v1/churn/lists"
 
-
 lists_router = openapi.subject_router("churn")
 
 

@@ -22,13 +22,8 @@ from serving.api.openapi import (
 from serving.store.lists import DEFAULT_HOLD_OUT
 
 MOST_CONTACTED = 20_000
-
-
 MOST_HELD_OUT = 0.5
-
-
 LIST_ID = "20260302T090000Z-00000001"
-
 
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 

@@ -26,14 +26,8 @@ from serving.api.openapi import (
 from serving.forecast.overrides import NewSpan
 
 MOST_OVERRIDES = 100_000
-
-
 _VOLUME, _AHT = OVERRIDES.column("offered"), OVERRIDES.column("aht_seconds")
-
-
 SpanVolume = Annotated[float, Field(ge=0, le=_VOLUME.maximum, allow_inf_nan=False)]
-
-
 AhtSeconds = Annotated[float, Field(ge=_AHT.minimum, le=_AHT.maximum, allow_inf_nan=False)]
 
 

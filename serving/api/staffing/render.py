@@ -28,17 +28,9 @@ from serving.forecast.staffing import QueuePlan
 from serving.staffing.workload import DayPlan, IntervalPerformance
 
 SHARE_DECIMALS = 4
-
-
 SECONDS_DECIMALS = 1
-
-
 HOURS_DECIMALS = 2
-
-
 COST_DECIMALS = 2
-
-
 EFFICIENCY_DECIMALS = 3
 
 

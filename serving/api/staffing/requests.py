@@ -14,59 +14,24 @@ from serving.staffing.workload import Costs, PolicyKind
 
 MOST_SECONDS = 86_400 * 31
 """Of a threshold or an average wait: a month, since deferred work has days."""
-
-
 MOST_AGENTS = 100_000
-
-
 MOST_COST = 1e9
-
-
 MOST_SLOWDOWN = 10.0
-
-
 MOST_SHIFT_MINUTES = 720
-
-
 MOST_BACKLOG = 1e7
 
-
 FormatName = Literal["json", "csv", "genesys", "connect"]
-
-
 Agents = Annotated[int, Field(ge=0, le=MOST_AGENTS, strict=True)]
-
-
 Backlog = Annotated[float, Field(ge=0, le=MOST_BACKLOG, allow_inf_nan=False)]
-
-
 Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
-
-
 AnswerSeconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
-
-
 Occupancy = Annotated[float, Field(ge=LEAST_OCCUPANCY_LIMIT, le=1, allow_inf_nan=False)]
-
-
 Patience = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-
-
 Concurrency = Annotated[int, Field(ge=1, le=MOST_CONCURRENCY, strict=True)]
-
-
 Slowdown = Annotated[float, Field(ge=0, le=MOST_SLOWDOWN, allow_inf_nan=False)]
-
-
 Shrinkage = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-
-
 ShiftMinutes = Annotated[int, Field(ge=15, le=MOST_SHIFT_MINUTES, strict=True)]
-
-
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-
-
 Cost = Annotated[float, Field(ge=0, le=MOST_COST, allow_inf_nan=False)]
 
 

@@ -24,10 +24,7 @@ from serving.models.churn.reasons import REASON_GROUPS, ReasonCatalogue
 from serving.models.churn.value import SEGMENTS, STAGES
 
 CONSENTS = ("yes", "no", "unknown")
-
-
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
 
 HEADER = """\
 # What to do about a customer. The first rule that fits gives the action; the last must fit all.
@@ -41,7 +38,6 @@ HEADER = """\
 #   segments         segments, such as "champion"
 #   min_value_minor  least value at risk, in minor units of money
 """
-
 
 SHIPPED = f"""\
 {HEADER}
@@ -111,10 +107,7 @@ action = "none"
 why = "Nothing needs to be done."
 """
 
-
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-
-
 _Action = Annotated[str, StringConstraints(pattern=rf"^{_WORD.pattern}$")]
 
 

@@ -18,21 +18,11 @@ import numpy as np
 from features.arrays import Bool, Float64, Int64
 
 _FREQUENCY = "purchase_days_ever"
-
-
 _LAST = "purchase_recency_days"
-
-
 _FIRST = "purchase_first_days"
-
-
 INPUTS = (_FREQUENCY, _LAST, _FIRST)
 """Features that a customer's history is read from."""
-
-
 _MOST_TERMS = 20_000
-
-
 _LEAST_TERM = 1e-13
 
 
@@ -156,11 +146,7 @@ DERIVED = (
 )
 """The chance that the customer still buys; purchase days expected ahead; days since the last
 purchase or contact; and the purchases and contacts expected in them at the customer's own pace."""
-
-
 _LAST_CONTACT, _CONTACTS, _TENURE = "contact_recency_days", "contacts_ever", "tenure_days"
-
-
 _CONTACT_PRIOR_DAYS = 60.0
 """A customer's own pace of contacts is drawn to one in so many days."""
 

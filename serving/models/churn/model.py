@@ -24,38 +24,17 @@ from serving.models.churn.reasons import ReasonCatalogue, Reasons
 from serving.models.churn.value import Segmentation, ValueModel, exceeds
 
 CHURN_BUNDLE_KIND = "churn-bundle"
-
-
 CHURN_BUNDLE_SCHEMA = 3
-
-
 SCORING_FILE = "scoring.json"
-
-
 LINEAR_FILE = "linear.json"
-
-
 REASONS_FILE = "reasons.json"
-
-
 RECORDS_FILE = "records.json"
-
-
 TREES_FILE = "trees.npz"
-
-
 MODEL_FILE = "model.txt"
-
-
 GOLDEN_FILE = "golden.npz"
 
-
 TIERS = ("critical", "high", "medium", "low")
-
-
 STATES = ("scored", "lapsed", "never_bought")
-
-
 STATE_WARNINGS = {
     "purchase": (
         None,
@@ -66,9 +45,7 @@ STATE_WARNINGS = {
 }
 """By definition of churn, what to say of a customer in each state."""
 
-
 TiersBy = Literal["capacity", "money"]
-
 
 _CHUNK = 8192
 

@@ -15,16 +15,12 @@ import numpy as np
 from features.arrays import Bool, Float64
 
 When = Literal["above", "below", "missing"]
-
-
 Unit = Literal["days", "count", "minor", "share", "seconds", "score"]
-
 
 DECIMALS: dict[Unit, int] = {
     "days": 0, "count": 1, "minor": -2, "share": 2, "seconds": 0, "score": 1,
 }  # fmt: skip
 """How exactly a value is told; two values are compared as they are told."""
-
 
 REASON_GROUPS = (
     "silence",
@@ -47,14 +43,10 @@ REASON_GROUPS = (
 )
 """What a reason can be about, as one word for machines; a model knows those it has features for."""
 
-
 _BELOW_HALF = 0.003
 """By how much half-way is lower, in units of the last place that is told."""
 
-
 REASONS = 3
-
-
 LEAST_WEIGHT = 0.05
 """Log-odds: what adds less is no reason (0.05 moves a probability by about one point)."""
 
@@ -106,8 +98,6 @@ class Reasons:
 
 SaidKey = tuple[int, float, float, bool]
 """Phrase, value, usual value and whether that is the customer's own: what fixes a sentence."""
-
-
 _MISSING = float(np.finfo(np.float64).min)
 
 

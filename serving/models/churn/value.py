@@ -16,8 +16,6 @@ from features.arrays import Bool, Float64
 from serving.models.churn.learners import LinearScore
 
 YEAR_DAYS = 365
-
-
 MOST_CORRECTION = 30.0
 """Beyond e to this no correction can be meant: keeps the exponential finite."""
 
@@ -131,8 +129,6 @@ class ValueModel:
 
 
 STAGES = ("new", "active", "at_risk", "lapsed", "won_back", "prospect")
-
-
 SEGMENTS = (
     "champion",
     "loyal",
@@ -145,26 +141,12 @@ SEGMENTS = (
     "dormant",
     "no_purchase",
 )
-
-
 _HAIR = 1e-5
-
-
 RECENCY = "purchase_recency_days"
-
-
 FIRST = "purchase_first_days"
-
-
 LAST_GAP = "gap_days_last"
-
-
 FREQUENCY = "purchases_365d"
-
-
 DAYS_EVER = "purchase_days_ever"
-
-
 MONEY = "spend_minor_365d"
 
 

@@ -22,45 +22,20 @@ from serving.models.volume.week_profile import WeekGrid, week_cells, week_grid, 
 
 Kind = Literal["outage", "shut", "surge"]
 
-
 _AROUND_DAYS = 15
-
-
 _RUN_DAYS = 7
-
-
 _LASTING_DAYS = 4
-
-
 _LEAST_DAYS = 28
-
-
 _LEAST_VARIATION = 0.05
-
-
 _SHUT_BELOW = 0.1
-
-
 _WHOLE = 5.0, 1.4
 """Deviations, and factor either way, from which a whole day is bad."""
-
-
 _PART = 6.0, 2.0
 """The same of a stretch of hours, of which a day has many."""
-
-
 _STRETCH_HOURS = (2, 4, 8)
-
-
 _PACE, _BLOCKS = 2.0, 6
-
-
 _LIKE_WEEKS, _LEAST_LIKE = 4, 3
-
-
 _BEYOND = 1.5
-
-
 _LEAST_DAY_SHARE = 0.08
 """Of a usual day's contacts that a stretch must have too many or too few to matter."""
 

@@ -39,11 +39,7 @@ NAMES = (
     "weeks_seen",
 )
 """Feature columns, in order."""
-
-
 _LEAST_BASE = 1e-6
-
-
 _RECENT_DAYS = ((1, 0), (7, 0), (14, 7), (28, 0), (84, 0))
 """The last day, week, second-last week, 4 weeks and 12 weeks, in days before the moment."""
 
@@ -118,8 +114,6 @@ def _year_ratio(outlook: ComponentForecasts) -> Float64:
 
 
 _L1_LEAST_PER_HOUR = 3.0
-
-
 _MOST_RATIO = 8.0
 
 

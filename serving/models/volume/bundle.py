@@ -34,19 +34,10 @@ from serving.models.volume.week_profile import recent
 from serving.staffing.queue_model import ServiceCalibration
 
 STATE_FILE = "state.json"
-
-
 SHAPES_FILE = "shapes.json"
-
-
 ARRAYS_FILE = "arrays.npz"
-
-
 TWEEDIE_FILE = "tweedie.txt"
-
-
 L1_FILE = "l1.txt"
-
 
 _UNREADABLE = (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile)
 
@@ -153,8 +144,6 @@ def damaged(artefact: Artefact, got: str) -> DamagedArtefactError:
 
 
 GOLDEN_FILE = "golden.json"
-
-
 GOLDEN_ARRAYS_FILE = "golden.npz"
 
 

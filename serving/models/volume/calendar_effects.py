@@ -21,40 +21,18 @@ from features.calendar.queues import Event, Queue
 from features.calendar.workdays import learn_workdays
 
 Labels = npt.NDArray[np.str_]
-
-
 HOLIDAY, EVE, AFTER = "holiday", "eve", "after"
-
-
 BRIDGE, BRIDGE_EVE, BETWEEN = "bridge", "bridge_eve", "between"
-
-
 LONG_WEEKEND = "long_weekend"
-
-
 BEFORE_WEEKEND, AFTER_WEEKEND = "before_long_weekend", "after_long_weekend"
-
-
 KIN = {BRIDGE_EVE: EVE, BRIDGE: AFTER}
 """The group that stands in for a group of which nothing is known."""
-
-
 EVENT = "event"
-
-
 FIRST, LATER = "first", "later"
-
-
 SAME_DAY, NEXT_DAY, DAYS_2_3 = "same_day", "next_day", "days_2_3"
-
-
 PHASES = (FIRST, LATER, SAME_DAY, NEXT_DAY, DAYS_2_3)
 """Of an event: its first local day, its other days, then the rest of its last day, and so on."""
-
-
 _MOST_SIZE = 5.0
-
-
 _MOST_FACTOR = 20.0
 
 
@@ -149,8 +127,6 @@ def relative_size(event: Event, sizes: Mapping[str, float]) -> float:
 
 
 OUTAGE = "outage"
-
-
 AFTER_DAYS = 3
 
 

@@ -19,8 +19,6 @@ from features.arrays import Float64, Int64
 
 QUANTILE_LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 """The published quantiles of a forecast: 0.05, 0.10 … 0.95."""
-
-
 LEAD_BUCKETS = ((0, 24, "1-24 h"), (24, 168, "2-7 d"), (168, 336, "8-14 d"), (336, 672, "15-28 d"))
 """Leads in hours, left-closed: first, one past the last, label."""
 
@@ -58,8 +56,6 @@ def lead_bucket(lead_hours: Float64) -> Int64:
 
 LEAST_SPREAD = 1e-4
 """Below this spread a count is Poisson for all purposes."""
-
-
 _TABLE_MEANS = (1.0, 4.0, 12.0, 40.0)
 """Rows up to the last mean are read from summed masses, in groups of tables of like length;
 above it, quantiles come from a gamma's approximation."""
@@ -209,8 +205,6 @@ def _gamma_rates(mean: Float64, spread: Float64 | float, scores: Float64) -> Flo
 
 CURVE_LEVELS = (0.0025, 0.01, 0.025, *QUANTILE_LEVELS, 0.975, 0.99, 0.9975)
 """Levels at which a recalibration curve is kept."""
-
-
 _LEAST_MEAN = 1e-6
 
 
@@ -266,12 +260,8 @@ class AhtDistribution:
 
 DEFAULT_DEPENDENCE = ErrorCorrelation(day=(0.3, 0.3, 0.3, 0.3), memory=0.6, common=0.3)
 """Where no past forecast says more."""
-
-
 DEFAULT_TODAY = IntradayModel(day_variance=0.01, hour_variance=0.02, carry=0.4)
 """Where no past day says more."""
-
-
 DEFAULT_HANDLE = AhtDistribution(day=0.0025, hour=0.0025, memory=0.6)
 """Where no past forecast of the handle time says more: 5 % off by day, and 5 % by hour."""
 

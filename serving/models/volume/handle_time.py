@@ -20,37 +20,17 @@ from serving.models.volume.week_profile import week_grid
 
 HALF_LIVES_DAYS = (4.0, 10.0, 28.0, 120.0)
 """Of the level: the one that would have foreseen the last weeks best is used."""
-
-
 _HANDICAPS = np.array([1.06, 1.04, 1.01, 1.0])
 """On the errors of each: a level that moves fast must show that it has to."""
-
-
 _TRIED_DAYS = 84
-
-
 _AHEAD_DAYS = 14
-
-
 _SHAPE_HALF_LIFE_DAYS = 91.0
-
-
 _MEDIAN_DAYS = 9
-
-
 _AROUND_DAYS = 14
-
-
 _LEAST_SPREAD, _MOST_SPREAD = 0.01, 0.5
 """Bounds on how far hours, weekdays and cells of the week are taken to lie apart, as shares."""
-
-
 _DEFAULT_SPREAD = 0.5
-
-
 _MOST_FACTOR = 5.0
-
-
 _LEAST_SECONDS = 1.0
 
 

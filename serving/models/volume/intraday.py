@@ -22,27 +22,15 @@ from serving.models.volume.distribution import ForecastDistribution, IntradayMod
 from serving.models.volume.forecast import PARTS, QueueForecast, rest
 
 TODAY = PARTS.index("today")
-
-
 INTRADAY = "intraday"
 """Method of a corrected forecast."""
-
-
 LOOKBACK_DAYS = 3
 """Local days before today that are looked at: what is older hands next to nothing on."""
-
-
 _WILD = 2.5
 """Standard deviations from its day's factor from which an hour is wild, and pulls no harder."""
-
-
 _NEVER_WILD_CONTACTS = 2.0
 """So few contacts too many or too few are never wild: a quiet hour brings one or none."""
-
-
 _ROUNDS = 20
-
-
 _LEAST_SHARE = 0.1
 """Share of the spread that stays, however well a day is known."""
 

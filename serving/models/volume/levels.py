@@ -16,11 +16,7 @@ from features.arrays import Bool, Float64
 
 ETS_DAYS = 182
 """Days that the exponential smoothing runs over."""
-
-
 _SHIFT_LEAST_CONTACTS = 10
-
-
 _LEAST_JUMP = float(np.log(1.35))
 
 

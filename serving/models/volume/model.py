@@ -36,14 +36,9 @@ from serving.models.volume.within_hour import quarter_shares
 from serving.staffing.queue_model import UNKNOWN
 
 VOLUME_BUNDLE_KIND = "volume-bundle"
-
-
 VOLUME_BUNDLE_SCHEMA = 3
 
-
 _STALE_SECONDS = 7 * 86_400
-
-
 _LATELY_DAYS = 28
 
 

@@ -33,23 +33,11 @@ from serving.models.volume.week_profile import LOOKBACK_WEEKS, week_grid, week_p
 
 LAGS = ((0, 1), (1, 2), (2, 4), (4, 7), (7, 14))
 """Days from an order's step to the contact, left-closed; within one, a weight is shared evenly."""
-
-
 LAG_DAYS = LAGS[-1][1]
-
-
 LEVEL_HALF_LIFE_DAYS = 28.0
-
-
 _LEAST_DAYS = 28
-
-
 _WHOLE_SHARE = 0.5
-
-
 _MOST_LOG = 1.5
-
-
 _MOST_FACTOR = float(np.log(3.0))
 
 
@@ -248,11 +236,7 @@ def _days_of(queue: Queue, event: Event) -> Int64:
 
 
 _LEAST_KNOWN_DAYS = 28
-
-
 _MEMORY_DAYS = 14
-
-
 _NOISE = 1.75
 """Three standard errors of the mean of three correlations, in units of 1 / sqrt(days)."""
 

@@ -46,29 +46,13 @@ from serving.models.volume.week_profile import (
 
 COMPONENTS = ("last_week", "mean4", "fast", "slow", "smoothing", "tweedie", "l1")
 """Columns of ``Outlook.parts``, in order; the last two are LightGBM's and start as NaN."""
-
-
 SEASONAL = COMPONENTS.index("last_week")
-
-
 MEAN4 = COMPONENTS.index("mean4")
-
-
 FAST = COMPONENTS.index("fast")
-
-
 SLOW = COMPONENTS.index("slow")
-
-
 SMOOTHING = COMPONENTS.index("smoothing")
-
-
 BOOSTED = (COMPONENTS.index("tweedie"), COMPONENTS.index("l1"))
-
-
 REVERSION_DAYS = 14.0
-
-
 _LAGS = 4
 
 
@@ -260,11 +244,8 @@ def _smoothed(
 
 Method = Literal["combined", "profile", "baseline", "none", "intraday"]
 
-
 COMBINED_WEEKS = 4.0
 """Weeks of history from which a queue's learnt weights are used; before that, profiles."""
-
-
 PROFILE_WEEKS = 1.25
 """Weeks of history from which profiles are used; before that, the mean of what was seen."""
 

@@ -28,14 +28,8 @@ from serving.models.volume.forecast import QueueForecast
 
 DEFAULT_COUNT = 200
 """Paths, unless asked for otherwise."""
-
-
 _DAY_FACTOR, _NOISE, _HANDLE_DAY, _HANDLE_NOISE = range(4)
-
-
 _HOUR_MINUTES, _HOUR_SECONDS = 60, 3600
-
-
 _SEED_BITS = 2**64 - 1
 
 

@@ -22,17 +22,10 @@ from serving.models.volume.levels import quotient
 LOOKBACK_WEEKS = 60
 """Weeks of history that a forecast looks at: a year, and the weeks around its start."""
 
-
 _CLIP_DEVIATIONS = 4.0
-
-
 _CLIP_RELATIVE = 0.25
-
-
 _HOURS_AROUND = 1.5
 """Standard deviation of the kernel over neighbouring hours."""
-
-
 _ALTERNATIONS = 4
 
 

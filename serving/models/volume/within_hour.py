@@ -97,8 +97,6 @@ def _shared_out(weight: Float64, opened: Bool, *, pieces: int) -> Float64:
 
 
 _WEEKDAYS, _HOURS, _PARTS = 7, 24, QUARTERS[1]
-
-
 _LEAST_STRENGTH, _MOST_STRENGTH = 20.0, 100_000.0
 """Contacts that the wider group's shares count as, at least and at most."""
 

@@ -17,12 +17,8 @@ from serving.models.churn.learners import BuyTillYouDie, purchase_histories
 
 _CENTRE = np.log([0.7, 0.7, 0.8, 2.5])
 """Prior of r, alpha (in mean ages), a and b: a shop of middling pace that loses a quarter."""
-
-
 _SPREAD = 1.5
 """Standard deviation of the prior's logarithms: a factor of 4 either way is nothing unusual."""
-
-
 _LIMIT = 7.0
 
 

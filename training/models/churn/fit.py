@@ -228,12 +228,8 @@ def _blend(raw: tuple[Float64, Float64], linear_weight: float) -> Float64:
 PACE_PRIOR = -1.0
 """Log-odds of churn for each unit of log pace. It is -1.4 where all buy at one rate and half of
 them churn, p = exp(-rate x horizon), and less where rates differ."""
-
-
 PACE_PRIOR_WEIGHT = 0.25
 """Sum of squares of log pace at which the data weigh as much as the prior."""
-
-
 RECENT_SHARE = 0.5
 """What of the latest surprise is expected to last over the horizon."""
 

@@ -24,30 +24,14 @@ from training.config import ChurnConfig
 from training.models.churn.btyd import BtydByDate, BtydOutlook, log_odds, plain_outlook
 
 RECENCY = "purchase_recency_days"
-
-
 PURCHASES = "purchases"
-
-
 TENURE = "purchase_first_days"
-
-
 TERM_LEFT = "term_left_days"
-
-
 KEYS = ("customer_id", "as_of")
-
-
 YEAR = timedelta(days=364)
 """A year in whole weeks, so that weekdays stand where they stood."""
-
-
 _TOLERANCE = timedelta(days=7)
-
-
 _HISTORIES = 20_000
-
-
 _DATES_AT_ONCE = 4
 """As-of dates asked of the source in one pass: bounds memory, keeps the pass worth its start."""
 

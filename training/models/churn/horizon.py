@@ -13,18 +13,10 @@ from training.models.churn.history import RECENCY, ChurnSource
 from training.service.patience import kaplan_meier
 
 LAST_GAP = "gap_days_last"
-
-
 HORIZON_SHARE, ACTIVE_SHARE = 0.75, 0.9
 """Of the gaps that end at all, the shares that end within the horizon and the span of activity."""
-
-
 STEP_DAYS = 15
-
-
 LEAST_GAPS = 50
-
-
 _MOST_HORIZON, _MOST_ACTIVE = 365, 730
 
 

@@ -137,8 +137,6 @@ def intercept_for_rate(score: Float64, rate: float) -> float:
 
 
 _LINEAR_ROWS = 100_000
-
-
 _MONOTONE = {f"{PURCHASES}_": -1, RECENCY: 1, "btyd_": -1, "silence_": 1}
 """Prefixes of feature names in which the risk is known to fall or rise."""
 

@@ -31,30 +31,16 @@ from training.models.churn.history import YEAR, ChurnSource, GridDate, History, 
 from training.models.churn.learners import blank_linear, moving_weights, newton_weights
 
 SPEND = "spend_minor_365d"
-
-
 SINCE = "purchase_first_days"
-
-
 _CORRECTED_BY = ("purchases_365d", "purchase_recency_days", "purchase_first_days", "gap_days_mean")
 """Features that the pace is corrected by, as far as a centre has them; short windows would take the
 last season for the next."""
-
-
 _LEAST_PACE = 0.05
 """Of the mean pace: who spent less is taken for somebody who spends this."""
-
-
 _POWER = 1.5
-
-
 _RIDGE = 0.02
 """Penalty on a correction, in shares of the rows: little was seen where history is short."""
-
-
 _LEAST_ROWS = 50
-
-
 _YEAR = timedelta(days=YEAR_DAYS)
 
 
@@ -254,14 +240,8 @@ def value_facts(
 
 _SILENT_SHARE = 0.75
 """Share of the population that is no longer silent than a customer who does not slip."""
-
-
 _OFTEN_SHARE = 0.75
-
-
 _VALUABLE_SHARE = 0.80
-
-
 _LEAST_OFTEN = 2.0
 
 

@@ -27,8 +27,6 @@ from training.config import VolumeConfig
 from training.models.volume.effects import fit_effects
 
 DEFAULT_SMOOTHING = Smoothing(alpha=0.15)
-
-
 _LEAST_ROWS = 2000
 
 
@@ -240,20 +238,12 @@ def actuals(history: QueueHistory, starts: Int64) -> Float64:
 
 JUMP = 3.0
 """Factor, either way, beyond every forecast, from which a week has jumped."""
-
-
 LEAST_CONTACTS = 60.0
 """Contacts due and come in a week, below which chance alone might look like a jump."""
-
-
 MOST_JUMPED = 1 / 3
 """Share of a queue's past forecasts that may come after a jump for jumps not to be usual."""
-
-
 LEAST_DAYS = 4
 """Days that the last week compared must have; fewer that are far off are bad days."""
-
-
 _WEEK_DAYS = 7
 
 

@@ -18,46 +18,21 @@ from serving.models.shrinkage import Ladder, shrink, shrink_ladder
 from serving.models.volume.distribution import LEAD_BUCKETS, LEAST_SPREAD
 
 BUCKETS = len(LEAD_BUCKETS)
-
-
 DEFAULT_SPREAD = 0.06
-
-
 DEFAULT_CLUMPS = 0.2
-
-
 HALF_LIFE_DAYS = 30.0
 """Days by which an origin must be older for its errors to count half."""
-
-
 DAYS_TO_TRUST_ANY = 5.0
 """Days, over all queues, that are trusted as much as a prior."""
-
-
 _OLDEST = 4 * HALF_LIFE_DAYS * DAY_SECONDS
-
-
 _DAYS_TO_TRUST = 21.0
-
-
 _WILD = 1.5
 """Errors count as no larger than so many standard deviations, and ``_WILD_CONTACTS`` more."""
-
-
 _WILD_CONTACTS = 2.0
-
-
 _STEPS = 6
-
-
 _MOST_SPREAD, _MOST_CLUMPS = 1.5, 5.0
-
-
 _LEAST_VARIANCE = 0.05
-
-
 _MOST_RATIO = 2.0
-
 
 Pooled = tuple[Float64, Float64, Float64, Float64]
 """One value of each queue and bucket [q, b], each queue [q, 1], each bucket [b], and of all [1]."""

@@ -36,20 +36,11 @@ from training.models.volume.dispersion import (
 
 _DEPENDENCE_DAYS_TO_TRUST = 30.0
 
-
 _DAYS_TO_TRUST_ANY = 10.0
-
-
 LAGS = 6
 """Most days apart that say how long a day's common part is remembered."""
-
-
 _MEMORIES = np.linspace(0, 0.98, 50)
-
-
 _MOST_DAY, _MOST_COMMON = 0.9, 0.98
-
-
 _LEAST_SQUARE = 0.05
 
 
@@ -250,19 +241,11 @@ def _common(days: _Days, *, queues: int) -> Float64:
 
 _EDGES = np.array((0.0, *CURVE_LEVELS, 1.0))
 
-
 _RECALIBRATION_DAYS_TO_TRUST = 42.0
 
-
 _WINDOWS_TO_TRUST_LEAN = 2.0
-
-
 _NARROWEST = 1e-3
-
-
 _THINNEST = 1e-3
-
-
 _FARTHEST_SCORE = 4.0
 
 

@@ -37,12 +37,9 @@ from training.models.volume.special_days import Measured, Past, look_back, measu
 
 _ROUNDS, _CONVERGED = 12, 1e-3
 
-
 # Variances of logarithms.
 _SHARED_VARIANCE = 0.01
 """Of one day's luck that all queues have in common."""
-
-
 _GROUP_VARIANCE = {
     HOLIDAY: 0.5,
     LONG_WEEKEND: 0.01,
@@ -55,19 +52,10 @@ _GROUP_VARIANCE = {
     BETWEEN: 0.01,
 }
 """Of a group's factor around none: a holiday may halve or double a day, its eve may not."""
-
-
 _EVENT_VARIANCE = 0.25
-
-
 _PHASE_VARIANCE = {SAME_DAY: 0.02, NEXT_DAY: 0.02, DAYS_2_3: 0.01}
-
-
 _OWN_VARIANCE = 0.02
-
-
 _LABEL_VARIANCE = 0.01
-
 
 _REST_VARIANCE, _REST_OWN_VARIANCE = 0.1, 0.05
 """Of the share of the day of rest in the hours of a holiday: of all queues, of one."""

@@ -28,12 +28,8 @@ from training.models.volume.distribution import LAGS, days_apart, nearest_memory
 AHT_FORECASTS = ("aht_wape", "aht_wape_mean", "aht_wape_hour4", "aht_wape_last_week")
 """Ours; the mean of all that was handled; of its hour of the day over the last four weeks; of the
 same hour of the last observed week."""
-
-
 LOAD_FORECASTS = ("load_wape", "load_wape_seasonal_naive")
 """Of contacts times AHT: ours; the same hour of the last observed week for both."""
-
-
 _FOUR_WEEKS_DAYS = 28
 
 
@@ -146,27 +142,13 @@ def handle_scores(errors: Sequence[HandleErrors]) -> Mapping[str, float]:
 
 MOST_DAY, MOST_HOUR = 0.1, 0.25
 """Bounds on the squared coefficients of variation."""
-
-
 _DEFAULT_VARIATION = 0.8
 """Squared coefficient of variation of one contact's handle time, where nothing says more."""
-
-
 _LEAST_OWN, _MOST_OWN = 1e-4, MOST_DAY + MOST_HOUR
-
-
 _LEAST_VARIATION, _MOST_VARIATION = 0.01, 9.0
-
-
 _INTERVALS_TO_TRUST, _INTERVALS_TO_TRUST_ANY = 200.0, 50.0
-
-
 _DAYS_TO_TRUST, _DAYS_TO_TRUST_ANY = 21.0, 5.0
-
-
 _STEPS = 5
-
-
 _WILD = 3.0
 """Errors count as no larger than so many standard deviations, and as many again for the mean
 of a single contact, whose noise is skewed."""

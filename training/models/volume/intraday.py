@@ -19,29 +19,15 @@ from serving.models.volume.distribution import DEFAULT_TODAY, IntradayModel
 
 LEAD_SECONDS = 7 * DAY_SECONDS
 """Errors at longer leads are of the level, more than of a day."""
-
-
 _PAIRS_SECONDS = 3 * DAY_SECONDS
 """What a day hands on to the next is learnt from pairs of days this early."""
-
-
 MEMORIES = (0.6, 0.7, 0.8, 0.9)
 """Values of ``Today.memory`` that are tried."""
-
-
 _HOURS = 24
-
-
 _BETWEEN_QUEUES = 0.5
 """How far queues' variances lie apart, as a share of the common one."""
-
-
 _WILD = 4.0
-
-
 _MOST_CARRY = 0.95
-
-
 _LEAST_HOUR_VARIANCE = 1e-3
 
 

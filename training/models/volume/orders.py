@@ -29,34 +29,16 @@ from serving.models.volume.outlook import ComponentForecasts, combine
 from serving.models.volume.week_profile import recent, week_grid, week_profile
 
 FIT_WEEKS = 156
-
-
 JUDGED_DAYS = 14
 """Leads, in days, that decide whether orders are used; later ones see little of them."""
-
-
 _DAY_VARIANCE = 0.02
-
-
 _SHARED_VARIANCE = 0.09
-
-
 _OWN_VARIANCE = 0.03
-
-
 _REPEATED = 2.0
 """How many neighbouring days say the same: errors of days are not independent."""
-
-
 _LEAST_DAYS = 56
-
-
 _LEAST_WINDOWS = 4
-
-
 _LEAST_GAIN = 0.005
-
-
 _LEAST_ERRORS = 1.28
 """Standard errors that the mean gain of one in ten useless flows would reach by chance."""
 

@@ -30,38 +30,19 @@ from serving.models.volume.levels import DayLevels, day_levels
 from serving.models.volume.week_profile import recent, week_cells, week_grid, week_profile
 
 _WEEKS = 260
-
-
 _AROUND_DAYS = (17, 45)
-
-
 _LEAST_AROUND = 5
-
-
 _LEAST_DAYS, _NEAR_DAYS = 56, 11
-
-
 _LEAST_FACTOR = 0.05
-
-
 _LEAST_RELATIVE_SIZE = 0.1
-
-
 _LEAST_REST_INFORMATION = 1.0
-
 
 # Variances of logarithms, save the last, of a share.
 _DAY_VARIANCE = 0.02
 """Of one day's contacts around its expectation, beyond Poisson noise, where too few were seen."""
-
-
 _LEAST_DAY_VARIANCE = 0.005
-
-
 _EVENT_DRAW_VARIANCE = 0.02
 """Of one event's factor around its kind's: no two promotions are the same."""
-
-
 _REST_DAY_VARIANCE = 0.1
 
 

@@ -25,8 +25,6 @@ from serving.models.volume.outlook import (
 
 RIDGE = 0.25
 """Cost, in WAPE, of moving all weight from the prior's component to another, on one window."""
-
-
 _STEPS = 400
 
 
