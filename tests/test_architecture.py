@@ -34,7 +34,6 @@ ONE_PLACE = {
     "duckdb": {"features/engine/duckdb.py"},
     "pyspark": {"features/engine/spark.py"},
     "jinja2": {"serving/pages/render.py"},
-    "fugue": {"training/scale.py"},
     "sqlalchemy": {
         "serving/store/database.py",
         "serving/store/lists.py",

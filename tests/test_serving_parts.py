@@ -11,7 +11,6 @@ import pytest
 from features.artefact import point_to, write_artefact
 from features.home import Home
 from serving import pack
-from serving.forecast.overlay import OverrideState
 from serving.published import parts, status
 from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Part, Watcher, read_note
 
@@ -62,7 +61,7 @@ def test_a_row_more_is_watched_told_of_and_packed(
 
     watcher = Watcher(home)
     assert "late" in watcher.refresh(now=NOW)
-    ready = status.readiness(watcher.published, OverrideState(), now=NOW)
+    ready = status.readiness(watcher.published, overrides=0, trouble=None, now=NOW)
     assert [part["part"] for part in ready["parts"]][-1] == "late"
     assert pack.stage_home(home, to=tmp_path / "packed") == {"late": "one", "scores": "one"}
     monkeypatch.setattr(pack, "PARTS_TABLE", (*PARTS_TABLE, replace(late, packed=False)))

@@ -223,13 +223,14 @@ def test_many_writers_at_once_lose_nothing_and_share_no_number(url: str) -> None
 
 WRITER = """
 import sys
-from serving.database import Database
-from serving.layers import Expected, Piece
-from serving.override_store import OverrideStore
+from features.volume.overrides import OverrideInterval, OverrideValue
+from serving.store.database import Database
+from serving.store.overrides import OverrideStore
 
 store, queue = OverrideStore(Database(sys.argv[1])), sys.argv[2]
 for k in range(20):
-    what = Expected(queue, k, k + 900, 1.0, None, "s", 1.0, (Piece(k, 15, 1.0),))
+    piece = OverrideInterval(k, 15, 1.0)
+    what = OverrideValue(queue, k, k + 900, 1.0, None, "s", 1.0, (piece,))
     store.keep([what], by=queue, reason="r", at=k, answer=lambda _: b"")
 """
 
