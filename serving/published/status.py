@@ -15,7 +15,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from features.calendar.clock import to_epoch
-from serving.api.middleware import RequestMetrics
 from serving.published.experiments import ExperimentResults
 from serving.published.forecast_set import ForecastSet
 from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Published, Served
@@ -46,7 +45,7 @@ class _Figures(Collector):
             yield family
 
 
-def render(traffic: RequestMetrics, figures: list[StatusMetric]) -> bytes:
+def render(traffic: Collector, figures: list[StatusMetric]) -> bytes:
     """Return the whole exposition as Prometheus text."""
     registry = CollectorRegistry()
     registry.register(traffic)
