@@ -100,7 +100,11 @@ CLOCKS = {
     "Timestamp": {"now", "utcnow", "today"},
     "time": {"time", "time_ns", "localtime", "gmtime"},
 }
-MAY_READ_CLOCK_AND_ENVIRONMENT = {"serving/service.py", *(f"{room}/__main__.py" for room in ROOMS)}
+MAY_READ_CLOCK_AND_ENVIRONMENT = {
+    "serving/commands.py",
+    "serving/service.py",
+    *(f"{room}/__main__.py" for room in ROOMS),
+}
 MAY_TOUCH_ENVIRONMENT = {
     # Sets MLflow's variables: its telemetry is only off if one is set.
     "training/registry/tracking.py",
