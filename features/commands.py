@@ -19,8 +19,8 @@ from features.contracts.schema import contract_markdown
 from features.contracts.tables import TABLES, table
 from features.errors import ConfigError, InputError
 from features.home import Home
-from features.intake.report import print_report
-from features.lake.quality_report import print_quality
+from features.intake.load import print_report
+from features.lake.quality import print_quality
 from features.simulate.centre import SimulationConfig
 from features.simulate.files import SOURCES, TRUTH, Written, write
 

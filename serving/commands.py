@@ -24,6 +24,7 @@ from serving.settings import load_settings
 if TYPE_CHECKING:
     from serving.batch.forecast import PublishedReport
 
+
 SOURCE = Path(__file__).resolve().parents[1]
 
 

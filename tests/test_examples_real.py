@@ -11,7 +11,7 @@ from serving_client import serving
 
 from examples.real import SETS, load, train
 from features.home import Home
-from features.intake.report import Report
+from features.intake.load import Report
 from training.config import Config
 
 QUICK = Config.model_validate(

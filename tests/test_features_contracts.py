@@ -17,9 +17,8 @@ from features.contracts.tables import CALENDAR, CUSTOMERS, TABLES
 from features.engine.duckdb import DuckDBEngine
 from features.errors import MappingError, UnknownNameError
 from features.home import Home
-from features.intake.load import ingest
+from features.intake.load import Report, ingest
 from features.intake.mapping import parse_mapping
-from features.intake.report import Report
 from features.intake.sources import SERVICE_TABLES, service_source
 from features.lake.audit import copy_until
 from features.lake.delta import QUARANTINE, Lake

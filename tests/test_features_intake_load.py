@@ -31,9 +31,8 @@ from features.errors import (
     UnknownNameError,
     UnreadableFileError,
 )
-from features.intake.load import ingest
+from features.intake.load import Report, ingest
 from features.intake.mapping import Mapping, parse_mapping
-from features.intake.report import Report
 from features.intake.sources import Query
 from features.lake.delta import LOADS, QUARANTINE, Lake
 from features.lake.versions import Spans

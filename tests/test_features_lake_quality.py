@@ -11,8 +11,7 @@ import pytest
 from features.errors import UnknownNameError
 from features.intake.load import ingest
 from features.lake.delta import Lake
-from features.lake.quality import measure
-from features.lake.quality_report import TableQuality
+from features.lake.quality import TableQuality, measure
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HEADER = "interaction_id,customer_id,queue,channel,started_at,csat,outcome,available_at\n"

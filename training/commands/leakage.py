@@ -16,7 +16,7 @@ from features.console import console as terminal
 from features.errors import UnknownNameError
 from features.home import Home, ModelName
 from training.commands import Progress, read_as_of, tell
-from training.leakage.verdict import Verdict
+from training.leakage import Verdict
 
 LEAKS = 3
 """Exit code where a leak was found: refused, as by a gate."""

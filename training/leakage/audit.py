@@ -20,12 +20,11 @@ from features.store import FeatureStore
 from serving.models.churn.model import open_churn_model
 from training.config import ChurnConfig
 from training.evaluate.churn_backtest import dates_to_test
-from training.leakage import columns, ranking, replay, splits
+from training.leakage import Verdict, columns, ranking, replay, splits, unjudged
 from training.leakage.columns import ECHO, FEATURES, MISSING, judge_columns, judge_echo
 from training.leakage.ranking import ONE_ROW, Judged, read_date
 from training.leakage.replay import judge_clocks, replayed_volume
 from training.leakage.splits import judge_card
-from training.leakage.verdict import Verdict, unjudged
 from training.models.churn.history import ChurnSource, GridDate, History, load_history
 
 Progress = Callable[[str, float], None]

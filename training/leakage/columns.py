@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.arrays import Float64
+from training.leakage import Verdict, leak, passed, unjudged
 from training.leakage.ranking import (
     LEARNT_DATES,
     LEAST_ROWS,
@@ -24,7 +25,6 @@ from training.leakage.ranking import (
     silent_at,
     strength,
 )
-from training.leakage.verdict import Verdict, leak, passed, unjudged
 from training.models.churn.history import GridDate
 
 GAIN = 0.04

@@ -21,7 +21,7 @@ from features.arrays import Bool, Float64, Int64
 from serving.models.churn.learners import log_scaled
 from serving.models.shrinkage import shrink
 from training.config import ChurnConfig
-from training.leakage.verdict import Verdict, leak, passed
+from training.leakage import Verdict, leak, passed
 from training.models.churn.history import KEYS, RECENCY, ChurnSource, GridDate, labelled
 from training.models.churn.learners import blank_linear
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from features.lake.audit import Clocks
 from features.volume.history import QueueHistory
 from training.evaluate.origins import VolumeSource
-from training.leakage.verdict import Verdict, leak, passed, unjudged
+from training.leakage import Verdict, leak, passed, unjudged
 from training.models.churn.history import KEYS
 
 FEATURE_REPLAY = "replay of features"

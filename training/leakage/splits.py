@@ -9,7 +9,7 @@ from typing import Any
 
 from training.config import ChurnConfig
 from training.evaluate.churn_backtest import dates_to_test
-from training.leakage.verdict import Verdict, leak, passed, unjudged
+from training.leakage import Verdict, leak, passed, unjudged
 from training.models.churn.fit import split
 from training.models.churn.history import History
 
