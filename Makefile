@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY := passive
 export BENTOML_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo serve mlflow test check format benchmark-core benchmark-volume benchmark-staffing benchmark-churn benchmark-experiments lock clean
+.PHONY: help setup demo serve mlflow test test-slow check format house benchmark-core benchmark-volume benchmark-staffing benchmark-churn benchmark-experiments lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -36,6 +36,12 @@ mlflow: $(READY) ## Open MLflow's pages on 127.0.0.1:5000
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: $(READY) ## Run the tests and list the slowest twenty
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=20 --durations-min=0
+
+house: $(READY) ## Show the structure in figures: sizes, circles, what a change touches, start-up
+	$(BIN)/python -m benchmarks.house
 
 check: $(READY) ## Format, lint, types and tests, without changing a file
 	$(BIN)/ruff format --check .
