@@ -145,6 +145,7 @@ def add_boosted(outlooks: Sequence[ComponentForecasts], boosters: Boosters) -> N
     for outlook in outlooks:
         rows = slice(first, first + len(outlook.starts))
         busy = outlook.base * 60 / outlook.queue.interval_minutes >= _L1_LEAST_PER_HOUR
-        outlook.parts[:, BOOSTED[0]] = outlook.base * mean[rows]
-        outlook.parts[:, BOOSTED[1]] = outlook.base * np.where(busy, median[rows], mean[rows])
+        ratios = (mean[rows], np.where(busy, median[rows], mean[rows]))
+        for column, ratio in zip(BOOSTED, ratios, strict=True):
+            outlook.parts[:, column] = outlook.base * ratio
         first = rows.stop

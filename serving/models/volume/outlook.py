@@ -7,7 +7,7 @@ what is served. Components forecast ordinary days; effects of special days multi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,7 +24,7 @@ from serving.models.volume.calendar_effects import (
     holiday_factors,
     ordinary,
 )
-from serving.models.volume.distribution import lead_bucket
+from serving.models.volume.distribution import LEAD_BUCKETS, lead_bucket
 from serving.models.volume.levels import (
     DayLevels,
     Smoothing,
@@ -44,16 +44,81 @@ from serving.models.volume.week_profile import (
     week_profile,
 )
 
-COMPONENTS = ("last_week", "mean4", "fast", "slow", "smoothing", "tweedie", "l1")
-"""Columns of ``Outlook.parts``, in order; the last two are LightGBM's and start as NaN."""
-SEASONAL = COMPONENTS.index("last_week")
-MEAN4 = COMPONENTS.index("mean4")
-FAST = COMPONENTS.index("fast")
-SLOW = COMPONENTS.index("slow")
-SMOOTHING = COMPONENTS.index("smoothing")
-BOOSTED = (COMPONENTS.index("tweedie"), COMPONENTS.index("l1"))
 REVERSION_DAYS = 14.0
 _LAGS = 4
+
+Method = Literal["combined", "profile", "baseline", "none", "intraday"]
+
+COMBINED_WEEKS = 4.0
+"""Weeks of history from which a queue's learnt weights are used; before that, profiles."""
+PROFILE_WEEKS = 1.25
+"""Weeks of history from which profiles are used; before that, the mean of what was seen."""
+
+
+@dataclass(frozen=True)
+class OrdinaryHistory:
+    """What components forecast h intervals from: the ordinary days of one queue until a moment.
+
+    Attributes:
+        lags: Last observed values of the interval's cell, newest first, float64[4, h].
+        fast: Recent forecast: share of the cell times the level of the last weeks, float64[h].
+        slow: Long-run forecast, float64[h].
+        slow_share: Long-run share of the cell in a week's contacts, float64[h].
+        smoothed_level: Contacts a week by exponential smoothing, for the day, float64[h].
+    """
+
+    lags: Float64
+    fast: Float64
+    slow: Float64
+    slow_share: Float64
+    smoothed_level: Float64
+
+    def or_slow(self, values: Float64) -> Float64:
+        """Return float64[h], the long-run forecast where the cell was not observed lately."""
+        return np.where(np.isnan(self.lags[0]), self.slow, values)
+
+
+@dataclass(frozen=True)
+class Component:
+    """One simple forecast of an ordinary day.
+
+    Attributes:
+        forecast: Its values, float64[h]; None for LightGBM's, which ``add_boosted`` fills.
+        prior: Its weight without evidence, relative to the other components': in the first two
+            lead buckets, and further ahead.
+        methods: The methods for short histories that use it, each of its components alike.
+    """
+
+    forecast: Callable[[OrdinaryHistory], Float64] | None
+    prior: tuple[float, float] = (1.0, 1.0)
+    methods: tuple[Method, ...] = ()
+
+
+COMPONENT_TABLE = {
+    # Last week's raw values are mostly noise, and so is much of the mean of four weeks.
+    "last_week": Component(lambda past: past.or_slow(past.lags[0]), prior=(0.0, 0.0)),
+    "mean4": Component(
+        lambda past: past.or_slow(mean_seen(past.lags)), prior=(0.5, 0.5), methods=("baseline",)
+    ),
+    # The further ahead, the less counts what changed last.
+    "fast": Component(lambda past: past.fast, prior=(1.0, 0.5), methods=("profile",)),
+    "slow": Component(lambda past: past.slow, prior=(1.0, 2.0), methods=("profile",)),
+    "smoothing": Component(
+        lambda past: past.slow_share * past.smoothed_level, methods=("profile",)
+    ),
+    "tweedie": Component(None),
+    "l1": Component(None),
+}
+"""Every component by name: a new one needs only its row, then the models are trained again."""
+
+COMPONENTS = tuple(COMPONENT_TABLE)
+"""Columns of ``ComponentForecasts.parts``, in order."""
+BOOSTED = tuple(i for i, row in enumerate(COMPONENT_TABLE.values()) if row.forecast is None)
+"""Columns that are LightGBM's: of the mean's model, of the median's."""
+SEASONAL = COMPONENTS.index("last_week")
+MEAN4 = COMPONENTS.index("mean4")
+SLOW = COMPONENTS.index("slow")
+SMOOTHING = COMPONENTS.index("smoothing")
 
 
 @dataclass(frozen=True)
@@ -162,9 +227,14 @@ def component_forecasts(
     level = robust_level(fast_days, half_life_days=5, median_days=7)
     slow_level = robust_level(days, half_life_days=20, median_days=21)
     smoothed = _smoothed(days, smoothing, day, grid.first_day, long_run=slow_level)
-    lags = last_seen(values, _LAGS)
-    parts = _parts(lags, slow * slow_level, fast * level)[cell]
-    parts[:, SMOOTHING] = slow[cell] * smoothed
+    lags = last_seen(values, _LAGS)[:, cell]
+    past = OrdinaryHistory(
+        lags=lags,
+        fast=fast[cell] * level,
+        slow=slow[cell] * slow_level,
+        slow_share=slow[cell],
+        smoothed_level=smoothed,
+    )
     return ComponentForecasts(
         queue=queue,
         made_at=made_at,
@@ -176,9 +246,9 @@ def component_forecasts(
         holiday=holiday_factors(effects, queue, day=day, cell=cell, profile=slow),
         event=event_factors(effects, queue, starts, events, known_by=made_at),
         orders=order_factor[day - grid.first_day],
-        parts=parts,
+        parts=_parts(past),
         baseline=_seasonal_baseline(history, queue, cell) * week.is_open,
-        lags=lags[:, cell],
+        lags=lags,
         fast_share=(fast / slow)[cell],
         levels=(level, slow_level),
         days=days,
@@ -203,12 +273,12 @@ def _ordinary_days(days: Float64) -> _Ordinary:
     return _Ordinary(weeks, profile, anomalies)
 
 
-def _parts(lags: Float64, slow: Float64, fast: Float64) -> Float64:
-    """Return what the profiles and last weeks say, float64[cells, components], else NaN."""
-    parts = np.full((len(slow), len(COMPONENTS)), np.nan)
-    parts[:, SEASONAL] = np.where(np.isnan(lags[0]), slow, lags[0])
-    parts[:, MEAN4] = np.where(np.isnan(lags[0]), slow, mean_seen(lags))
-    parts[:, FAST], parts[:, SLOW] = fast, slow
+def _parts(past: OrdinaryHistory) -> Float64:
+    """Return each component's forecast, float64[h, components], NaN for LightGBM's."""
+    parts = np.full((len(past.slow), len(COMPONENTS)), np.nan)
+    for column, component in enumerate(COMPONENT_TABLE.values()):
+        if component.forecast is not None:
+            parts[:, column] = component.forecast(past)
     return parts
 
 
@@ -240,14 +310,6 @@ def _smoothed(
     memory = 0.5 ** ((steps - 1) / REVERSION_DAYS)
     smoothed: Float64 = long_run + (levels[steps - 1] - long_run) * memory
     return smoothed
-
-
-Method = Literal["combined", "profile", "baseline", "none", "intraday"]
-
-COMBINED_WEEKS = 4.0
-"""Weeks of history from which a queue's learnt weights are used; before that, profiles."""
-PROFILE_WEEKS = 1.25
-"""Weeks of history from which profiles are used; before that, the mean of what was seen."""
 
 
 def method_of(weeks_seen: float) -> Method:
@@ -299,7 +361,5 @@ def split(outlook: ComponentForecasts, ordinary: Float64) -> Float64:
 
 
 def _fixed(method: Method) -> Float64:
-    row = np.zeros(len(COMPONENTS))
-    used = [MEAN4] if method == "baseline" else [FAST, SLOW, SMOOTHING]
-    row[used] = 1 / len(used)
-    return np.tile(row, (4, 1))
+    used = np.array([float(method in row.methods) for row in COMPONENT_TABLE.values()])
+    return np.tile(used / used.sum(), (len(LEAD_BUCKETS), 1))

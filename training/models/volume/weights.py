@@ -15,10 +15,8 @@ import numpy as np
 from features.arrays import Float64
 from serving.models.volume.distribution import LEAD_BUCKETS, lead_bucket
 from serving.models.volume.outlook import (
+    COMPONENT_TABLE,
     COMPONENTS,
-    FAST,
-    MEAN4,
-    SEASONAL,
     SLOW,
     ComponentForecasts,
 )
@@ -29,14 +27,9 @@ _STEPS = 400
 
 
 def prior_weights() -> Float64:
-    """Return the weights without evidence, float64[lead buckets, components].
-
-    Nothing on last week's raw values and little on the mean of four weeks, which are mostly
-    noise; and the further ahead, the less on what changed last.
-    """
-    prior = np.ones((len(LEAD_BUCKETS), len(COMPONENTS)))
-    prior[:, SEASONAL], prior[:, MEAN4] = 0.0, 0.5
-    prior[2:, FAST], prior[2:, SLOW] = 0.5, 2.0
+    """Return the weights without evidence, float64[lead buckets, components]."""
+    near, far = np.array([component.prior for component in COMPONENT_TABLE.values()]).T
+    prior = np.stack([near if bucket < 2 else far for bucket in range(len(LEAD_BUCKETS))])
     weights: Float64 = prior / prior.sum(axis=1, keepdims=True)
     return weights
 
