@@ -573,10 +573,10 @@ def test_the_guide_names_every_route_problem_and_request_field(server: Server) -
 
 GUIDED = (
     *("ForecastRequest", "TotalsRequest", "StaffingRequest", "ScoresRequest", "ScoreRecord"),
-    *("ServiceGoal", "StaffingPolicy", "StaffingCosts", "Shifts", "StaffingInterval"),
+    *("ServiceGoalRequest", "StaffingPolicy", "StaffingCosts", "Shifts", "StaffingInterval"),
     *("WhatIf", "AddedEvent", "Scaling", "Closing", "PathsRequest", "Parts"),
     *("OverridesRequest", "NewOverride", "WithdrawRequest"),
-    *("ListRequest", "ListFilters", "ListCounts", "Listed"),
+    *("ListRequest", "ListFilters", "ListCounts", "ListedCustomer"),
 )
 
 

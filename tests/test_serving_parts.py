@@ -11,9 +11,8 @@ import pytest
 from features.artefact import point_to, write_artefact
 from features.home import Home
 from serving import pack
-from serving.forecast.overlay import OverrideState
 from serving.published import parts, status
-from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Part, Watcher, read_note
+from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Part, Watcher, read_manifest
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -43,7 +42,7 @@ def test_a_row_more_is_watched_told_of_and_packed(
     late = Part(
         "late",
         root=lambda home: home.root / "late",
-        open=lambda path: read_note(path, kind="late-bundle"),
+        open=lambda path: read_manifest(path, kind="late-bundle"),
         commands=("python -m training fit late",),
         title="Model for late orders",
     )
@@ -62,7 +61,7 @@ def test_a_row_more_is_watched_told_of_and_packed(
 
     watcher = Watcher(home)
     assert "late" in watcher.refresh(now=NOW)
-    ready = status.readiness(watcher.published, OverrideState(), now=NOW)
+    ready = status.readiness(watcher.published, overrides=0, trouble=None, now=NOW)
     assert [part["part"] for part in ready["parts"]][-1] == "late"
     assert pack.stage_home(home, to=tmp_path / "packed") == {"late": "one", "scores": "one"}
     monkeypatch.setattr(pack, "PARTS_TABLE", (*PARTS_TABLE, replace(late, packed=False)))

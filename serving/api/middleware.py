@@ -130,7 +130,7 @@ class RequestMiddleware:
 
     app: ASGIApp
     _: KW_ONLY
-    traffic: RequestMetrics
+    metrics: RequestMetrics
     log: structlog.typing.FilteringBoundLogger
     access_log: bool
     max_body_bytes: int
@@ -208,7 +208,7 @@ class RequestMiddleware:
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         status = exchange.status or CLIENT_LEFT
-        self.traffic.count(route, method=method, status=status, seconds=seconds, sent=exchange.sent)
+        self.metrics.count(route, method=method, status=status, seconds=seconds, sent=exchange.sent)
         if self.access_log:
             self.log.info(
                 "request",

@@ -141,7 +141,7 @@ class _Renderer:
             action=self.actions.choose(scores, book=book, consent=consent),
             consent=consent,
             reasons=places,
-            said=self._said,
+            reason_texts=self._said,
             warnings=self._model.warnings(scores),
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from features.calendar.clock import local_times
+from features.calendar.clock import local_times, utc_texts
 from serving.files.rows import (
     MOST_AHT_SECONDS,
     MOST_VOLUME,
@@ -23,7 +23,6 @@ from serving.files.rows import (
     check_queues,
     gather,
     read_table,
-    utc_texts,
     write_table,
     wrong,
 )

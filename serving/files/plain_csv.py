@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from features.calendar.clock import INTERVAL_MINUTES
+from features.calendar.clock import INTERVAL_MINUTES, utc_texts
 from features.contracts.tables import CHANNELS
 from serving.files.rows import (
     MOST_AGENTS,
@@ -17,7 +17,6 @@ from serving.files.rows import (
     check_queues,
     gather,
     read_table,
-    utc_texts,
     write_table,
     wrong,
 )

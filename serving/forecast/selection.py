@@ -23,12 +23,12 @@ class SamplePaths:
     """Joint sample paths; path i of one queue belongs to path i of every other.
 
     Attributes:
-        paths: Contacts by queue, in the order of the selection, float64[count, intervals] each.
+        by_queue: Contacts by queue, in the order of the selection, float64[count, intervals] each.
     """
 
     count: int = 0
     seed: int = 0
-    paths: Sequence[Float64] = ()
+    by_queue: Sequence[Float64] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Selection:
     what_if: bool = False
     warnings: tuple[str, ...] = ()
     applied: Mapping[str, AppliedOverrides] = field(default_factory=dict)
-    drawn: SamplePaths = SamplePaths()
+    paths: SamplePaths = SamplePaths()
 
     @property
     def intervals(self) -> int:
@@ -103,21 +103,21 @@ def select_forecast(
     return Selection(of, first, last, tuple(chosen))
 
 
-def in_force(choice: Selection, overlay: Overlay) -> Selection:
+def in_force(selection: Selection, overlay: Overlay) -> Selection:
     """Return a selection with the overrides laid over its set, where they change something."""
-    names = [forecast.queue.queue for forecast, _ in choice.queues]
+    names = [forecast.queue.queue for forecast, _ in selection.queues]
     applied = {name: overlay.queues[name][1] for name in names if name in overlay.queues}
     if not applied and not overlay.warnings:
-        return choice
+        return selection
     return replace(
-        choice,
+        selection,
         set=overlay.set,
         queues=tuple(
             (overlay.set.queues[name], rows)
-            for name, (_, rows) in zip(names, choice.queues, strict=True)
+            for name, (_, rows) in zip(names, selection.queues, strict=True)
         ),
         applied=applied,
-        warnings=(*choice.warnings, *overlay.warnings),
+        warnings=(*selection.warnings, *overlay.warnings),
     )
 
 

@@ -65,7 +65,7 @@ class WhatIfChanges:
     closed: Sequence[SpanFactor] = ()
 
 
-def apply_what_if(choice: Selection, what_if: WhatIfChanges) -> Selection:
+def apply_what_if(selection: Selection, what_if: WhatIfChanges) -> Selection:
     """Return a selection with the forecasts that it would have after some changes.
 
     Raises:
@@ -73,15 +73,15 @@ def apply_what_if(choice: Selection, what_if: WhatIfChanges) -> Selection:
         HorizonError: A span is not inside the published one.
         InputError: Factors multiply to more than ``HIGHEST_FACTOR``.
     """
-    events = _events(what_if, of=choice.set)
+    events = _events(what_if, of=selection.set)
     for name in ("scale_volume", "scale_aht", "closed"):
-        _check_spans(name, getattr(what_if, name), of=choice.set)
+        _check_spans(name, getattr(what_if, name), of=selection.set)
     queues = tuple(
-        (_apply(what_if, forecast, events=events, of=choice.set), slice(0, len(forecast.starts)))
-        for forecast in choice.forecasts()
+        (_apply(what_if, forecast, events=events, of=selection.set), slice(0, len(forecast.starts)))
+        for forecast in selection.forecasts()
     )
-    warnings = (*choice.warnings, *_unlearnt_kinds(what_if.add_events, of=choice.set))
-    return replace(choice, queues=queues, what_if=True, warnings=warnings)
+    warnings = (*selection.warnings, *_unlearnt_kinds(what_if.add_events, of=selection.set))
+    return replace(selection, queues=queues, what_if=True, warnings=warnings)
 
 
 def _events(what_if: WhatIfChanges, *, of: ForecastSet) -> tuple[Event, ...]:

@@ -85,7 +85,7 @@ class Part:
         return "run " + " and ".join(f"`{command}`" for command in self.commands)
 
 
-def read_note(path: Path, *, kind: str) -> ManifestInfo:
+def read_manifest(path: Path, *, kind: str) -> ManifestInfo:
     """Read a folder's manifest alone.
 
     Raises:
@@ -95,7 +95,7 @@ def read_note(path: Path, *, kind: str) -> ManifestInfo:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         created_at = datetime.fromisoformat(manifest["created_at"])
-        note, own_kind = (
+        info, own_kind = (
             ManifestInfo(manifest["id"], created_at, manifest["meta"]),
             manifest["kind"],
         )
@@ -107,7 +107,7 @@ def read_note(path: Path, *, kind: str) -> ManifestInfo:
         ) from error
     if own_kind != kind:
         raise IncompatibleArtefactError(f"`{path.name}`", got=f"kind {own_kind}", expected=kind)
-    return note
+    return info
 
 
 def _open_volume_model(path: Path) -> Any:
@@ -158,7 +158,7 @@ PARTS_TABLE: tuple[Part, ...] = (
     Part(
         "volume",
         root=lambda home: home.bundles("volume"),
-        open=partial(read_note, kind="volume-bundle"),
+        open=partial(read_manifest, kind="volume-bundle"),
         commands=("python -m training fit volume", "python -m training promote volume"),
         title="Model for contacts",
         quality=_volume_quality,
@@ -167,7 +167,7 @@ PARTS_TABLE: tuple[Part, ...] = (
     Part(
         "churn",
         root=lambda home: home.bundles("churn"),
-        open=partial(read_note, kind="churn-bundle"),
+        open=partial(read_manifest, kind="churn-bundle"),
         commands=("python -m training fit churn", "python -m training promote churn"),
         title="Model for churn",
         quality=_churn_quality,
@@ -176,7 +176,7 @@ PARTS_TABLE: tuple[Part, ...] = (
     Part(
         "snapshot",
         root=lambda home: home.snapshots,
-        open=partial(read_note, kind=SNAPSHOT_KIND),
+        open=partial(read_manifest, kind=SNAPSHOT_KIND),
         commands=("python -m features build",),
         title="Features",
     ),

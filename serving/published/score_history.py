@@ -114,11 +114,11 @@ class ScoreSetCache:
         self._changes: OrderedDict[tuple[str, str], Bool] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, scores: ScoreSet) -> None:
+    def add(self, scores: ScoreSet) -> None:
         """Keep a set that was replaced."""
         self._put(self._open, scores.id, scores, most=MOST_OPEN)
 
-    def held(self, id: str) -> ScoreSet | None:
+    def get(self, id: str) -> ScoreSet | None:
         """Return a set that is open already; None where it must be opened first."""
         return self._open.get(id)
 
@@ -138,7 +138,7 @@ class ScoreSetCache:
             found = open_score_set(self._root / id)
         except ArtefactError as error:
             raise _unfit(error, "set") from error
-        self.keep(found)
+        self.add(found)
         return found
 
     def changed(self, since: str, *, of: ScoreSet) -> Bool:

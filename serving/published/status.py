@@ -15,7 +15,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from features.calendar.clock import to_epoch
-from serving.api.middleware import RequestMetrics
 from serving.published.experiments import ExperimentResults
 from serving.published.forecast_set import ForecastSet
 from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Published, Served
@@ -33,24 +32,24 @@ class StatusMetric:
     values: dict[str, float]
 
 
-class _Figures(Collector):
-    def __init__(self, figures: list[StatusMetric]) -> None:
-        self._figures = figures
+class _StatusCollector(Collector):
+    def __init__(self, metrics: list[StatusMetric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        for figure in self._figures:
-            labels = (figure.label,) if figure.label else ()
-            family = GaugeMetricFamily(f"ebbflow_{figure.name}", figure.doc, labels=labels)
-            for key, value in figure.values.items():
-                family.add_metric((key,) if figure.label else (), value)
+        for metric in self._metrics:
+            labels = (metric.label,) if metric.label else ()
+            family = GaugeMetricFamily(f"ebbflow_{metric.name}", metric.doc, labels=labels)
+            for key, value in metric.values.items():
+                family.add_metric((key,) if metric.label else (), value)
             yield family
 
 
-def render(traffic: RequestMetrics, figures: list[StatusMetric]) -> bytes:
+def render(requests: Collector, metrics: list[StatusMetric]) -> bytes:
     """Return the whole exposition as Prometheus text."""
     registry = CollectorRegistry()
-    registry.register(traffic)
-    registry.register(_Figures(figures))
+    registry.register(requests)
+    registry.register(_StatusCollector(metrics))
     return generate_latest(registry)
 
 
@@ -66,14 +65,14 @@ def models(published: Published) -> dict[str, Any]:
     entries = []
     for part in PARTS_TABLE:
         if part.kind in cards:
-            card, made = cards[part.kind], sets.get(part.kind)
+            card, current = cards[part.kind], sets.get(part.kind)
             entries.append(
                 {
                     "model": part.kind,
                     "version": card.id,
                     "created_at": card.created_at,
                     "card": card.meta.get("card", {}),
-                    "serves": made.id if made and made.model_version == card.id else None,
+                    "serves": current.id if current and current.model_version == card.id else None,
                 }
             )
     return {"models": entries}
@@ -97,7 +96,7 @@ def readiness(
 
 
 def parts_of(published: Published) -> tuple[str, ...]:
-    """Return the kinds of the parts to tell of."""
+    """Return the kinds of the parts that are listed."""
     known = {*published.served, *published.refusals}
     return tuple(p.kind for p in PARTS_TABLE if p.kind in known or not p.optional)
 
@@ -108,15 +107,15 @@ def served(part: str, published: Published) -> Served | None:
 
 
 def _part_json(part: str, published: Published, *, now: datetime) -> dict[str, Any]:
-    found = served(part, published)
-    refusal = published.refusals.get(part)
+    in_force = served(part, published)
+    rejection = published.refusals.get(part)
     return {
         "part": part,
-        "id": None if found is None else found.id,
-        "as_of": None if found is None else as_of(found),
-        "age_seconds": None if found is None else _age_seconds(found.created_at, now),
-        "remedy": PARTS_BY_KIND[part].remedy if found is None else None,
-        "refused": None if refusal is None else refusal.reason,
+        "id": None if in_force is None else in_force.id,
+        "as_of": None if in_force is None else as_of(in_force),
+        "age_seconds": None if in_force is None else _age_seconds(in_force.created_at, now),
+        "remedy": PARTS_BY_KIND[part].remedy if in_force is None else None,
+        "refused": None if rejection is None else rejection.reason,
     }
 
 
@@ -132,10 +131,12 @@ def _age_seconds(then: datetime, now: datetime) -> float:
     return round((now - then).total_seconds(), 3)
 
 
-def figures(published: Published, *, trouble: str | None, now: datetime) -> list[StatusMetric]:
+def status_metrics(
+    published: Published, *, trouble: str | None, now: datetime
+) -> list[StatusMetric]:
     """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
     parts = {part: served(part, published) for part in parts_of(published)}
-    found = [
+    metrics = [
         StatusMetric(
             "ready", "1 when at least one set is served.", "", {"": float(published.is_ready)}
         ),
@@ -159,13 +160,13 @@ def figures(published: Published, *, trouble: str | None, now: datetime) -> list
         ),
     ]
     if published.forecast is not None:
-        found += _forecast_figures(published.forecast, now=now)
+        metrics += _forecast_metrics(published.forecast, now=now)
     if published.scores is not None:
-        found += _score_figures(published.scores)
-    return found
+        metrics += _score_metrics(published.scores)
+    return metrics
 
 
-def _forecast_figures(forecast: ForecastSet, *, now: datetime) -> list[StatusMetric]:
+def _forecast_metrics(forecast: ForecastSet, *, now: datetime) -> list[StatusMetric]:
     left = (forecast.horizon_end - now).total_seconds()
     first = to_epoch(now)
     return [
@@ -184,8 +185,8 @@ def _forecast_figures(forecast: ForecastSet, *, now: datetime) -> list[StatusMet
     ]
 
 
-def _score_figures(scores: ScoreSet) -> list[StatusMetric]:
-    found = [
+def _score_metrics(scores: ScoreSet) -> list[StatusMetric]:
+    metrics = [
         StatusMetric("customers", "Customers in the score set.", "", {"": float(len(scores))}),
         StatusMetric(
             "customers_scored", "Customers in its population.", "", {"": float(scores.scored)}
@@ -194,5 +195,5 @@ def _score_figures(scores: ScoreSet) -> list[StatusMetric]:
     if scores.scored:
         mean = float(pc.mean(scores.table.column("probability")).as_py())
         doc = "Mean probability of churn over the population."
-        found.append(StatusMetric("churn_base_rate", doc, "", {"": mean}))
-    return found
+        metrics.append(StatusMetric("churn_base_rate", doc, "", {"": mean}))
+    return metrics

@@ -67,18 +67,18 @@ def _head(scores: ScoreSet) -> bytes:
 
 def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
     """Return the JSON answer for some customers."""
-    found, unknown = [], []
+    records, unknown = [], []
     for id in dict.fromkeys(customer_ids):
         record = of.record(id)
         if record is None:
             unknown.append(id)
         else:
-            found.append(record)
-    records = b",".join(found)
-    return b'%b,"scores":[%b],"unknown":%b}' % (_head(of), records, orjson.dumps(unknown))
+            records.append(record)
+    joined = b",".join(records)
+    return b'%b,"scores":[%b],"unknown":%b}' % (_head(of), joined, orjson.dumps(unknown))
 
 
-def page_of(query: ScoresQuery, *, of: ScoreSet, kept: ScoreSetCache) -> Page:
+def page_of(query: ScoresQuery, *, of: ScoreSet, score_sets: ScoreSetCache) -> Page:
     """Return one page of a set.
 
     Raises:
@@ -88,7 +88,7 @@ def page_of(query: ScoresQuery, *, of: ScoreSet, kept: ScoreSetCache) -> Page:
     """
     only = score_filter(query, of=of)
     if query.changed_since is not None:
-        only = replace(only, changed=kept.changed(query.changed_since, of=of))
+        only = replace(only, changed=score_sets.changed(query.changed_since, of=of))
     return of.page(after=query.after, limit=query.limit, only=only)
 
 

@@ -81,7 +81,7 @@ async def get_scores(request: Request, query: Annotated[ScoresQuery, Query()]) -
     headers = {"ETag": tag, "Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
     if (unchanged := not_modified(request, headers)) is not None:
         return unchanged
-    find = partial(page_of, query, of=scores, kept=state.kept)
+    find = partial(page_of, query, of=scores, score_sets=state.score_sets)
     page = await to_thread.run_sync(find, abandon_on_cancel=True) if query.filters else find()
     headers |= page_headers(query, page, of=scores)
     return stream_scores(page, kind=kind, head=page_head(scores), packed=packed, headers=headers)

@@ -87,7 +87,7 @@ class ForecastWriter:
 
     def json(
         self,
-        choice: Selection,
+        selection: Selection,
         *,
         quantiles: Sequence[float],
         parts: bool = False,
@@ -97,33 +97,39 @@ class ForecastWriter:
         Quantile levels are ascending, in [0.05, 0.95]; with ``parts`` each interval carries its
         parts and its baseline.
         """
-        head, drawn = envelope(choice), choice.drawn
-        if drawn.count:
-            head["paths"] = {"count": drawn.count, "seed": drawn.seed}
+        head, paths = envelope(selection), selection.paths
+        if paths.count:
+            head["paths"] = {"count": paths.count, "seed": paths.seed}
         pieces = [to_json(head)[:-1], b',"queues":[']
-        for i, (queue, rows) in enumerate(choice.queues):
-            written = self._written(choice, queue, tuple(quantiles), parts=parts)
+        for i, (queue, rows) in enumerate(selection.queues):
+            written = self._written(selection, queue, tuple(quantiles), parts=parts)
             pieces += (b"," if i else b"", written.head, written.intervals(rows), b"]")
-            if drawn.count:
-                pieces += (b',"paths":', _paths_json(drawn.paths[i]))
+            if paths.count:
+                pieces += (b',"paths":', _paths_json(paths.by_queue[i]))
             pieces.append(b"}")
         pieces.append(b"]}")
         return b"".join(pieces)
 
     def _written(
         self,
-        choice: Selection,
+        selection: Selection,
         forecast: QueueForecast,
         quantiles: tuple[float, ...],
         *,
         parts: bool,
     ) -> _Written:
         name = forecast.queue.queue
-        applied = choice.applied.get(name)
-        if choice.set.queues.get(name) is not forecast:
+        applied = selection.applied.get(name)
+        if selection.set.queues.get(name) is not forecast:
             # Made for one request, so nobody asks for it again.
             return _write(forecast, quantiles, parts=parts, applied=applied)
-        key = (choice.set.id, name, quantiles, parts, None if applied is None else applied.version)
+        key = (
+            selection.set.id,
+            name,
+            quantiles,
+            parts,
+            None if applied is None else applied.version,
+        )
         with self._lock:
             held = self._cache.get(key)
             if held is not None:
@@ -244,37 +250,37 @@ def queue_head(forecast: QueueForecast) -> dict[str, object]:
     }
 
 
-def envelope(choice: Selection) -> dict[str, object]:
+def envelope(selection: Selection) -> dict[str, object]:
     """Return what an answer says of where its numbers come from."""
-    methods = {queue.method for queue, _ in choice.queues}
+    methods = {queue.method for queue, _ in selection.queues}
     return {
-        "forecast_set": choice.set.id,
-        "base": choice.set.base,
-        "made_at": choice.set.made_at,
-        "as_of": choice.set.as_of,
+        "forecast_set": selection.set.id,
+        "base": selection.set.base,
+        "made_at": selection.set.made_at,
+        "as_of": selection.set.as_of,
         "method": methods.pop() if len(methods) == 1 else "mixed",
-        "what_if": choice.what_if,
-        "model_version": choice.set.model_version,
-        "snapshot": choice.set.snapshot,
-        "start": from_epoch(choice.start),
-        "end": from_epoch(choice.end),
-        "warnings": [*choice.set.warnings, *choice.warnings],
+        "what_if": selection.what_if,
+        "model_version": selection.set.model_version,
+        "snapshot": selection.set.snapshot,
+        "start": from_epoch(selection.start),
+        "end": from_epoch(selection.end),
+        "warnings": [*selection.set.warnings, *selection.warnings],
         "overrides": [
             {
-                "override_id": layer.override_id,
-                "queue": layer.expected.queue,
-                "made_by": layer.made.by,
-                "made_at": from_epoch(layer.made.at),
-                "reason": layer.made.reason,
+                "override_id": override.override_id,
+                "queue": override.expected.queue,
+                "made_by": override.made.by,
+                "made_at": from_epoch(override.made.at),
+                "reason": override.made.reason,
             }
-            for forecast, rows in choice.queues
-            if (applied := choice.applied.get(forecast.queue.queue)) is not None
-            for layer in applied.counting(forecast.starts[rows])
+            for forecast, rows in selection.queues
+            if (applied := selection.applied.get(forecast.queue.queue)) is not None
+            for override in applied.counting(forecast.starts[rows])
         ],
     }
 
 
-def forecast_csv(choice: Selection, *, quantiles: Sequence[float], parts: bool = False) -> bytes:
+def forecast_csv(selection: Selection, *, quantiles: Sequence[float], parts: bool = False) -> bytes:
     """Return the CSV answer of one selection: a row an interval, a column a quantile or part."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
@@ -284,9 +290,9 @@ def forecast_csv(choice: Selection, *, quantiles: Sequence[float], parts: bool =
         + ["aht_seconds", "published", "override_id", "model_mean"]
         + ([f"part_{name}" for name in PARTS] + ["baseline"] if parts else [])
     )
-    for forecast, rows in choice.queues:
+    for forecast, rows in selection.queues:
         name = forecast.queue.queue
-        applied = choice.applied.get(name)
+        applied = selection.applied.get(name)
         for row in _interval_rows(forecast, rows, quantiles, parts=parts, applied=applied):
             is_open = "true" if row.is_open else "false"
             model_mean = None if row.override_id is None else row.model_mean

@@ -35,11 +35,11 @@ EFFICIENCY_DECIMALS = 3
 
 
 def staffing_json(
-    choice: Selection, staffed: list[QueuePlan], *, request: StaffingRequest
+    selection: Selection, plans: list[QueuePlan], *, request: StaffingRequest
 ) -> bytes:
     """Return the JSON answer of a staffing request."""
     policy = request.policy
-    head = envelope(choice) | {
+    head = envelope(selection) | {
         "policy": {
             "kind": policy.kind,
             "probability": policy.probability if policy.kind == "probability" else None,
@@ -50,14 +50,14 @@ def staffing_json(
     }
     intervals = [
         interval
-        for one in staffed
-        for interval in _intervals(one, choice.applied.get(one.forecast.queue.queue))
+        for one in plans
+        for interval in _intervals(one, selection.applied.get(one.forecast.queue.queue))
     ]
     # orjson writes what is infinite or no number as null.
-    return to_json(head | {"queues": [_queue(one) for one in staffed], "intervals": intervals})
+    return to_json(head | {"queues": [_queue(one) for one in plans], "intervals": intervals})
 
 
-def staffing_file(staffed: list[QueuePlan], *, form: Format) -> bytes:
+def staffing_file(plans: list[QueuePlan], *, form: Format) -> bytes:
     """Return the agents as a file that another tool imports; volumes are not rounded.
 
     Raises:
@@ -77,14 +77,14 @@ def staffing_file(staffed: list[QueuePlan], *, form: Format) -> bytes:
                 agents_rostered=one.plan.agents_rostered,
                 name=one.forecast.queue.name,
             )
-            for one in staffed
+            for one in plans
         ]
     )
 
 
 def _queue(one: QueuePlan) -> dict[str, Any]:
-    plan, ask = one.plan, one.ask
-    goal, patience = ask.goal, ask.line.patience_seconds
+    plan, problem = one.plan, one.problem
+    goal, patience = problem.goal, problem.line.patience_seconds
     return queue_head(one.forecast) | {
         "warnings": list(one.warnings),
         "model": plan.model,
@@ -98,9 +98,9 @@ def _queue(one: QueuePlan) -> dict[str, Any]:
         "patience_seconds": None if patience is None else rounded(patience, SECONDS_DECIMALS),
         "patience_source": one.patience_source,
         "efficiency": rounded(one.efficiency, EFFICIENCY_DECIMALS),
-        "concurrency": ask.line.concurrency,
-        "slowdown": ask.line.slowdown,
-        "shrinkage": ask.shrinkage,
+        "concurrency": problem.line.concurrency,
+        "slowdown": problem.line.slowdown,
+        "shrinkage": problem.shrinkage,
         "days": [
             {"date": from_epoch(day.day * 86_400).date()} | span_json(day) for day in plan.days
         ],
@@ -169,8 +169,8 @@ def _abandonment(one: QueuePlan) -> list[float | None]:
         return [None] * len(contacts)
     share = np.zeros(len(contacts))
     np.divide(one.plan.performance.abandoned, contacts, out=share, where=contacts > 0)
-    found: list[float | None] = rounded(np.minimum(share, 1.0), SHARE_DECIMALS)
-    return found
+    shares: list[float | None] = rounded(np.minimum(share, 1.0), SHARE_DECIMALS)
+    return shares
 
 
 def _margins(other: IntervalPerformance, plan: IntervalPerformance) -> list[dict[str, Any]]:
@@ -187,8 +187,10 @@ def _margins(other: IntervalPerformance, plan: IntervalPerformance) -> list[dict
 
 
 def _costs(values: Float64 | None, count: int) -> list[float | None]:
-    found: list[float | None] = [None] * count if values is None else rounded(values, COST_DECIMALS)
-    return found
+    shares: list[float | None] = (
+        [None] * count if values is None else rounded(values, COST_DECIMALS)
+    )
+    return shares
 
 
 def _records(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
