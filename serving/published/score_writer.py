@@ -149,7 +149,7 @@ def _records(
     chunk: ScoredCustomers, vocabulary: Vocabulary, common: dict[str, str]
 ) -> Iterator[bytes]:
     # Many customers share a reason, so each is written once.
-    said = [orjson.Fragment(orjson.dumps(reason)) for reason in chunk.reason_texts]
+    reason_texts = [orjson.Fragment(orjson.dumps(reason)) for reason in chunk.reason_texts]
     columns = (
         chunk.ids,
         _rounded(chunk.probability, _DECIMALS),
@@ -176,7 +176,7 @@ def _records(
             "stage": stages[stage],
             "segment": segments[segment],
             "action": actions[action],
-            "reasons": [said[place] for place in reasons if place >= 0],
+            "reasons": [reason_texts[place] for place in reasons if place >= 0],
             "warnings": warnings,
             **common,
         }

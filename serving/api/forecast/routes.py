@@ -66,8 +66,9 @@ async def post_forecast(request: Request) -> Response:
     """
     body = await read_body(request, ForecastRequest)
     selection = state_of(request).select(body)
+    writer = writer_of(request)
     rendered = await run(
-        lambda: _forecast_json(body, selection, writer_of(request)),
+        lambda: _forecast_json(body, selection, writer),
         heavy=selection.intervals > OFF_LOOP_INTERVALS
         or body.interval_minutes is not None
         or body.paths is not None
@@ -116,11 +117,12 @@ async def get_forecast(request: Request, query: Annotated[ForecastQuery, Query()
         return unchanged
     if kind == CSV:
         headers |= attachment("forecast.csv")
+    writer = writer_of(request)
     rendered = await run(
         lambda: (
             _forecast_csv(body, selection)
             if kind == CSV
-            else _forecast_json(body, selection, writer_of(request))
+            else _forecast_json(body, selection, writer)
         ),
         heavy=selection.intervals > OFF_LOOP_INTERVALS or body.interval_minutes is not None,
     )
