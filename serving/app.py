@@ -30,6 +30,7 @@ from serving.forecast.overlay import OverrideCache
 from serving.lists import random_key
 from serving.pages.routes import add_page_routes
 from serving.published.parts import Watcher
+from serving.published.score_history import ScoreSetCache
 from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.lists import ListStore
@@ -53,11 +54,11 @@ def create_app(
     clock: Clock,
     log: structlog.typing.FilteringBoundLogger,
     worker: str = "1",
-    draw_key: Callable[[], bytes] = random_key,
+    new_key: Callable[[], bytes] = random_key,
 ) -> FastAPI:
     """Return the application; while it runs it looks for newly published folders by itself.
 
-    ``draw_key`` gives the key of a new experiment, ``lists.KEY_BYTES`` long.
+    ``new_key`` gives the key of a new experiment, ``lists.KEY_BYTES`` long.
 
     Raises:
         ConfigError: The database that the settings name cannot be one.
@@ -71,7 +72,8 @@ def create_app(
         RequestMetrics(worker=worker),
         OverrideCache(OverrideStore(database)),
         ListStore(database),
-        draw_key,
+        new_key,
+        ScoreSetCache(watcher.home.scores),
     )
 
     app = FastAPI(
@@ -104,7 +106,7 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _running(state: State, database: Database) -> AsyncIterator[None]:
     await state.refresh()
-    refreshing = asyncio.create_task(state.keep_fresh())
+    refreshing = asyncio.create_task(state.refresh_forever())
     try:
         yield
     finally:

@@ -50,16 +50,16 @@ app = create_app(
 )
 
 
-class Straight:
+class HttpBypass:
     """Hands HTTP to our application; the rest (start and stop) to BentoML."""
 
-    def __init__(self, app: ASGIApp, ours: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, application: ASGIApp) -> None:
         self._bento = app
-        self._ours = ours
+        self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass an event of the server's life on."""
-        await (self._ours if scope["type"] == "http" else self._bento)(scope, receive, send)
+        await (self._application if scope["type"] == "http" else self._bento)(scope, receive, send)
 
 
 @bentoml.service(
@@ -86,7 +86,7 @@ class Ebbflow:
 
 
 def _mount(service: Any) -> None:
-    service.add_asgi_middleware(Straight, ours=app)
+    service.add_asgi_middleware(HttpBypass, application=app)
 
 
 _mount(Ebbflow)

@@ -63,7 +63,7 @@ def _is_json(content_type: str) -> bool:
     return (kind == JSON or kind.endswith("+json")) and charset in ("utf-8", "utf8", "us-ascii")
 
 
-def choose_type(request: Request, offered: Sequence[str]) -> str:
+def negotiate_type(request: Request, offered: Sequence[str]) -> str:
     """Return the offered media type that the client prefers; the first is the default.
 
     Raises:

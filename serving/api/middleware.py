@@ -148,7 +148,7 @@ class RequestMiddleware:
         scope["request_id"] = exchange.id
         length = _content_length(headers)
         if length is not None and length > self.max_body_bytes:
-            await self._answer(scope, exchange, self._too_large())
+            await self._send_problem(scope, exchange, self._too_large())
         else:
             await self._guard(scope, exchange)
         self._record(scope, exchange, self.monotonic() - began)
@@ -166,9 +166,9 @@ class RequestMiddleware:
                 raise
             if task is not None:
                 task.uncancel()
-            await self._answer(scope, exchange, self._late(exchange))
+            await self._send_problem(scope, exchange, self._late(exchange))
         except TooLargeError:
-            await self._answer(scope, exchange, self._too_large())
+            await self._send_problem(scope, exchange, self._too_large())
         except Exception as error:
             # An exception that got out would hang the client.
             self.log.error(
@@ -178,21 +178,23 @@ class RequestMiddleware:
                 path=scope["path"][: problems.LONGEST_SHOWN],
                 exc_info=error,
             )
-            await self._answer(scope, exchange, _internal(exchange.id))
+            await self._send_problem(scope, exchange, _internal(exchange.id))
         else:
             if not exchange.status and not exchange.left:
-                await self._answer(scope, exchange, _internal(exchange.id))
+                await self._send_problem(scope, exchange, _internal(exchange.id))
         finally:
             late.cancel()
 
-    async def _answer(self, scope: Scope, exchange: _Exchange, problem: problems.Problem) -> None:
+    async def _send_problem(
+        self, scope: Scope, exchange: _Exchange, problem: problems.Problem
+    ) -> None:
         """Send a problem, or, where an answer has already begun, cut it off."""
         if exchange.status:
             return
-        answer = problems.response(problem, instance=scope["path"], request_id=exchange.id)
+        response = problems.response(problem, instance=scope["path"], request_id=exchange.id)
         # The rest of the body is not read: the connection cannot be used again.
-        answer.headers["Connection"] = "close"
-        await answer(scope, exchange.read, exchange.write)
+        response.headers["Connection"] = "close"
+        await response(scope, exchange.read, exchange.write)
 
     def _too_large(self) -> problems.Problem:
         limit = f"{self.max_body_bytes} bytes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -27,7 +27,7 @@ Clock = Callable[[], datetime]
 
 @dataclass
 class State:
-    """What one worker answers from.
+    """What the routes of one worker share.
 
     Attributes:
         score_sets: Score sets that were replaced.
@@ -40,12 +40,8 @@ class State:
     metrics: RequestMetrics
     overrides: OverrideCache
     lists: ListStore
-    draw_key: Callable[[], bytes]
-    score_sets: ScoreSetCache = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Look for earlier score sets where the published ones stand."""
-        self.score_sets = ScoreSetCache(self.watcher.home.scores)
+    new_key: Callable[[], bytes]
+    score_sets: ScoreSetCache
 
     @property
     def published(self) -> Published:
@@ -119,7 +115,7 @@ class State:
         self.overrides.refresh(self.published.forecast)
         return changed
 
-    async def keep_fresh(self) -> None:
+    async def refresh_forever(self) -> None:
         """Refresh for ever, with the pause that the settings name."""
         while True:
             await asyncio.sleep(self.settings.refresh_seconds)

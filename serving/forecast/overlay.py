@@ -105,13 +105,13 @@ def lay_over(of: ForecastSet, known: OverrideState, *, before: Overlay | None = 
         if forecast is None or len(forecast.starts) == 0:
             continue
         if before is not None and before.of is of and before.known.overrides.get(name) is overrides:
-            laid = before.queues.get(name)
+            overlaid = before.queues.get(name)
         else:
-            laid = _lay_over_queue(
+            overlaid = _lay_over_queue(
                 forecast, overrides, version=known.version, made_at=to_epoch(of.made_at)
             )
-        if laid is not None:
-            queues[name] = laid
+        if overlaid is not None:
+            queues[name] = overlaid
     forecasts = {name: forecast for name, (forecast, _) in queues.items()}
     after = replace(of, queues={**of.queues, **forecasts}) if queues else of
     return Overlay(of, known, MappingProxyType(queues), after)
@@ -124,23 +124,23 @@ def _lay_over_queue(
     intervals = [
         (place, one) for place, override in enumerate(overrides) for one in override.overrides()
     ]
-    laid = apply_overrides(
+    overlaid = apply_overrides(
         [one for _, one in intervals],
         starts=forecast.starts,
         mean=forecast.mean,
         interval_minutes=forecast.queue.interval_minutes,
     )
-    covered = ~np.isnan(laid.offered)
+    covered = ~np.isnan(overlaid.offered)
     if not covered.any():
         return None
     counts = covered & forecast.is_open
     rows = np.flatnonzero(counts)
     mean, aht = forecast.mean.copy(), forecast.aht_seconds.copy()
-    mean[rows] = laid.offered[rows]
-    with_aht = rows[~np.isnan(laid.aht_seconds[rows])]
-    aht[with_aht] = laid.aht_seconds[with_aht]
+    mean[rows] = overlaid.offered[rows]
+    with_aht = rows[~np.isnan(overlaid.aht_seconds[rows])]
+    aht[with_aht] = overlaid.aht_seconds[with_aht]
     which = np.full(len(mean), -1)
-    which[rows] = np.array([place for place, _ in intervals])[laid.which[rows]]
+    which[rows] = np.array([place for place, _ in intervals])[overlaid.which[rows]]
     closed = int((covered & ~forecast.is_open).sum())
     notes = (f"overrides of {closed} intervals do not count: the queue is closed in them",)
     in_force = replace(

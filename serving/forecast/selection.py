@@ -83,14 +83,14 @@ def select_forecast(
     names = of.queues if queues is None else queues
     forecasts = [of.queue(name, field=f"queues.{i}") for i, name in enumerate(names)]
     first, last = _span(start, end, of)
-    chosen, intervals = [], 0
+    selected, intervals = [], 0
     for forecast in forecasts:
         own = forecast.queue.interval_minutes
         minutes = interval_minutes or own
         check_minutes(minutes, own=own, queue=forecast.queue.queue)
         # An interval that has begun may still hold shorter ones that begin in the span.
         rows = forecast.rows(first - (own - minutes) * 60, last)
-        chosen.append((forecast, rows))
+        selected.append((forecast, rows))
         intervals += (rows.stop - rows.start) * own // minutes
     if intervals > MOST_INTERVALS:
         raise InputError(
@@ -100,7 +100,7 @@ def select_forecast(
             remedy="ask for fewer queues or a shorter span at once",
             field="queues",
         )
-    return Selection(of, first, last, tuple(chosen))
+    return Selection(of, first, last, tuple(selected))
 
 
 def in_force(selection: Selection, overlay: Overlay) -> Selection:

@@ -319,8 +319,8 @@ def _plan(work: Workload, problem: StaffingProblem, forecast: QueueForecast) -> 
         return plan(work, ask=problem)
     except InputError as error:
         thing, field = error.thing, error.field or ""
-        for ours, theirs in _FIELDS.items():
-            thing, field = thing.replace(ours, theirs), field.replace(ours, theirs)
+        for name, path in _FIELDS.items():
+            thing, field = thing.replace(name, path), field.replace(name, path)
         raise InputError(
             f"queue `{forecast.queue.queue}`, {thing}",
             got=error.got,

@@ -164,14 +164,14 @@ def _apply(changes: _ResolvedChanges, forecast: QueueForecast, *, of: ForecastSe
     open_share = 1 - _closed_share(changes.closed, forecast)
     factor = _factor("scale_volume", changes.scale_volume, forecast) * open_share
     ratio = _event_ratio(changes.events, forecast, of=of)
-    moved = replace(
+    scaled = replace(
         forecast,
-        parts=_moved(forecast.parts, ratio) * factor[:, None],
+        parts=_scale_parts(forecast.parts, ratio) * factor[:, None],
         is_open=forecast.is_open & (open_share > 0),
         aht_seconds=forecast.aht_seconds * _factor("scale_aht", changes.scale_aht, forecast),
     )
     mean = forecast.mean * ratio * factor
-    return moved.with_mean(mean, made_at=to_epoch(of.made_at), rows=ratio * factor != 1)
+    return scaled.with_mean(mean, made_at=to_epoch(of.made_at), rows=ratio * factor != 1)
 
 
 def _event_ratio(events: tuple[Event, ...], forecast: QueueForecast, *, of: ForecastSet) -> Float64:
@@ -187,7 +187,7 @@ def _event_ratio(events: tuple[Event, ...], forecast: QueueForecast, *, of: Fore
     return ratio
 
 
-def _moved(parts: Float64, ratio: Float64) -> Float64:
+def _scale_parts(parts: Float64, ratio: Float64) -> Float64:
     """Return parts whose sum is the sum of before times a ratio, moved where events move it.
 
     What stands before the events stays; the event part takes the difference; what multiplies
@@ -197,11 +197,11 @@ def _moved(parts: Float64, ratio: Float64) -> Float64:
     >>> _moved(day, np.array([2.0])).tolist()
     [[10.0, 2.0, 0.0, -4.0, 16.0, 0.0, 12.0]]
     """
-    moved = parts.copy()
+    scaled = parts.copy()
     before = parts[:, :EVENT_PART].sum(axis=1)
-    moved[:, EVENT_PART] = (before + parts[:, EVENT_PART]) * ratio - before
-    moved[:, EVENT_PART + 1 :] *= ratio[:, None]
-    return np.where((ratio == 1)[:, None], parts, moved)
+    scaled[:, EVENT_PART] = (before + parts[:, EVENT_PART]) * ratio - before
+    scaled[:, EVENT_PART + 1 :] *= ratio[:, None]
+    return np.where((ratio == 1)[:, None], parts, scaled)
 
 
 def _factor(name: str, spans: Sequence[_Span], forecast: QueueForecast) -> Float64:

@@ -38,7 +38,7 @@ class Operation:
         about: The document's own description of it.
         body: The JSON body's content; None where it takes none.
         curl: Commands to try it with.
-        answers: Example answers by media type.
+        responses: Example answers by media type.
     """
 
     path: str
@@ -46,7 +46,7 @@ class Operation:
     about: Json
     body: Json | None
     curl: str
-    answers: dict[str, str]
+    responses: dict[str, str]
 
 
 def docs_page(document: Json, *, problems: Iterable[object]) -> str:
@@ -92,18 +92,18 @@ def _operation(path: str, method: str, about: Json) -> Operation:
         curl = "\n".join(f"curl -s {accept}{shlex.quote(address)}" for accept in accepts)
     else:
         fields = [f"  {_json(field)}: {_json(value)}" for field, value in body["example"].items()]
-        sent = shlex.quote("{\n" + ",\n".join(fields) + "\n}")
+        body_text = shlex.quote("{\n" + ",\n".join(fields) + "\n}")
         header = "-H 'Content-Type: application/json'"
-        curl = f"curl -s -X {method.upper()} {address} \\\n  {header} \\\n  -d {sent}"
-    answers = {
-        kind: _answer_text(about["example"])
+        curl = f"curl -s -X {method.upper()} {address} \\\n  {header} \\\n  -d {body_text}"
+    responses = {
+        kind: _response_text(about["example"])
         for kind, about in content.items()
         if about.get("example") is not None
     }
-    return Operation(path, method, about, body, curl, answers)
+    return Operation(path, method, about, body, curl, responses)
 
 
-def _answer_text(example: Any) -> str:
+def _response_text(example: Any) -> str:
     return example if isinstance(example, str) else json.dumps(example, indent=1)
 
 

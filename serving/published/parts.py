@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pyarrow as pa
 
@@ -24,11 +24,14 @@ from features.errors import (
 )
 from features.home import Home, ModelName
 from features.snapshot import SNAPSHOT_KIND
-from serving.models.churn.model import ChurnModel
-from serving.models.volume.model import VolumeModel
 from serving.published.experiments import ExperimentResults, open_experiments
 from serving.published.forecast_set import ForecastSet, open_forecast_set
 from serving.published.score_set import ScoreSet, open_score_set
+
+if TYPE_CHECKING:
+    # A server opens no model.
+    from serving.models.churn.model import ChurnModel
+    from serving.models.volume.model import VolumeModel
 
 
 @dataclass(frozen=True)

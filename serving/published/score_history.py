@@ -115,7 +115,7 @@ class ScoreSetCache:
         self._lock = threading.Lock()
 
     def add(self, scores: ScoreSet) -> None:
-        """Keep a set that was replaced."""
+        """Hold on to a set that was replaced."""
         self._put(self._open, scores.id, scores, most=MOST_OPEN)
 
     def get(self, id: str) -> ScoreSet | None:
@@ -135,11 +135,11 @@ class ScoreSetCache:
                 field="set",
             )
         try:
-            found = open_score_set(self._root / id)
+            scores = open_score_set(self._root / id)
         except ArtefactError as error:
             raise _unfit(error, "set") from error
-        self.add(found)
-        return found
+        self.add(scores)
+        return scores
 
     def changed(self, since: str, *, of: ScoreSet) -> Bool:
         """Return who changed since another set, bool[customers].
@@ -148,28 +148,27 @@ class ScoreSetCache:
             UnknownNameError: No such set is kept.
             SetGoneError: It is not fit.
         """
-        found = self._changes.get((of.id, since))
-        if found is not None:
-            return found
+        if (cached := self._changes.get((of.id, since))) is not None:
+            return cached
         known = self._ids()
         if since not in known:
             raise UnknownNameError("score set", since, known, field="changed_since")
         try:
-            found = changed_rows(of, open_columns(self._root / since))
+            changed = changed_rows(of, open_columns(self._root / since))
         except ArtefactError as error:
             raise _unfit(error, "changed_since") from error
-        self._put(self._changes, (of.id, since), found, most=MOST_CHANGES)
-        return found
+        self._put(self._changes, (of.id, since), changed, most=MOST_CHANGES)
+        return changed
 
     def _ids(self) -> list[str]:
         return [path.name for path in list_ids(self._root)]
 
-    def _put(self, kept: OrderedDict[Key, Value], key: Key, value: Value, *, most: int) -> None:
+    def _put(self, entries: OrderedDict[Key, Value], key: Key, value: Value, *, most: int) -> None:
         with self._lock:
-            kept[key] = value
-            kept.move_to_end(key)
-            while len(kept) > most:
-                kept.popitem(last=False)
+            entries[key] = value
+            entries.move_to_end(key)
+            while len(entries) > most:
+                entries.popitem(last=False)
 
 
 def _unfit(error: ArtefactError, parameter: str) -> SetGoneError:

@@ -101,13 +101,8 @@ def parts_of(published: Published) -> tuple[str, ...]:
     return tuple(p.kind for p in PARTS_TABLE if p.kind in known or not p.optional)
 
 
-def served(part: str, published: Published) -> Served | None:
-    """Return what is in force of a part; None where nothing is."""
-    return published.served.get(part)
-
-
 def _part_json(part: str, published: Published, *, now: datetime) -> dict[str, Any]:
-    in_force = served(part, published)
+    in_force = published.served.get(part)
     rejection = published.refusals.get(part)
     return {
         "part": part,
@@ -135,7 +130,7 @@ def status_metrics(
     published: Published, *, trouble: str | None, now: datetime
 ) -> list[StatusMetric]:
     """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
-    parts = {part: served(part, published) for part in parts_of(published)}
+    parts = {part: published.served.get(part) for part in parts_of(published)}
     metrics = [
         StatusMetric(
             "ready", "1 when at least one set is served.", "", {"": float(published.is_ready)}

@@ -234,8 +234,12 @@ def _decision_rows(contact_list: ContactList) -> list[dict[str, Any]]:
 def _read_list(connection: sa.Connection, row: Any) -> ContactList:
     query = sa.select(_DECISIONS).where(_DECISIONS.c.list_id == row.list_id)
     decisions = tuple(
-        Decision(one.place, Candidate(one.customer_id, one.probability, one.value_minor), one.arm)
-        for one in connection.execute(query.order_by(_DECISIONS.c.place))
+        Decision(
+            entry.place,
+            Candidate(entry.customer_id, entry.probability, entry.value_minor),
+            entry.arm,
+        )
+        for entry in connection.execute(query.order_by(_DECISIONS.c.place))
     )
     return ContactList(
         row.list_id,

@@ -138,19 +138,19 @@ class OverrideStore:
         key: str | None = None,
         digest: str = "",
     ) -> StoredResponse:
-        """Store overrides, and the answer to the request where it has a key, all or nothing.
+        """Store overrides, and the response to the request where it has a key, all or nothing.
 
         Args:
             expected: The planner's values; spans of one queue lie apart.
             by: Who sends them.
             reason: Why.
             at: Epoch seconds.
-            answer: Renders the answer from the stored overrides.
+            render: Renders the response from the stored overrides.
             key: The request's idempotency key.
             digest: The request's digest.
 
         Returns:
-            The answer; for a key that was used before, the answer of then.
+            The response; for a key that was used before, the response of then.
         """
         with self._database.writing() as connection:
             earlier = find_response(connection, key)

@@ -23,7 +23,7 @@ from serving.api.content import (
     JSON,
     NDJSON,
     PARQUET,
-    choose_type,
+    negotiate_type,
     not_modified,
     read_body,
     takes_gzip,
@@ -72,7 +72,7 @@ async def post_scores(request: Request) -> Response:
 async def get_scores(request: Request, query: Annotated[ScoresQuery, Query()]) -> Response:
     """All customers in the order of their ids, pinned to one set by `set`, with an `ETag`."""
     state = state_of(request)
-    kind = choose_type(request, (NDJSON, JSON, CSV, PARQUET))
+    kind = negotiate_type(request, (NDJSON, JSON, CSV, PARQUET))
     scores = await state.scores(query.set)
     # A Parquet file is packed inside.
     packed = kind != PARQUET and takes_gzip(request)

@@ -1,7 +1,7 @@
-"""Forecast answers: from a selection of the published set to bytes.
+"""Forecast responses: from a selection of the published set to bytes.
 
-An answer of one queue and two weeks is some 60 kB. Each queue's intervals are written once per
-set and choice of quantiles; an answer is a slice of those bytes behind a short head.
+A response of one queue and two weeks is some 60 kB. Each queue's intervals are written once per
+set and quantiles; a response is a slice of those bytes behind a short head.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def interval_times(forecast: QueueForecast, rows: slice) -> IntervalTimes:
 
 
 def rounded(values: npt.ArrayLike, decimals: int) -> Any:
-    """Return values rounded for an answer, without a negative zero; nested as they are."""
+    """Return rounded values, without a negative zero; nested as they are."""
     return (np.round(np.asarray(values), decimals) + 0.0).tolist()
 
 
@@ -78,7 +78,7 @@ class _Written:
 
 
 class ForecastWriter:
-    """Writes forecast answers; keeps what it has written, up to some bytes, for later requests."""
+    """Writes forecast responses; stores what it wrote, up to some bytes, for later requests."""
 
     def __init__(self, *, cache_bytes: int = 48_000_000) -> None:
         self._cache: OrderedDict[tuple[object, ...], _Written] = OrderedDict()
@@ -92,7 +92,7 @@ class ForecastWriter:
         quantiles: Sequence[float],
         parts: bool = False,
     ) -> bytes:
-        """Return the JSON answer of one selection.
+        """Return one selection as JSON.
 
         Quantile levels are ascending, in [0.05, 0.95]; with ``parts`` each interval carries its
         parts and its baseline.
@@ -131,10 +131,10 @@ class ForecastWriter:
             None if applied is None else applied.version,
         )
         with self._lock:
-            held = self._cache.get(key)
-            if held is not None:
+            cached = self._cache.get(key)
+            if cached is not None:
                 self._cache.move_to_end(key)
-                return held
+                return cached
         written = _write(forecast, quantiles, parts=parts, applied=applied)
         with self._lock:
             if key not in self._cache:
@@ -239,7 +239,7 @@ def _interval_json(row: _Interval, quantile_names: list[str]) -> dict[str, objec
 
 
 def queue_head(forecast: QueueForecast) -> dict[str, object]:
-    """Return what an answer says of a queue before its intervals."""
+    """Return what stands before a queue's intervals."""
     return {
         "queue": forecast.queue.queue,
         "channel": forecast.queue.channel,
@@ -251,7 +251,7 @@ def queue_head(forecast: QueueForecast) -> dict[str, object]:
 
 
 def envelope(selection: Selection) -> dict[str, object]:
-    """Return what an answer says of where its numbers come from."""
+    """Return where the numbers of a response come from."""
     methods = {queue.method for queue, _ in selection.queues}
     return {
         "forecast_set": selection.set.id,
@@ -281,7 +281,7 @@ def envelope(selection: Selection) -> dict[str, object]:
 
 
 def forecast_csv(selection: Selection, *, quantiles: Sequence[float], parts: bool = False) -> bytes:
-    """Return the CSV answer of one selection: a row an interval, a column a quantile or part."""
+    """Return one selection as CSV: a row an interval, a column a quantile or part."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(
@@ -296,9 +296,9 @@ def forecast_csv(selection: Selection, *, quantiles: Sequence[float], parts: boo
         for row in _interval_rows(forecast, rows, quantiles, parts=parts, applied=applied):
             is_open = "true" if row.is_open else "false"
             model_mean = None if row.override_id is None else row.model_mean
-            who = (row.published, row.override_id, model_mean)
+            source = (row.published, row.override_id, model_mean)
             numbers = (row.mean, *row.quantiles, row.aht_seconds)
-            table.writerow((name, *row[:4], is_open, *numbers, *who, *row.parts))
+            table.writerow((name, *row[:4], is_open, *numbers, *source, *row.parts))
     return text.getvalue().encode()
 
 

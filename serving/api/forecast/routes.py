@@ -13,9 +13,9 @@ from serving.api.content import (
     JSON,
     OFF_LOOP_INTERVALS,
     attachment,
-    choose_type,
     etag,
     json_response,
+    negotiate_type,
     not_modified,
     read_body,
     run,
@@ -96,7 +96,7 @@ async def post_forecast(request: Request) -> Response:
 )
 async def get_forecast(request: Request, query: Annotated[ForecastQuery, Query()]) -> Response:
     """The same as the POST route, by query parameters, as JSON or CSV, with an `ETag`."""
-    kind = choose_type(request, (JSON, CSV))
+    kind = negotiate_type(request, (JSON, CSV))
     body = query.to_request()
     selection = state_of(request).select(body)
     names = [forecast.queue.queue for forecast, _ in selection.queues]

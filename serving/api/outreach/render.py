@@ -76,11 +76,11 @@ def _listed(decision: Decision) -> dict[str, Any]:
 
 
 def _list_warnings(contact_list: ContactList) -> list[str]:
-    treated, held = contact_list.count("treat"), contact_list.count("control")
+    treated, control = contact_list.count("treat"), contact_list.count("control")
     capacity, warnings = contact_list.criteria.capacity, []
     if treated < capacity:
         warnings.append(f"{treated:,} of {capacity:,} to contact: the filters leave no more")
-    if held == 0:
+    if control == 0:
         warnings.append("nobody of this list is held out: it is too short to learn from alone")
     if treated == 0:
         warnings.append("everybody of this list is held out: there is nobody to contact")

@@ -16,10 +16,10 @@ from serving.api.content import (
     JSON,
     RequestKey,
     attachment,
-    choose_type,
     digest,
     etag,
     idempotency_key,
+    negotiate_type,
     not_modified,
     read_body,
     run,
@@ -93,7 +93,7 @@ async def get_list(
     query: Annotated[ListQuery, Query()],
 ) -> Response:
     """The same customers in the same arms for ever: a decision is kept, never changed."""
-    state, kind = state_of(request), choose_type(request, (JSON, CSV))
+    state, kind = state_of(request), negotiate_type(request, (JSON, CSV))
 
     def read() -> bytes:
         contact_list = state.lists.find(list_id)
@@ -119,7 +119,7 @@ def _add_list(state: State, request_key: RequestKey, body: ListRequest) -> Store
         ranking.candidates(),
         experiment=Experiment(
             body.experiment,
-            state.draw_key(),
+            state.new_key(),
             DEFAULT_HOLD_OUT if body.hold_out is None else body.hold_out,
             body.action,
         ),

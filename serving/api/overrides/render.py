@@ -18,7 +18,7 @@ MOST_LISTED = 10_000
 
 
 def stored_json(overrides: Sequence[StoredOverride], *, forecast_set: str, left_out: int) -> bytes:
-    """Return the answer to a request that made overrides; a file's intervals may be left out."""
+    """Return the overrides that a request stored; a file's intervals may be left out."""
     return to_json(
         {
             "forecast_set": forecast_set,
@@ -29,7 +29,7 @@ def stored_json(overrides: Sequence[StoredOverride], *, forecast_set: str, left_
 
 
 def overrides_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> bytes:
-    """Return the answer to a request that lists overrides.
+    """Return the overrides that a query names.
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -53,7 +53,7 @@ def overrides_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> 
 
 
 def override_json(store: OverrideStore, override: StoredOverride) -> bytes:
-    """Return the answer about one override.
+    """Return one override.
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -89,11 +89,13 @@ def intervals_in_force(overrides: Sequence[StoredOverride]) -> Counter[str]:
     """
     top: dict[tuple[str, int], str] = {}
     for override in overrides:
-        for one in override.overrides():
-            taken = one.withdrawn_at is not None and one.withdrawn_at <= one.start
-            if one.made_at <= one.start and not taken:
-                cells = range(one.start, one.end, GRID_SECONDS)
-                top.update({(one.queue, cell): one.override_id for cell in cells})
+        for interval in override.overrides():
+            withdrawn = (
+                interval.withdrawn_at is not None and interval.withdrawn_at <= interval.start
+            )
+            if interval.made_at <= interval.start and not withdrawn:
+                cells = range(interval.start, interval.end, GRID_SECONDS)
+                top.update({(interval.queue, cell): interval.override_id for cell in cells})
     return Counter(
         override.override_id
         for override in overrides

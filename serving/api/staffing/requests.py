@@ -100,7 +100,7 @@ class StaffingCosts(Request):
     )
 
     @model_validator(mode="after")
-    def _some(self) -> StaffingCosts:
+    def _above_zero(self) -> StaffingCosts:
         if max(self.agent_hour, self.abandoned_contact, self.missed_goal) <= 0:
             raise ValueError(
                 "must have one of `agent_hour`, `abandoned_contact` and `missed_goal` above 0, "
