@@ -117,11 +117,8 @@ def shorten(value: object) -> str:
 def of_error(error: EbbflowError) -> Problem:
     """Return the problem that one of our own errors is answered with."""
     errors = () if error.field is None else (FieldError(error.field, str(error)),)
-    return Problem(KINDS[_kind_name(error)], str(error), errors)
-
-
-def _kind_name(error: EbbflowError) -> str:
-    return next((name for kind, name in _KIND_NAMES if isinstance(error, kind)), "internal")
+    name = next((name for kind, name in _KIND_NAMES if isinstance(error, kind)), "internal")
+    return Problem(KINDS[name], str(error), errors)
 
 
 _KIND_NAMES: tuple[tuple[type[EbbflowError], str], ...] = (

@@ -52,9 +52,8 @@ class Operation:
 def docs_page(document: Json, *, problems: Iterable[object]) -> str:
     """Return the documentation as one HTML page.
 
-    Args:
-        document: The OpenAPI document.
-        problems: The kinds of problems, each with `name`, `type`, `status`, `title` and `doc`.
+    ``document`` is the OpenAPI document; each kind of problem has `name`, `type`, `status`,
+    `title` and `doc`.
     """
     schemas = document["components"]["schemas"]
     fields = schemas["ProblemDetails"]["properties"].items()
@@ -96,15 +95,11 @@ def _operation(path: str, method: str, about: Json) -> Operation:
         header = "-H 'Content-Type: application/json'"
         curl = f"curl -s -X {method.upper()} {address} \\\n  {header} \\\n  -d {body_text}"
     responses = {
-        kind: _response_text(about["example"])
+        kind: example if isinstance(example, str) else json.dumps(example, indent=1)
         for kind, about in content.items()
-        if about.get("example") is not None
+        if (example := about.get("example")) is not None
     }
     return Operation(path, method, about, body, curl, responses)
-
-
-def _response_text(example: Any) -> str:
-    return example if isinstance(example, str) else json.dumps(example, indent=1)
 
 
 def _json(value: Any, *, indent: int | None = None) -> str:
@@ -118,9 +113,7 @@ def _examples(about: Json) -> list[Any]:
 def type_html(schema: Json, *, optional: bool = False) -> Markup:
     """Return a schema's type in words, with a link where it has a name.
 
-    Args:
-        schema: The schema.
-        optional: Whether the value may be left out, so that null need not be named.
+    Null is not named where the value is ``optional``.
 
     >>> print(type_html({"type": "array", "items": {"$ref": "#/Interval"}, "maxItems": 9}))
     list of <a href="#schema-Interval">Interval</a> (at most 9)

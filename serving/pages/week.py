@@ -50,10 +50,7 @@ class _Day:
 def queue_week(forecast: QueueForecast, *, of: ForecastSet, now: datetime) -> Markup:
     """Return a queue's name, opening hours, week in a sentence, chart, days and moves as HTML.
 
-    Args:
-        forecast: The queue's published forecast.
-        of: The set that it belongs to: its events, and when it was made.
-        now: The time, aware UTC; the first day is the local one that it falls into.
+    The first day is the local one that ``now`` falls into.
     """
     hours = _about(forecast.queue)
     week = week_of(forecast, now=now)
@@ -218,11 +215,7 @@ def moves(
 ) -> list[str]:
     """Return the largest moves of some intervals, one sentence each, in order of time.
 
-    Args:
-        forecast: The queue's forecast.
-        rows: The intervals.
-        events: The calendar events that the forecast knows.
-        today: The local day that is today, days since 1970-01-01.
+    Days count since 1970-01-01, ``today`` as well.
     """
     week = slice_intervals(forecast, rows)
     largest = sorted(_all_moves(week), key=lambda move: -abs(move.contacts))[:MOST_MOVES]

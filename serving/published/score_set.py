@@ -25,6 +25,7 @@ from features.arrays import Bool, Float64, Int64
 from features.arrow import FileLines, SortedIds, int64_view, one_chunk, read_arrow
 from features.artefact import Artefact, open_artefact, open_current
 from features.errors import DamagedArtefactError, IncompatibleArtefactError
+from serving.published import PublishedSet
 
 SCORE_SET_KIND = "score-set"
 SCORE_SET_SCHEMA = 2
@@ -103,7 +104,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class ScoreSet:
+class ScoreSet(PublishedSet):
     """One published score set, verified; ids and numbers are mapped, records read in place.
 
     Attributes:
@@ -113,7 +114,6 @@ class ScoreSet:
         table: ``scores.arrow`` as it stands.
     """
 
-    artefact: Artefact
     as_of: datetime
     model_version: str
     snapshot: str
@@ -133,16 +133,6 @@ class ScoreSet:
 
     def __len__(self) -> int:
         return len(self._ids)
-
-    @property
-    def id(self) -> str:
-        """Name of the set."""
-        return self.artefact.id
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was published, aware UTC."""
-        return self.artefact.created_at
 
     def words(self, column: str) -> tuple[str, ...]:
         """Return the words that one of the columns ``WORDS`` can hold."""

@@ -98,11 +98,8 @@ class ListStore:
             ranking: Customers, the first to contact first.
             experiment: The experiment as it begins, if this is its first list.
             hold_out: The share requested; None for the experiment's own.
-            criteria: The list's criteria.
-            source: The score set that the ranking comes from.
             at: Epoch seconds.
-            key: The request's idempotency key.
-            digest: The request's digest.
+            key: The request's idempotency key, ``digest`` its digest.
 
         Returns:
             The list's id; for a key that was used before, the id of the list of then.

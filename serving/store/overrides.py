@@ -142,12 +142,9 @@ class OverrideStore:
 
         Args:
             expected: The planner's values; spans of one queue lie apart.
-            by: Who sends them.
-            reason: Why.
             at: Epoch seconds.
             render: Renders the response from the stored overrides.
-            key: The request's idempotency key.
-            digest: The request's digest.
+            key: The request's idempotency key, ``digest`` its digest.
 
         Returns:
             The response; for a key that was used before, the response of then.
