@@ -136,10 +136,8 @@ class ScoreSet(PublishedSet):
 
     def words(self, column: str) -> tuple[str, ...]:
         """Return the words that one of the columns ``WORDS`` can hold."""
-        words = dict(
-            zip(WORDS, (self.tiers, self.stages, self.segments, self.actions), strict=True)
-        )
-        return words[column]
+        words: tuple[str, ...] = getattr(self, f"{column}s")
+        return words
 
     def record(self, customer_id: str) -> bytes | None:
         """Return a customer's public record as one JSON object, or None for an unknown id."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,30 +21,26 @@ from serving.published.score_set import ScoreSet
 from serving.settings import VERSION
 
 
-@dataclass(frozen=True)
-class StatusMetric:
-    """One gauge, named without ``ebbflow_``; without a label its name and key are empty."""
-
-    name: str
-    doc: str
-    label: str
-    values: dict[str, float]
-
-
 class _StatusCollector(Collector):
-    def __init__(self, metrics: list[StatusMetric]) -> None:
+    def __init__(self, metrics: list[Metric]) -> None:
         self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        for metric in self._metrics:
-            labels = (metric.label,) if metric.label else ()
-            family = GaugeMetricFamily(f"ebbflow_{metric.name}", metric.doc, labels=labels)
-            for key, value in metric.values.items():
-                family.add_metric((key,) if metric.label else (), value)
-            yield family
+        yield from self._metrics
 
 
-def render(requests: Collector, metrics: list[StatusMetric]) -> bytes:
+def _gauge(name: str, doc: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"ebbflow_{name}", doc, value=value)
+
+
+def _gauges(name: str, doc: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"ebbflow_{name}", doc, labels=(label,))
+    for key, value in values.items():
+        family.add_metric((key,), value)
+    return family
+
+
+def render(requests: Collector, metrics: list[Metric]) -> bytes:
     """Return the whole exposition as Prometheus text."""
     registry = CollectorRegistry()
     registry.register(requests)
@@ -126,32 +121,27 @@ def _age_seconds(then: datetime, now: datetime) -> float:
     return round((now - then).total_seconds(), 3)
 
 
-def status_metrics(
-    published: Published, *, trouble: str | None, now: datetime
-) -> list[StatusMetric]:
+def status_metrics(published: Published, *, trouble: str | None, now: datetime) -> list[Metric]:
     """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
     parts = {part: published.served.get(part) for part in parts_of(published)}
     metrics = [
-        StatusMetric(
-            "ready", "1 when at least one set is served.", "", {"": float(published.is_ready)}
-        ),
-        StatusMetric(
+        _gauge("ready", "1 when at least one set is served.", float(published.is_ready)),
+        _gauges(
             "age_seconds",
             "Seconds since the part that is served was published.",
             "part",
             {p: _age_seconds(s.created_at, now) for p, s in parts.items() if s is not None},
         ),
-        StatusMetric(
+        _gauges(
             "refused",
             "1 where a newer folder is refused and the older one goes on serving.",
             "part",
             {part: float(part in published.refusals) for part in parts},
         ),
-        StatusMetric(
+        _gauge(
             "overrides_unreadable",
             "1 while the database of planners' overrides cannot be read.",
-            "",
-            {"": float(trouble is not None)},
+            float(trouble is not None),
         ),
     ]
     if published.forecast is not None:
@@ -161,14 +151,12 @@ def status_metrics(
     return metrics
 
 
-def _forecast_metrics(forecast: ForecastSet, *, now: datetime) -> list[StatusMetric]:
+def _forecast_metrics(forecast: ForecastSet, *, now: datetime) -> list[Metric]:
     left = (forecast.horizon_end - now).total_seconds()
     first = to_epoch(now)
     return [
-        StatusMetric(
-            "forecast_horizon_seconds", "Seconds of forecast still ahead.", "", {"": left}
-        ),
-        StatusMetric(
+        _gauge("forecast_horizon_seconds", "Seconds of forecast still ahead.", left),
+        _gauges(
             "forecast_next_24h_contacts",
             "Expected contacts of the next 24 hours, by queue.",
             "queue",
@@ -180,15 +168,13 @@ def _forecast_metrics(forecast: ForecastSet, *, now: datetime) -> list[StatusMet
     ]
 
 
-def _score_metrics(scores: ScoreSet) -> list[StatusMetric]:
+def _score_metrics(scores: ScoreSet) -> list[Metric]:
     metrics = [
-        StatusMetric("customers", "Customers in the score set.", "", {"": float(len(scores))}),
-        StatusMetric(
-            "customers_scored", "Customers in its population.", "", {"": float(scores.scored)}
-        ),
+        _gauge("customers", "Customers in the score set.", float(len(scores))),
+        _gauge("customers_scored", "Customers in its population.", float(scores.scored)),
     ]
     if scores.scored:
         mean = float(pc.mean(scores.table.column("probability")).as_py())
         doc = "Mean probability of churn over the population."
-        metrics.append(StatusMetric("churn_base_rate", doc, "", {"": mean}))
+        metrics.append(_gauge("churn_base_rate", doc, mean))
     return metrics
