@@ -125,7 +125,7 @@ def assign(
 
 @dataclass(frozen=True)
 class ListCriteria:
-    """What was asked of a list, by whom and why.
+    """The criteria of a list, who made it, and why.
 
     Attributes:
         capacity: How many to contact.

@@ -157,7 +157,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def digest(request: Request, body: bytes, *, route: str = "") -> str:
-    """Return the digest of a query, a body and what tells its route from others."""
+    """Return the digest of a query, a body and what distinguishes its route."""
     query = sorted(request.query_params.multi_items())
     content = route.encode() + orjson.dumps(query) + body
     return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,6 +1,6 @@
 """What every request passes: id, deadline, body limit, security headers, log, counts.
 
-An exception that left a mounted application would hang the connection: here it is answered.
+An exception that left a mounted application would hang the connection: here it becomes a response.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TooLargeError(Exception):
 
 
 class _Exchange:
-    """One request and its answer, as the edge sees them."""
+    """One request and its response, as the middleware sees them."""
 
     __slots__ = ("id", "left", "limit", "receive", "send", "sent", "status", "waiting")
 
@@ -74,7 +74,7 @@ class _Exchange:
 
 
 class RequestMetrics(Collector):
-    """What one worker has answered since it started."""
+    """Requests of one worker since it started."""
 
     def __init__(self, *, worker: str) -> None:
         self._worker = worker
@@ -83,7 +83,7 @@ class RequestMetrics(Collector):
         self._bytes: dict[str, int] = {}
 
     def count(self, route: str, *, method: str, status: int, seconds: float, sent: int) -> None:
-        """Add one request: its route's template, the time to and the bytes of its answer."""
+        """Add one request: its route's template, the time to and the bytes of its response."""
         key = (route, method, status)
         self._requests[key] = self._requests.get(key, 0) + 1
         durations = self._durations.get(route)
@@ -126,7 +126,7 @@ class RequestMetrics(Collector):
 
 @dataclass
 class RequestMiddleware:
-    """The layer; everything inside it answers in time, or it answers instead."""
+    """Sends a problem where the application inside it fails or is late."""
 
     app: ASGIApp
     _: KW_ONLY
@@ -154,7 +154,7 @@ class RequestMiddleware:
         self._record(scope, exchange, self.monotonic() - began)
 
     async def _guard(self, scope: Scope, exchange: _Exchange) -> None:
-        """Run the routes; answer for them where they fail, are late or never do."""
+        """Run the routes; send a problem where they fail, are late or send nothing."""
         task = asyncio.current_task()
         late = asyncio.get_running_loop().call_later(
             self.timeout_seconds, _cancel_unless_begun, task, exchange
@@ -188,7 +188,7 @@ class RequestMiddleware:
     async def _send_problem(
         self, scope: Scope, exchange: _Exchange, problem: problems.Problem
     ) -> None:
-        """Send a problem, or, where an answer has already begun, cut it off."""
+        """Send a problem, or, where a response has already begun, cut it off."""
         if exchange.status:
             return
         response = problems.response(problem, instance=scope["path"], request_id=exchange.id)

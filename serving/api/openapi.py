@@ -200,7 +200,7 @@ def _problem_example(kind: problems.Kind) -> dict[str, Any]:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """Return the whole document; made once and kept by the application."""
+    """Return the whole document; built once an application."""
     if app.openapi_schema is None:
         specification = get_openapi(
             title=TITLE,

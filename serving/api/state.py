@@ -1,4 +1,4 @@
-"""What the routes of one application share, and how it is kept in step with the folders."""
+"""What the routes of one application share, and how it follows the published folders."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class State:
 
         Raises:
             NotPublishedError: There are no scores.
-            SetGoneError: The set is not kept any more, or unfit.
+            SetGoneError: The set is gone, or unfit.
         """
         current = self.published.require_scores()
         if id is None or id == current.id:
@@ -123,6 +123,6 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """Return what the application of this request answers from."""
+    """Return the state of this request's application."""
     state: State = request.app.state.shared
     return state

@@ -71,7 +71,7 @@ def put_forecast_in_force(
     base: str | None = None,
     now: datetime,
 ) -> PublishedReport:
-    """Write a forecast set and put it in force; ``counts`` are told beside queues and intervals."""
+    """Write a forecast set and put it in force; ``counts`` go beside queues and intervals."""
     queues = forecast.queues
     id = write_forecast_set(
         home.forecasts,

@@ -48,7 +48,7 @@ def publish_scores(
 ) -> PublishedReport:
     """Score every customer of the current snapshot and put the scores in force.
 
-    Customers are taken in chunks. Some hundred bytes a customer are kept from the first pass,
+    Customers are taken in chunks. Some hundred bytes a customer stay in memory from the first pass,
     because a percentile needs everybody's probability; features and records are not.
 
     The set depends neither on ``threads`` nor on ``chunk_rows``.

@@ -86,7 +86,7 @@ class Overlay:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to know of an answer from it."""
+        """What a reader should know of it."""
         if self.known.trouble is None:
             return ()
         what = (

@@ -1,4 +1,4 @@
-"""What is asked of a selection: what-if, grid, sample paths, totals; always in that order."""
+"""Evaluates a selection: what-if, grid, sample paths, totals; always in that order."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from serving.models.volume.paths import sample_paths
 from serving.models.volume.within_hour import split
 
 MOST_SENT_VALUES = 2_000_000
-"""Values of paths in one answer, some 6 bytes each."""
+"""Values of paths in one response, some 6 bytes each."""
 MOST_TOTALS_VALUES = 5_000_000
-"""Values of paths that one answer's totals are read off."""
+"""Values of paths that one response's totals are read off."""
 
 
 def evaluate(
@@ -30,7 +30,7 @@ def evaluate(
     seed: int = 0,
     most_values: int = MOST_SENT_VALUES,
 ) -> Selection:
-    """Return a selection after changes, on the grid asked for, with sample paths of the result.
+    """Return a selection after changes, on the requested grid, with sample paths of the result.
 
     Without ``interval_minutes`` each queue keeps its own grid; ``most_values`` limits the values
     of the sample paths over all queues and intervals.

@@ -78,7 +78,7 @@ def select_forecast(
     Raises:
         UnknownNameError: A queue is not in the set; the message suggests near names.
         HorizonError: The span is not inside the published one.
-        InputError: The interval is longer than a queue's own, or the answer would be too large.
+        InputError: The interval is longer than a queue's own, or the response would be too large.
     """
     names = of.queues if queues is None else queues
     forecasts = [of.queue(name, field=f"queues.{i}") for i, name in enumerate(names)]

@@ -26,7 +26,7 @@ from serving.staffing.workload import (
 )
 
 MOST_PATH_VALUES = 2_000_000
-"""Most intervals x paths of one answer: some 2 seconds of one core."""
+"""Most intervals x paths of one response: some 2 seconds of one core."""
 LEAST_PATH_VALUES = 20_000
 """What a queue counts as at least: its tables take as long, however short the span."""
 DEADLINE_SECONDS = 86_400

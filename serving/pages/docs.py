@@ -38,7 +38,7 @@ class Operation:
         about: The document's own description of it.
         body: The JSON body's content; None where it takes none.
         curl: Commands to try it with.
-        responses: Example answers by media type.
+        responses: Example responses by media type.
     """
 
     path: str

@@ -30,7 +30,7 @@ class ExperimentResults(PublishedSet):
     documents: Mapping[str, Any]
 
     def document(self, experiment: str) -> Any:
-        """Return what is told of one experiment.
+        """Return the results of one experiment.
 
         Raises:
             UnknownNameError: It is not among the results; the message names those that are.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ManifestInfo:
-    """What the manifest of a folder says; its files are not read.
+    """A folder's manifest; its other files are not read.
 
     Attributes:
         meta: What its kind adds: a bundle's ``card``, a snapshot's ``as_of``.
@@ -63,9 +63,9 @@ class Part:
         quality: Says how good it was in plain words, from the metrics of its card.
         missing: What a request for it says where it is not published.
         before: What has to be run first, besides a promotion.
-        made_by: The model whose bundle makes it; None for what no request is answered from.
+        made_by: The model whose bundle makes it; None for what no request reads.
         open_model: Opens the model of a bundle; None for what is no bundle.
-        optional: Whether it is told of only where it was published.
+        optional: Whether it is listed only where it was published.
         packed: Whether it goes into a Bento.
     """
 
@@ -286,7 +286,7 @@ class Published:
 
     @property
     def is_ready(self) -> bool:
-        """Whether at least one set, a forecast or scores, can be answered from."""
+        """Whether at least one set, a forecast or scores, can be served."""
         return any(PARTS_BY_KIND[kind].made_by for kind in self.served)
 
     def with_forecast(self, forecast: ForecastSet) -> Published:

@@ -33,7 +33,7 @@ _ROUNDING = 1e-9
 
 
 def open_columns(path: Path) -> pa.Table:
-    """Verify and map the columns of a score set that is kept; its records are not looked at.
+    """Verify and map the columns of a stored score set; its records are not looked at.
 
     Raises:
         ArtefactError: It is damaged or of another version.
@@ -102,11 +102,11 @@ Value = TypeVar("Value")
 MOST_OPEN = 2
 """Sets that stay open, so that a pull under way can finish."""
 MOST_CHANGES = 4
-"""Answers to "who changed" that are kept: a byte a customer each."""
+"""Comparisons that are cached: a byte a customer each."""
 
 
 class ScoreSetCache:
-    """Opens the score sets that stand in a folder, and keeps the last few."""
+    """Opens the score sets that stand in a folder, and caches the last few."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -145,7 +145,7 @@ class ScoreSetCache:
         """Return who changed since another set, bool[customers].
 
         Raises:
-            UnknownNameError: No such set is kept.
+            UnknownNameError: No such set is stored.
             SetGoneError: It is not fit.
         """
         if (cached := self._changes.get((of.id, since))) is not None:

@@ -34,7 +34,7 @@ RECORDS_FILE = "records.ndjson"
 WORDS = ("tier", "stage", "segment", "action")
 """Columns of words that a filter can ask for."""
 _SCAN_ROWS = 16_384
-"""Rows that a filter looks at before it asks whether the page is full."""
+"""Rows that a filter looks at before it checks whether the page is full."""
 _BLOCK_ROWS = 256
 _BLOCK_BYTES = 262_144
 """About the size of a block that a long page is read in."""
@@ -68,7 +68,7 @@ EVERYBODY = ScoreFilter(words={})
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A stretch of a score set; its records are read when they are asked for.
+    """A stretch of a score set; its records are read on demand.
 
     Attributes:
         next: Id to pass as ``after`` for the next page; None where this one is the last.

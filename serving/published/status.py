@@ -52,7 +52,7 @@ REMEDIES: dict[str, str] = {part.kind: part.remedy for part in PARTS_TABLE}
 
 
 def models(published: Published) -> dict[str, Any]:
-    """Return the promoted models, as ``GET /v1/models`` answers."""
+    """Return the promoted models, as ``GET /v1/models`` gives them."""
     cards = published.cards
     sets = {
         str(part.made_by): published.served.get(part.kind) for part in PARTS_TABLE if part.made_by
@@ -76,7 +76,7 @@ def models(published: Published) -> dict[str, Any]:
 def readiness(
     published: Published, *, overrides: int, trouble: str | None, now: datetime
 ) -> dict[str, Any]:
-    """Return the state of each published part, as ``GET /readyz`` answers.
+    """Return the state of each published part, as ``GET /readyz`` gives it.
 
     ``overrides`` is how many are known, ``trouble`` why their database cannot be read.
     """

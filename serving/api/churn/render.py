@@ -83,7 +83,7 @@ def page_of(query: ScoresQuery, *, of: ScoreSet, score_sets: ScoreSetCache) -> P
 
     Raises:
         UnknownNameError: The set has no such tier, stage, segment or action, or no such set is
-            kept to compare with.
+            stored to compare with.
         SetGoneError: The set to compare with is not fit.
     """
     only = score_filter(query, of=of)

@@ -1,4 +1,4 @@
-"""The routes of a CRM and of monitoring."""
+"""The routes of churn scores: by id, and page by page."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class ForecastWriter:
         name = forecast.queue.queue
         applied = selection.applied.get(name)
         if selection.set.queues.get(name) is not forecast:
-            # Made for one request, so nobody asks for it again.
+            # It exists for one request, so no other can use it.
             return _write(forecast, quantiles, parts=parts, applied=applied)
         key = (
             selection.set.id,
@@ -303,7 +303,7 @@ def forecast_csv(selection: Selection, *, quantiles: Sequence[float], parts: boo
 
 
 def queues(forecast: ForecastSet) -> dict[str, Any]:
-    """Return the queues of a forecast set, as ``GET /v1/queues`` answers."""
+    """Return the queues of a forecast set, as ``GET /v1/queues`` gives them."""
     return {
         "forecast_set": forecast.id,
         "queues": [_queue_json(queue) for queue in forecast.queues.values()],
@@ -331,7 +331,7 @@ def _queue_json(forecast: QueueForecast) -> dict[str, Any]:
 
 
 def events(forecast: ForecastSet) -> dict[str, Any]:
-    """Return the calendar events of a forecast set, as ``GET /v1/events`` answers."""
+    """Return the calendar events of a forecast set, as ``GET /v1/events`` gives them."""
     ordered = sorted(forecast.events, key=lambda event: (event.starts_at, event.event_id))
     return {"forecast_set": forecast.id, "events": [_event_json(event) for event in ordered]}
 

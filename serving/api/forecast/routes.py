@@ -1,4 +1,4 @@
-"""The routes of a forecast: each takes what is published once, and answers bytes."""
+"""The routes of a forecast: each reads what is published once, and returns bytes."""
 
 from __future__ import annotations
 

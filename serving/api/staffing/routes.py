@@ -1,4 +1,4 @@
-"""The route of a scheduling tool that asks for agents."""
+"""The route of staffing: agents by queue and interval."""
 
 from __future__ import annotations
 
