@@ -78,7 +78,7 @@ def create_app(
 
     app = FastAPI(
         lifespan=lambda _: _running(state, database),
-        # FastAPI would ask for a tracer at each request; `metrics.py` counts instead.
+        # FastAPI would ask for a tracer at each request; `RequestMetrics` counts instead.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,
         redoc_url=None,

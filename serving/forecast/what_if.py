@@ -194,7 +194,7 @@ def _scale_parts(parts: Float64, ratio: Float64) -> Float64:
     after them grows or shrinks with them.
 
     >>> day = np.array([[10.0, 2.0, 0.0, -4.0, 4.0, 0.0, 6.0]])  # an event of factor 1.5
-    >>> _moved(day, np.array([2.0])).tolist()
+    >>> _scale_parts(day, np.array([2.0])).tolist()
     [[10.0, 2.0, 0.0, -4.0, 16.0, 0.0, 12.0]]
     """
     scaled = parts.copy()
