@@ -234,7 +234,7 @@ def _customers(customers: int) -> Iterator[ScoredCustomers]:
             action=(rows % len(ACTIONS)).astype(np.int16),
             consent=np.ones(len(rows)),
             reasons=np.tile(np.arange(3), (len(rows), 1)),
-            said=said,
+            reason_texts=said,
             warnings=[()] * len(rows),
         )
 

@@ -27,22 +27,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from features.build import build_snapshot  # noqa: E402  (the checkout is put on the path first)
-from features.home import (
-    Home,
-    ModelName,  # noqa: E402
-)
-from features.intake.load import (
-    Report,  # noqa: E402
-    ingest,  # noqa: E402
-)
+from features.home import Home, ModelName  # noqa: E402
+from features.intake.load import Report, ingest  # noqa: E402
 from features.intake.mapping import load_mapping  # noqa: E402
 from features.lake.delta import Lake  # noqa: E402
 from serving.batch.forecast import publish_forecast  # noqa: E402
 from serving.batch.scores import publish_scores  # noqa: E402
-from training.config import (
-    Config,
-    load_config,  # noqa: E402
-)
+from training.config import Config, load_config  # noqa: E402
 from training.fit.run import fit  # noqa: E402
 from training.registry.promotion import promote  # noqa: E402
 from training.registry.tracking import Tracking  # noqa: E402

@@ -17,11 +17,12 @@ from starlette.responses import Response
 from features.errors import EbbflowError
 from serving.api import problems
 from serving.api.churn.routes import churn_router
+from serving.api.forecast.render import ForecastWriter
 from serving.api.forecast.routes import forecast_router
 from serving.api.middleware import RequestMetrics, RequestMiddleware
 from serving.api.openapi import document
 from serving.api.ops.routes import ops_router
-from serving.api.outreach.routes import experiments_router, lists_router
+from serving.api.outreach.routes import outreach_router
 from serving.api.overrides.routes import overrides_router
 from serving.api.staffing.routes import staffing_router
 from serving.api.state import Clock, State
@@ -29,6 +30,7 @@ from serving.forecast.overlay import OverrideCache
 from serving.lists import random_key
 from serving.pages.routes import add_page_routes
 from serving.published.parts import Watcher
+from serving.published.score_history import ScoreSetCache
 from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.lists import ListStore
@@ -40,8 +42,7 @@ ROUTERS = (
     forecast_router,
     staffing_router,
     overrides_router,
-    lists_router,
-    experiments_router,
+    outreach_router,
 )
 """In the order of how often they are called: routes are matched one after the other."""
 
@@ -53,11 +54,11 @@ def create_app(
     clock: Clock,
     log: structlog.typing.FilteringBoundLogger,
     worker: str = "1",
-    draw_key: Callable[[], bytes] = random_key,
+    new_key: Callable[[], bytes] = random_key,
 ) -> FastAPI:
     """Return the application; while it runs it looks for newly published folders by itself.
 
-    ``draw_key`` gives the key of a new experiment, ``lists.KEY_BYTES`` long.
+    ``new_key`` gives the key of a new experiment, ``lists.KEY_BYTES`` long.
 
     Raises:
         ConfigError: The database that the settings name cannot be one.
@@ -71,12 +72,13 @@ def create_app(
         RequestMetrics(worker=worker),
         OverrideCache(OverrideStore(database)),
         ListStore(database),
-        draw_key,
+        new_key,
+        ScoreSetCache(watcher.home.scores),
     )
 
     app = FastAPI(
         lifespan=lambda _: _running(state, database),
-        # FastAPI would ask for a tracer at each request; `metrics.py` counts instead.
+        # FastAPI would ask for a tracer at each request; `RequestMetrics` counts instead.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,
         redoc_url=None,
@@ -84,7 +86,7 @@ def create_app(
         redirect_slashes=False,
         exception_handlers=_HANDLERS,
     )
-    app.state.shared = state
+    app.state.shared, app.state.forecast_writer = state, ForecastWriter()
     for router in ROUTERS:
         # An included router costs 8 microseconds a request, 28 against 20; its routes alone, none.
         app.router.routes.extend(router.routes)
@@ -92,7 +94,7 @@ def create_app(
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     app.add_middleware(
         RequestMiddleware,
-        traffic=state.traffic,
+        metrics=state.metrics,
         log=log,
         access_log=settings.access_log,
         max_body_bytes=settings.max_body_bytes,
@@ -104,7 +106,7 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _running(state: State, database: Database) -> AsyncIterator[None]:
     await state.refresh()
-    refreshing = asyncio.create_task(state.keep_fresh())
+    refreshing = asyncio.create_task(state.refresh_forever())
     try:
         yield
     finally:
@@ -120,7 +122,7 @@ def _respond(request: Request, problem: problems.Problem) -> Response:
     )
 
 
-async def _answer_own_error(request: Request, error: Any) -> Response:
+async def _domain_error(request: Request, error: Any) -> Response:
     problem = problems.of_error(error)
     if request.method == "GET":
         # The parameter is named for one queue, the body's field for several.
@@ -134,15 +136,15 @@ async def _answer_own_error(request: Request, error: Any) -> Response:
     return _respond(request, problem)
 
 
-async def _answer_problem(request: Request, error: Any) -> Response:
+async def _problem(request: Request, error: Any) -> Response:
     return _respond(request, error.problem)
 
 
-async def _answer_bad_parameters(request: Request, error: Any) -> Response:
+async def _validation_error(request: Request, error: Any) -> Response:
     return _respond(request, problems.of_validation(error.errors()))
 
 
-async def _answer_framework_error(request: Request, error: Any) -> Response:
+async def _framework_error(request: Request, error: Any) -> Response:
     if error.status_code == 404:
         detail = f"No route {problems.shorten(request.url.path)}. See /docs for the routes."
     elif error.status_code == 405:
@@ -162,8 +164,8 @@ def _not_allowed(request: Request) -> problems.Problem:
 
 
 _HANDLERS: dict[Any, Any] = {
-    EbbflowError: _answer_own_error,
-    problems.ProblemError: _answer_problem,
-    RequestValidationError: _answer_bad_parameters,
-    HTTPException: _answer_framework_error,
+    EbbflowError: _domain_error,
+    problems.ProblemError: _problem,
+    RequestValidationError: _validation_error,
+    HTTPException: _framework_error,
 }

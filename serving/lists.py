@@ -57,7 +57,7 @@ class Decision:
     """One customer of a list; places count from 0, the first of the ranking first."""
 
     place: int
-    who: Candidate
+    candidate: Candidate
     arm: Arm
 
 
@@ -111,12 +111,12 @@ def assign(
     decisions: list[Decision] = []
     left_out = 0
     free = capacity
-    for who in ranking:
-        if who.customer_id in known:
+    for candidate in ranking:
+        if candidate.customer_id in known:
             left_out += 1
             continue
-        arm = experiment.arm(who.customer_id)
-        decisions.append(Decision(len(decisions), who, arm))
+        arm = experiment.arm(candidate.customer_id)
+        decisions.append(Decision(len(decisions), candidate, arm))
         free -= arm == "treat"
         if free == 0:
             break
@@ -125,7 +125,7 @@ def assign(
 
 @dataclass(frozen=True)
 class ListCriteria:
-    """What was asked of a list, by whom and why.
+    """The criteria of a list, who made it, and why.
 
     Attributes:
         capacity: How many to contact.
@@ -166,14 +166,14 @@ class ContactList:
 
     list_id: str
     experiment: Experiment
-    asked: ListCriteria
+    criteria: ListCriteria
     source: Source
     at: int
-    picked: Assignment
+    assignment: Assignment
 
     def count(self, arm: Arm) -> int:
         """Return how many customers of the list are in an arm."""
-        return sum(decision.arm == arm for decision in self.picked.decisions)
+        return sum(decision.arm == arm for decision in self.assignment.decisions)
 
 
 RANK_COLUMNS = {"probability": "probability", "value_at_risk": "value_at_risk_minor"}

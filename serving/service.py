@@ -1,6 +1,6 @@
 """The BentoML service: ``bentoml serve serving.service:Ebbflow`` or ``python -m serving run``.
 
-BentoML's own routes and 404 stand before a mounted application and answer in their own shapes. So
+BentoML's own routes and 404 stand before a mounted application and respond in their own shapes. So
 ours is mounted, which ties its life to the worker's, and a middleware hands it each request first.
 """
 
@@ -26,7 +26,7 @@ from serving.app import create_app
 from serving.published.parts import Watcher
 from serving.settings import find_home, json_log, load_settings
 
-# The `bentoml` command may have asked, and kept the answer, before this file was read.
+# The `bentoml` command may have cached the setting before this file was read.
 with contextlib.suppress(ImportError, AttributeError):
     from bentoml._internal.utils.analytics import usage_stats
 
@@ -34,7 +34,7 @@ with contextlib.suppress(ImportError, AttributeError):
 
 SETTINGS = load_settings()
 BENTOML_TIMEOUT_SECONDS = 5
-"""Later than ours, so that a late answer is a problem document and never BentoML's own text."""
+"""Later than ours, so that a late response is a problem document and never BentoML's own text."""
 
 
 def _now() -> datetime:
@@ -50,16 +50,16 @@ app = create_app(
 )
 
 
-class Straight:
+class HttpBypass:
     """Hands HTTP to our application; the rest (start and stop) to BentoML."""
 
-    def __init__(self, app: ASGIApp, ours: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, application: ASGIApp) -> None:
         self._bento = app
-        self._ours = ours
+        self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass an event of the server's life on."""
-        await (self._ours if scope["type"] == "http" else self._bento)(scope, receive, send)
+        await (self._application if scope["type"] == "http" else self._bento)(scope, receive, send)
 
 
 @bentoml.service(
@@ -86,7 +86,7 @@ class Ebbflow:
 
 
 def _mount(service: Any) -> None:
-    service.add_asgi_middleware(Straight, ours=app)
+    service.add_asgi_middleware(HttpBypass, application=app)
 
 
 _mount(Ebbflow)

@@ -1,4 +1,4 @@
-"""Log lines as JSON, one an event, without configuring anything for the whole process."""
+"""The service's settings, from the environment; its log, as JSON lines; its version."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from features.console import DEFAULT_HOME
 from features.errors import ConfigError
 
 ENV_PREFIX = "EBBFLOW_"
+VERSION = "0.1.0"
+"""The same as in pyproject.toml: a Bento holds the source, not a wheel."""
 
 
 class Settings(BaseSettings):
@@ -74,7 +76,7 @@ def load_settings() -> Settings:
 
 
 def find_home(settings: Settings, *, source: Path) -> Path:
-    """Return the folder that the service answers from; ``source`` holds the package ``serving``.
+    """Return the folder that the service reads; ``source`` holds the package ``serving``.
 
     Inside a Bento it is the folder packed beside the source, whatever the working folder.
     """
@@ -109,7 +111,3 @@ def _dumps(event: Any, **_: Any) -> bytes:
         return orjson.dumps(
             {k: str(v).encode("utf-8", "replace").decode() for k, v in event.items()}
         )
-
-
-VERSION = "0.1.0"
-"""The same as in pyproject.toml: a Bento holds the source, not a wheel."""

@@ -37,7 +37,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    root: Path, *, now: datetime = NOW, draw_key: Callable[[], bytes] = random_key, **settings: Any
+    root: Path, *, now: datetime = NOW, new_key: Callable[[], bytes] = random_key, **settings: Any
 ) -> Iterator[Server]:
     """Run the application over a home; its lifespan too."""
     lines = io.BytesIO()
@@ -47,7 +47,7 @@ def serving(
         settings=Settings(home=root, **settings),
         clock=lambda: now,
         log=json_log(lines),
-        draw_key=draw_key,
+        new_key=new_key,
     )
     with TestClient(app) as http:
         yield Server(app, http, watcher, lines)

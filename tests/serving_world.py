@@ -410,7 +410,7 @@ def scored_customers(ids: list[str], *, refuse: bool = False) -> ScoredCustomers
         if refuse
         else np.full(len(ids), np.nan),
         reasons=np.stack([np.where(outside, -1, i), *[np.full(len(ids), -1)] * 2], axis=1),
-        said=[
+        reason_texts=[
             Reason(
                 "recency",
                 f"no purchase for {n} days",

@@ -72,7 +72,7 @@ def buy(home: Home, made: dict[str, Any], *, treat: float, control: float) -> No
 
 def ask_list(home: Home, **more: Any) -> dict[str, Any]:
     # One key, so that the arms are the same at each run.
-    with serving(home.root, draw_key=lambda: b"k" * 32) as server:
+    with serving(home.root, new_key=lambda: b"k" * 32) as server:
         response = server.http.post("/v1/churn/lists", json={**LIST, **more})
         assert response.status_code == 201, response.text
         made: dict[str, Any] = response.json()

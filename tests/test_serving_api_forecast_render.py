@@ -33,19 +33,21 @@ def forecast(world: World) -> ForecastSet:
     return open_forecast_set(world.home.forecasts / world.forecast)
 
 
-def select(asked: ForecastRequest, *, of: ForecastSet) -> Selection:
+def select(requested: ForecastRequest, *, of: ForecastSet) -> Selection:
     return select_forecast(
         of,
-        queues=asked.queues,
-        start=asked.start,
-        end=asked.end,
-        interval_minutes=asked.interval_minutes,
+        queues=requested.queues,
+        start=requested.start,
+        end=requested.end,
+        interval_minutes=requested.interval_minutes,
     )
 
 
 def answer(forecast: ForecastSet, **fields: object) -> dict:
-    asked = ForecastRequest.model_validate(fields)
-    return json.loads(ForecastWriter().json(select(asked, of=forecast), quantiles=asked.quantiles))
+    requested = ForecastRequest.model_validate(fields)
+    return json.loads(
+        ForecastWriter().json(select(requested, of=forecast), quantiles=requested.quantiles)
+    )
 
 
 def test_by_default_the_answer_begins_with_the_set_and_lasts_a_fortnight(
@@ -176,9 +178,9 @@ def test_a_new_set_is_never_answered_from_what_was_written_for_the_old(world: Wo
     old = open_forecast_set(home.forecasts / world.forecast)
     new = open_forecast_set(home.forecasts / put_forecast(home, factor=2.0))
     writer = ForecastWriter()
-    asked = ForecastRequest(queues=["chat"])
+    requested = ForecastRequest(queues=["chat"])
     means = [
-        json.loads(writer.json(select(asked, of=s), quantiles=[]))["queues"][0]["intervals"][0][
+        json.loads(writer.json(select(requested, of=s), quantiles=[]))["queues"][0]["intervals"][0][
             "volume"
         ]["mean"]
         for s in (old, new, old)
@@ -188,16 +190,18 @@ def test_a_new_set_is_never_answered_from_what_was_written_for_the_old(world: Wo
 
 def test_what_is_kept_stays_small_and_the_answers_the_same(forecast: ForecastSet) -> None:
     small, large = ForecastWriter(cache_bytes=1), ForecastWriter()
-    choice = select_forecast(forecast)
-    assert small.json(choice, quantiles=[0.5]) == large.json(choice, quantiles=[0.5])
+    selection = select_forecast(forecast)
+    assert small.json(selection, quantiles=[0.5]) == large.json(selection, quantiles=[0.5])
     assert len(small._cache) == 1
 
 
 def test_csv_holds_the_same_numbers_as_json(forecast: ForecastSet) -> None:
-    asked = ForecastRequest(start=MADE_AT, end=MADE_AT + timedelta(days=2), quantiles=[0.1, 0.9])
-    choice = select(asked, of=forecast)
-    rows = list(csv.DictReader(io.StringIO(forecast_csv(choice, quantiles=[0.1, 0.9]).decode())))
-    document = json.loads(ForecastWriter().json(choice, quantiles=[0.1, 0.9]))
+    requested = ForecastRequest(
+        start=MADE_AT, end=MADE_AT + timedelta(days=2), quantiles=[0.1, 0.9]
+    )
+    selection = select(requested, of=forecast)
+    rows = list(csv.DictReader(io.StringIO(forecast_csv(selection, quantiles=[0.1, 0.9]).decode())))
+    document = json.loads(ForecastWriter().json(selection, quantiles=[0.1, 0.9]))
     flat = [
         (queue["queue"], interval)
         for queue in document["queues"]

@@ -167,13 +167,13 @@ def test_a_pick_is_a_stretch_of_the_ranking_that_ends_with_the_last_to_contact(
     order = [Candidate(f"c{i}", None) for i in range(40)]
     experiment = Experiment("x", key, hold_out, "call")
     found = assign(order, experiment=experiment, capacity=capacity, known={"c1", "c3"})
-    listed = [decision.who.customer_id for decision in found.decisions]
+    listed = [decision.candidate.customer_id for decision in found.decisions]
     free = [who.customer_id for who in order if who.customer_id not in ("c1", "c3")]
     assert listed == free[: len(listed)]
     treated = [decision.arm == "treat" for decision in found.decisions]
     assert sum(treated) == capacity or len(listed) == len(free)
     assert sum(treated) <= capacity
-    assert all(d.arm == experiment.arm(d.who.customer_id) for d in found.decisions)
+    assert all(d.arm == experiment.arm(d.candidate.customer_id) for d in found.decisions)
 
 
 def test_a_customer_falls_the_same_way_within_an_experiment_and_is_listed_once(

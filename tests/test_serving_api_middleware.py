@@ -29,10 +29,10 @@ class Rig:
 
     def __init__(self, app: App, **settings: Any) -> None:
         self.lines = io.BytesIO()
-        self.traffic = RequestMetrics(worker="1")
+        self.metrics = RequestMetrics(worker="1")
         options = {"max_body_bytes": 1_000, "timeout_seconds": 5.0, "access_log": True}
         self.edge = RequestMiddleware(
-            app, traffic=self.traffic, log=json_log(self.lines), **(options | settings)
+            app, metrics=self.metrics, log=json_log(self.lines), **(options | settings)
         )
         self.sent: list[Any] = []
 
@@ -252,10 +252,10 @@ def test_counts_are_by_route_never_by_path(tmp_path: Path) -> None:
 
 
 def test_durations_fall_into_their_buckets() -> None:
-    traffic = RequestMetrics(worker="7")
+    metrics = RequestMetrics(worker="7")
     for seconds in (0.001, 0.002, 9.0):
-        traffic.count("/x", method="GET", status=200, seconds=seconds, sent=10)
-    text = render(traffic, []).decode()
+        metrics.count("/x", method="GET", status=200, seconds=seconds, sent=10)
+    text = render(metrics, []).decode()
     assert 'le="0.001",route="/x",worker="7"} 1.0' in text
     assert 'le="0.0025",route="/x",worker="7"} 2.0' in text
     assert 'le="2.5",route="/x",worker="7"} 2.0' in text

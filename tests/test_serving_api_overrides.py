@@ -195,7 +195,7 @@ def test_agents_are_staffed_for_the_planners_numbers(server: Server) -> None:
     assert large["agents_on_phone"] > 66 > small["agents_on_phone"]
     assert (small["published"], large["published"]) == ("model", "override")
     assert large["override_id"] == kept["override_id"]
-    assert [layer["override_id"] for layer in after["overrides"]] == [kept["override_id"]]
+    assert [override["override_id"] for override in after["overrides"]] == [kept["override_id"]]
 
 
 def test_the_first_page_shows_the_planners_numbers_and_says_so(server: Server) -> None:
@@ -307,7 +307,7 @@ def test_the_override_made_last_counts_and_taking_it_back_gives_the_one_below(
     under = means(server)
     (top,) = send(server, one(7, HALF))
     assert means(server) == [under[0], 7.0, *under[2:]]
-    assert [layer["in_force_intervals"] for layer in listed(server)] == [3, 1]
+    assert [override["in_force_intervals"] for override in listed(server)] == [3, 1]
     taken = take_back(server, top["override_id"])
     assert taken["withdrawn"] == {
         "made_by": "Bob",
@@ -409,10 +409,10 @@ def test_a_restart_keeps_every_layer(home: Home) -> None:
         send(server, one(50))
         (top,) = send(server, one(60))
         take_back(server, top["override_id"])
-        before, layers = ask(server), listed(server)
+        before, overrides = ask(server), listed(server)
     with serving(home.root) as server:
         assert ask(server) == before
-        assert listed(server) == layers
+        assert listed(server) == overrides
 
 
 def test_two_workers_see_each_others_overrides(home: Home) -> None:

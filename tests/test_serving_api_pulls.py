@@ -290,7 +290,7 @@ def without(chunk: ScoredCustomers, rows: set[int]) -> ScoredCustomers:
         if isinstance(getattr(chunk, field.name), (list, tuple))
         else getattr(chunk, field.name)[kept]
         for field in fields(chunk)
-        if field.name != "said"
+        if field.name != "reason_texts"
     }
     return replace(chunk, **taken)
 
@@ -332,10 +332,10 @@ def test_another_first_reason_is_a_change_and_another_number_in_it_is_not(
     moving: tuple[Home, ScoredCustomers, str],
 ) -> None:
     home, chunk, before = moving
-    said = list(chunk.said)
-    said[5] = replace(said[5], code="contacts")
-    said[6] = replace(said[6], value=99.0, text="no purchase for 99 days")
-    publish(home, replace(chunk, said=said))
+    reason_texts = list(chunk.reason_texts)
+    reason_texts[5] = replace(reason_texts[5], code="contacts")
+    reason_texts[6] = replace(reason_texts[6], value=99.0, text="no purchase for 99 days")
+    publish(home, replace(chunk, reason_texts=reason_texts))
     assert changed(home, before) == ["c000005"]
 
 

@@ -34,7 +34,7 @@ from serving.api.staffing.requests import FormatName, StaffingRequest
 from serving.api.staffing.responses import StaffingResponse
 from serving.api.staffing.routes import staffing_router
 from serving.files import FORMATS
-from serving.forecast.staffing import MOST_DRAWN, StaffingOptions
+from serving.forecast.staffing import MOST_PATH_VALUES, StaffingOptions
 from serving.models.volume.calendar_effects import DayEffects
 from serving.models.volume.distribution import lead_bucket, plain_shape
 from serving.models.volume.forecast import PARTS, QueueForecast, VolumeForecast, slice_intervals
@@ -621,7 +621,7 @@ def test_more_than_can_be_answered_in_time_is_refused_with_what_to_ask_less_of(
     end = MADE_AT + timedelta(days=28)
     problem = refused(server, {"end": end.isoformat(), "paths": {"count": 1_000}})
     assert [error["field"] for error in problem["errors"]] == ["paths.count"]
-    assert f"at most {MOST_DRAWN}" in problem["detail"]
+    assert f"at most {MOST_PATH_VALUES}" in problem["detail"]
     assert "fewer paths, fewer queues or a shorter span" in problem["detail"]
 
 

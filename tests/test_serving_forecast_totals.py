@@ -124,7 +124,8 @@ def test_wrong_paths_are_refused_by_their_field(
 
 
 @pytest.mark.parametrize(
-    ("path", "limit"), [("/v1/forecast", "MOST_SENT"), ("/v1/forecast/totals", "MOST_DRAWN")]
+    ("path", "limit"),
+    [("/v1/forecast", "MOST_SENT_VALUES"), ("/v1/forecast/totals", "MOST_TOTALS_VALUES")],
 )
 def test_too_many_paths_are_refused_with_the_limit(
     server: Server, monkeypatch: pytest.MonkeyPatch, path: str, limit: str

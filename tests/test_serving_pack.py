@@ -101,7 +101,7 @@ def test_a_bento_serves_from_an_empty_machine(world: World, tmp_path: Path) -> N
     assert packed["contents"]["forecasts"] == world.forecast
     inside = Path(packed["path"]) / "src"
     assert {p.name for p in inside.iterdir()} <= {*SOURCES, ".ebbflow"}
-    assert not (inside / "features" / "engine.py").is_symlink()
+    assert not (inside / "features" / "home.py").is_symlink()
     empty = tmp_path / "empty"
     empty.mkdir()
     process, port = spawn(empty, "bentoml", "serve", packed["path"], cwd=empty, EBBFLOW_HOME="")

@@ -12,7 +12,7 @@ from features.artefact import point_to, write_artefact
 from features.home import Home
 from serving import pack
 from serving.published import parts, status
-from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Part, Watcher, read_note
+from serving.published.parts import PARTS_BY_KIND, PARTS_TABLE, Part, Watcher, read_manifest
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -42,7 +42,7 @@ def test_a_row_more_is_watched_told_of_and_packed(
     late = Part(
         "late",
         root=lambda home: home.root / "late",
-        open=lambda path: read_note(path, kind="late-bundle"),
+        open=lambda path: read_manifest(path, kind="late-bundle"),
         commands=("python -m training fit late",),
         title="Model for late orders",
     )

@@ -245,7 +245,9 @@ def test_every_customer_is_found_with_their_own_record(scores: ScoreSet) -> None
             "stage": STAGES[wanted.stage[i]],
             "segment": SEGMENTS[wanted.segment[i]],
             "action": ACTIONS[wanted.action[i]],
-            "reasons": [asdict(wanted.said[place]) for place in wanted.reasons[i] if place >= 0],
+            "reasons": [
+                asdict(wanted.reason_texts[place]) for place in wanted.reasons[i] if place >= 0
+            ],
             "warnings": list(wanted.warnings[i]),
             "as_of": "2026-03-20T00:00:00Z",
             "model_version": "churn-1",
@@ -372,7 +374,7 @@ def test_a_set_is_the_same_however_its_customers_are_chunked(home: Home) -> None
             type(whole)(
                 **{
                     name: getattr(whole, name)[
-                        slice(None) if name == "said" else slice(a, a + size)
+                        slice(None) if name == "reason_texts" else slice(a, a + size)
                     ]
                     for name in whole.__dataclass_fields__
                 }

@@ -51,11 +51,11 @@ def keep(
 ) -> list[StoredOverride]:
     kept: list[StoredOverride] = []
 
-    def answer(layers: list[StoredOverride]) -> bytes:
-        kept.extend(layers)
+    def answer(overrides: list[StoredOverride]) -> bytes:
+        kept.extend(overrides)
         return b"answer"
 
-    store.keep(what, by=more.pop("by", "Ann"), reason="why", at=at, answer=answer, **more)  # type: ignore[arg-type]
+    store.add(what, by=more.pop("by", "Ann"), reason="why", at=at, render=answer, **more)  # type: ignore[arg-type]
     return kept
 
 
@@ -97,9 +97,9 @@ def store(url: str) -> Iterator[OverrideStore]:
 def test_reading_finds_nothing_and_leaves_no_trace(tmp_path: Path) -> None:
     store = OverrideStore(Database.of(Home(tmp_path)))
     assert store.version() == NOTHING
-    assert store.layers() == []
-    assert store.changed(seen=NOTHING, since=0).layers == []
-    assert store.answered("key") is None
+    assert store.overlapping() == []
+    assert store.changed(seen=NOTHING, since=0).overrides == []
+    assert store.stored_response("key") is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,17 +107,23 @@ def test_what_is_kept_is_read_back_as_it_was(store: OverrideStore) -> None:
     assert store.version() == NOTHING
     one, two = expected(hours=2, aht_seconds=250.5), expected("Grüße 😀", start=HOUR)
     kept = keep(store, one, two, at=1_774_000_000)
-    assert [layer.expected for layer in kept] == [one, two]
+    assert [override.expected for override in kept] == [one, two]
     assert kept[0].made == AuditStamp(1_774_000_000, "Ann", "why")
-    assert store.layers() == kept
+    assert store.overlapping() == kept
     assert store.version() == (1, 1_774_000_000)
-    assert [layer.override_id for layer in kept] == sorted(layer.override_id for layer in kept)
+    assert [override.override_id for override in kept] == sorted(
+        override.override_id for override in kept
+    )
 
 
 def test_a_later_override_has_a_later_id_even_within_a_second(store: OverrideStore) -> None:
-    ids = [layer.override_id for _ in range(3) for layer in keep(store, expected(), expected("r"))]
+    ids = [
+        override.override_id
+        for _ in range(3)
+        for override in keep(store, expected(), expected("r"))
+    ]
     assert ids == sorted(set(ids))
-    assert [layer.override_id for layer in store.layers()] == ids
+    assert [override.override_id for override in store.overlapping()] == ids
 
 
 def test_layers_are_chosen_by_queue_and_by_the_time_that_they_reach_into(
@@ -126,7 +132,7 @@ def test_layers_are_chosen_by_queue_and_by_the_time_that_they_reach_into(
     keep(store, expected(start=0), expected(start=HOUR), expected("r", start=2 * HOUR))
 
     def starts(**span: object) -> list[int]:
-        return [layer.expected.start for layer in store.layers(**span)]  # type: ignore[arg-type]
+        return [override.expected.start for override in store.overlapping(**span)]  # type: ignore[arg-type]
 
     assert starts(since=HOUR) == [HOUR, 2 * HOUR]
     assert starts(until=HOUR) == [0]
@@ -138,12 +144,12 @@ def test_layers_are_chosen_by_queue_and_by_the_time_that_they_reach_into(
 def test_an_override_that_is_taken_back_stays_kept_and_the_first_who_did_stays_named(
     store: OverrideStore,
 ) -> None:
-    (layer,) = keep(store, expected())
-    taken = store.withdraw(layer.override_id, by="Bob", reason="fell out", at=200)
+    (override,) = keep(store, expected())
+    taken = store.withdraw(override.override_id, by="Bob", reason="fell out", at=200)
     assert taken.withdrawn == AuditStamp(200, "Bob", "fell out")
-    assert taken.made == layer.made
-    assert store.withdraw(layer.override_id, by="Cid", reason="again", at=300) == taken
-    assert store.layers() == [taken]
+    assert taken.made == override.made
+    assert store.withdraw(override.override_id, by="Cid", reason="again", at=300) == taken
+    assert store.overlapping() == [taken]
     assert store.version() == (2, 200)
     with pytest.raises(UnknownNameError, match="unknown override 'nobody'"):
         store.withdraw("nobody", by="Bob", reason="r", at=300)
@@ -151,18 +157,18 @@ def test_an_override_that_is_taken_back_stays_kept_and_the_first_who_did_stays_n
 
 def test_a_key_gives_the_first_answer_and_keeps_nothing_twice(store: OverrideStore) -> None:
     def ask(digest: str, words: bytes) -> tuple[str, bytes]:
-        found = store.keep(
-            [expected()], by="A", reason="r", at=1, answer=lambda _: words, key="k", digest=digest
+        found = store.add(
+            [expected()], by="A", reason="r", at=1, render=lambda _: words, key="k", digest=digest
         )
-        return found.digest, found.answer
+        return found.digest, found.content
 
     assert ask("one", b"first") == ("one", b"first")
     assert ask("one", b"second") == ("one", b"first")
     assert ask("two", b"third") == ("one", b"first")
-    assert len(store.layers()) == 1
+    assert len(store.overlapping()) == 1
     week = 7 * 86_400
-    store.keep([expected()], by="A", reason="r", at=week + 2, answer=lambda _: b"", key="l")
-    assert store.answered("k") is None
+    store.add([expected()], by="A", reason="r", at=week + 2, render=lambda _: b"", key="l")
+    assert store.stored_response("k") is None
 
 
 def test_a_failure_half_way_keeps_nothing(store: OverrideStore) -> None:
@@ -172,22 +178,22 @@ def test_a_failure_half_way_keeps_nothing(store: OverrideStore) -> None:
         raise RuntimeError("no answer")
 
     with pytest.raises(RuntimeError):
-        store.keep([expected()], by="A", reason="r", at=5, answer=fail)
+        store.add([expected()], by="A", reason="r", at=5, render=fail)
     assert store.version() == (1, 100)
-    assert len(store.layers()) == 1
+    assert len(store.overlapping()) == 1
 
 
 def test_a_reader_is_told_what_it_has_not_seen(store: OverrideStore) -> None:
     first, second = keep(store, expected(), expected(start=HOUR), at=1)
     seen = store.version()
-    assert store.changed(seen=NOTHING, since=0).layers == [first, second]
-    assert store.changed(seen=seen, since=0).layers == []
+    assert store.changed(seen=NOTHING, since=0).overrides == [first, second]
+    assert store.changed(seen=seen, since=0).overrides == []
     (third,) = keep(store, expected(start=5 * HOUR), at=2)
     taken = store.withdraw(first.override_id, by="B", reason="r", at=3)
     found = store.changed(seen=seen, since=0)
     assert (found.version, found.whole) == ((3, 3), False)
-    assert found.layers == [taken, third]
-    assert store.changed(seen=seen, since=HOUR).layers == [third]
+    assert found.overrides == [taken, third]
+    assert store.changed(seen=seen, since=HOUR).overrides == [third]
 
 
 def test_a_reader_of_another_history_is_told_everything(tmp_path: Path) -> None:
@@ -202,7 +208,7 @@ def test_a_reader_of_another_history_is_told_everything(tmp_path: Path) -> None:
     (new,) = keep(store, expected("r"), at=3)
     found = store.changed(seen=seen, since=0)
     assert found.whole
-    assert found.layers == [old, new]
+    assert found.overrides == [old, new]
 
 
 def test_many_writers_at_once_lose_nothing_and_share_no_number(url: str) -> None:
@@ -210,13 +216,17 @@ def test_many_writers_at_once_lose_nothing_and_share_no_number(url: str) -> None
     stores = [OverrideStore(database) for database in databases]
 
     def write(k: int) -> list[str]:
-        return [layer.override_id for layer in keep(stores[k % 4], expected(start=k * HOUR), at=7)]
+        return [
+            override.override_id for override in keep(stores[k % 4], expected(start=k * HOUR), at=7)
+        ]
 
     with ThreadPoolExecutor(8) as pool:
         ids = [id for found in pool.map(write, range(24)) for id in found]
     assert len(set(ids)) == 24
     assert stores[0].version()[0] == 24
-    assert {layer.expected.start for layer in stores[1].layers()} == {k * HOUR for k in range(24)}
+    assert {override.expected.start for override in stores[1].overlapping()} == {
+        k * HOUR for k in range(24)
+    }
     for database in databases:
         database.close()
 
@@ -229,9 +239,9 @@ from serving.store.overrides import OverrideStore
 
 store, queue = OverrideStore(Database(sys.argv[1])), sys.argv[2]
 for k in range(20):
-    piece = OverrideInterval(k, 15, 1.0)
-    what = OverrideValue(queue, k, k + 900, 1.0, None, "s", 1.0, (piece,))
-    store.keep([what], by=queue, reason="r", at=k, answer=lambda _: b"")
+    pieces = (OverrideInterval(k, 15, 1.0),)
+    what = OverrideValue(queue, k, k + 900, 1.0, None, "s", 1.0, pieces)
+    store.add([what], by=queue, reason="r", at=k, render=lambda _: b"")
 """
 
 
@@ -240,18 +250,23 @@ def test_two_processes_that_write_at_once_lose_nothing(url: str, store: Override
         subprocess.Popen([sys.executable, "-c", WRITER, url, queue], cwd=ROOT) for queue in "ab"
     ]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
-    layers = store.layers()
-    assert [sum(layer.expected.queue == queue for layer in layers) for queue in "ab"] == [20, 20]
-    assert [layer.override_id for layer in layers] == sorted(layer.override_id for layer in layers)
+    overrides = store.overlapping()
+    assert [sum(override.expected.queue == queue for override in overrides) for queue in "ab"] == [
+        20,
+        20,
+    ]
+    assert [override.override_id for override in overrides] == sorted(
+        override.override_id for override in overrides
+    )
 
 
 def test_a_database_that_is_locked_says_so_and_can_be_read_meanwhile(tmp_path: Path) -> None:
     store = OverrideStore(Database.of(Home(tmp_path)))
-    (layer,) = keep(store, expected())
+    (override,) = keep(store, expected())
     other = sqlite3.connect(tmp_path / "service.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        assert store.layers() == [layer]
+        assert store.overlapping() == [override]
         with pytest.raises(DatabaseError, match=r"cannot be written: got database is locked"):
             keep(store, expected())
     finally:
@@ -288,7 +303,7 @@ def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path: Path, content: byte
 
 def test_a_place_that_cannot_be_written_names_the_setting(tmp_path: Path) -> None:
     store = OverrideStore(Database(f"sqlite:///{tmp_path}/nowhere/service.db"))
-    assert store.layers() == []
+    assert store.overlapping() == []
     with pytest.raises(DatabaseError, match=r"unable to open database file.*EBBFLOW_DATABASE_URL"):
         keep(store, expected())
 
@@ -298,7 +313,7 @@ def test_a_database_of_another_version_is_refused(url: str, store: OverrideStore
     other = Database(url)
     with other.writing() as connection:
         connection.exec_driver_sql("UPDATE service SET schema_version = 99")
-    for work in (store.layers, lambda: keep(store, expected())):
+    for work in (store.overlapping, lambda: keep(store, expected())):
         with pytest.raises(DatabaseError, match="got schema 99; expected schema 1"):
             work()
     other.close()
@@ -309,9 +324,9 @@ def test_a_postgres_whose_writer_does_not_finish_says_so_and_can_be_read(
     url: str, store: OverrideStore
 ) -> None:
     other = Database(url)
-    (layer,) = keep(store, expected())
+    (override,) = keep(store, expected())
     with other.writing():
-        assert store.layers() == [layer]
+        assert store.overlapping() == [override]
         with pytest.raises(DatabaseError, match=r"cannot be written: got .*timeout"):
             keep(store, expected())
     other.close()
@@ -365,26 +380,28 @@ def test_a_contact_list_is_kept_once_and_read_back_as_it_was(url: str) -> None:
     database = Database(url)
     store = ListStore(database)
     ranking = [Candidate(f"c{k:02d}", 0.9 - k / 100, 1_000 - k) for k in range(40)]
-    asked = ListCriteria(10, "probability", '{"tier":["high"]}', False, "Ann", "why")
+    criteria = ListCriteria(10, "probability", '{"tier":["high"]}', False, "Ann", "why")
     source = Source("set-1", 90, "model-1", candidates=40, without_consent=2)
 
     def make(key: str) -> str:
-        return store.make(
+        return store.add(
             ranking,
             experiment=Experiment("winter", b"k" * KEY_BYTES, 0.25, "call"),
             hold_out=None,
-            asked=asked,
+            criteria=criteria,
             source=source,
             at=100,
             key=key,
-        ).answer.decode()
+        ).content.decode()
 
     first = store.find(make("one"))
     assert make("one") == first.list_id
-    assert (first.asked, first.source, first.at) == (asked, source, 100)
-    assert [d.who for d in first.picked.decisions] == ranking[: len(first.picked.decisions)]
-    assert sum(d.arm == "treat" for d in first.picked.decisions) == 10
+    assert (first.criteria, first.source, first.at) == (criteria, source, 100)
+    assert [d.candidate for d in first.assignment.decisions] == ranking[
+        : len(first.assignment.decisions)
+    ]
+    assert sum(d.arm == "treat" for d in first.assignment.decisions) == 10
     second = store.find(make("two"))
-    seen = {d.who.customer_id for d in first.picked.decisions}
-    assert seen.isdisjoint(d.who.customer_id for d in second.picked.decisions)
+    seen = {d.candidate.customer_id for d in first.assignment.decisions}
+    assert seen.isdisjoint(d.candidate.customer_id for d in second.assignment.decisions)
     database.close()

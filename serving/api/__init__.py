@@ -1,1 +1,1 @@
-"""The public HTTP API: requests, answers, errors and pages; ``api`` puts them together."""
+"""The public HTTP API, a folder a subject: routes, request and response schemas, renderers."""

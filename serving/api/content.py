@@ -63,7 +63,7 @@ def _is_json(content_type: str) -> bool:
     return (kind == JSON or kind.endswith("+json")) and charset in ("utf-8", "utf8", "us-ascii")
 
 
-def choose_type(request: Request, offered: Sequence[str]) -> str:
+def negotiate_type(request: Request, offered: Sequence[str]) -> str:
     """Return the offered media type that the client prefers; the first is the default.
 
     Raises:
@@ -84,7 +84,7 @@ def choose_type(request: Request, offered: Sequence[str]) -> str:
 
 
 def takes_gzip(request: Request) -> bool:
-    """Return whether the client accepts a gzipped answer."""
+    """Return whether the client accepts a gzipped response."""
     accept = request.headers.get("accept-encoding")
     if not accept:
         return False
@@ -118,13 +118,13 @@ LONGEST_KEY = 255
 
 @dataclass(frozen=True)
 class RequestKey:
-    """One request that makes something."""
+    """A request that adds something: its idempotency key, if it has one, and its digest."""
 
     key: str | None
     digest: str
 
-    def same(self, stored: StoredResponse) -> bytes:
-        """Return the stored answer, where it answered the same request.
+    def replay(self, stored: StoredResponse) -> bytes:
+        """Return the content of a stored response to the same request.
 
         Raises:
             ProblemError: The key belongs to another request.
@@ -136,7 +136,7 @@ class RequestKey:
                 "Send a new key with a new request.",
                 field="header.Idempotency-Key",
             )
-        return stored.answer
+        return stored.content
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -157,23 +157,23 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def digest(request: Request, body: bytes, *, route: str = "") -> str:
-    """Return the digest of a query, a body and what tells its route from others."""
+    """Return the digest of a query, a body and what distinguishes its route."""
     query = sorted(request.query_params.multi_items())
     content = route.encode() + orjson.dumps(query) + body
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 OFF_LOOP_INTERVALS = 3_000
 OFF_LOOP_ROWS = 1_000
-"""From this size an answer is made in a thread, so that small requests do not wait for it."""
+"""From this size a response is rendered in a thread, so that small requests do not wait for it."""
 LEAST_PACKED_ROWS = 8
 """Fewer customers are sent as they are: packing them gains nothing."""
 
 
-async def run(work: Callable[[], Made], *, heavy: bool = True) -> Made:
-    """Make an answer, in a thread where it takes long."""
+async def run(work: Callable[[], Result], *, heavy: bool = True) -> Result:
+    """Return the result of some work, in a thread where it takes long."""
     return await to_thread.run_sync(work, abandon_on_cancel=True) if heavy else work()
 
 
@@ -183,7 +183,7 @@ def attachment(name: str) -> dict[str, str]:
 
 
 def not_modified(request: Request, headers: Mapping[str, str]) -> Response | None:
-    """Return the 304 for a client that has the answer with this ``ETag``; None for others."""
+    """Return the 304 for a client that has the response with this ``ETag``; None for others."""
     if not matches(request.headers.get("if-none-match"), headers["ETag"]):
         return None
     return Response(status_code=304, headers=headers)
@@ -199,7 +199,7 @@ RENDERING = 3
 
 
 def etag(*parts: object) -> str:
-    """Return a strong ETag for whatever fixes the bytes of an answer.
+    """Return a strong ETag for whatever fixes the bytes of a response.
 
     >>> etag("set-1", 5) == etag("set-1", 5), etag("set-1", 5) == etag("set-1", "5")
     (True, False)
@@ -212,5 +212,5 @@ def matches(if_none_match: str | None, tag: str) -> bool:
     """Return whether an ``If-None-Match`` header names this ETag (weak comparison, RFC 9110)."""
     if if_none_match is None:
         return False
-    found = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
-    return "*" in found or tag in found
+    tags = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
+    return "*" in tags or tag in tags

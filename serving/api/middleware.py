@@ -1,6 +1,6 @@
 """What every request passes: id, deadline, body limit, security headers, log, counts.
 
-An exception that left a mounted application would hang the connection: here it is answered.
+An exception that left a mounted application would hang the connection: here it becomes a response.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TooLargeError(Exception):
 
 
 class _Exchange:
-    """One request and its answer, as the edge sees them."""
+    """One request and its response, as the middleware sees them."""
 
     __slots__ = ("id", "left", "limit", "receive", "send", "sent", "status", "waiting")
 
@@ -74,7 +74,7 @@ class _Exchange:
 
 
 class RequestMetrics(Collector):
-    """What one worker has answered since it started."""
+    """Requests of one worker since it started."""
 
     def __init__(self, *, worker: str) -> None:
         self._worker = worker
@@ -83,7 +83,7 @@ class RequestMetrics(Collector):
         self._bytes: dict[str, int] = {}
 
     def count(self, route: str, *, method: str, status: int, seconds: float, sent: int) -> None:
-        """Add one request: its route's template, the time to and the bytes of its answer."""
+        """Add one request: its route's template, the time to and the bytes of its response."""
         key = (route, method, status)
         self._requests[key] = self._requests.get(key, 0) + 1
         durations = self._durations.get(route)
@@ -126,11 +126,11 @@ class RequestMetrics(Collector):
 
 @dataclass
 class RequestMiddleware:
-    """The layer; everything inside it answers in time, or it answers instead."""
+    """Sends a problem where the application inside it fails or is late."""
 
     app: ASGIApp
     _: KW_ONLY
-    traffic: RequestMetrics
+    metrics: RequestMetrics
     log: structlog.typing.FilteringBoundLogger
     access_log: bool
     max_body_bytes: int
@@ -148,13 +148,13 @@ class RequestMiddleware:
         scope["request_id"] = exchange.id
         length = _content_length(headers)
         if length is not None and length > self.max_body_bytes:
-            await self._answer(scope, exchange, self._too_large())
+            await self._send_problem(scope, exchange, self._too_large())
         else:
             await self._guard(scope, exchange)
         self._record(scope, exchange, self.monotonic() - began)
 
     async def _guard(self, scope: Scope, exchange: _Exchange) -> None:
-        """Run the routes; answer for them where they fail, are late or never do."""
+        """Run the routes; send a problem where they fail, are late or send nothing."""
         task = asyncio.current_task()
         late = asyncio.get_running_loop().call_later(
             self.timeout_seconds, _cancel_unless_begun, task, exchange
@@ -166,9 +166,9 @@ class RequestMiddleware:
                 raise
             if task is not None:
                 task.uncancel()
-            await self._answer(scope, exchange, self._late(exchange))
+            await self._send_problem(scope, exchange, self._late(exchange))
         except TooLargeError:
-            await self._answer(scope, exchange, self._too_large())
+            await self._send_problem(scope, exchange, self._too_large())
         except Exception as error:
             # An exception that got out would hang the client.
             self.log.error(
@@ -178,21 +178,23 @@ class RequestMiddleware:
                 path=scope["path"][: problems.LONGEST_SHOWN],
                 exc_info=error,
             )
-            await self._answer(scope, exchange, _internal(exchange.id))
+            await self._send_problem(scope, exchange, _internal(exchange.id))
         else:
             if not exchange.status and not exchange.left:
-                await self._answer(scope, exchange, _internal(exchange.id))
+                await self._send_problem(scope, exchange, _internal(exchange.id))
         finally:
             late.cancel()
 
-    async def _answer(self, scope: Scope, exchange: _Exchange, problem: problems.Problem) -> None:
-        """Send a problem, or, where an answer has already begun, cut it off."""
+    async def _send_problem(
+        self, scope: Scope, exchange: _Exchange, problem: problems.Problem
+    ) -> None:
+        """Send a problem, or, where a response has already begun, cut it off."""
         if exchange.status:
             return
-        answer = problems.response(problem, instance=scope["path"], request_id=exchange.id)
+        response = problems.response(problem, instance=scope["path"], request_id=exchange.id)
         # The rest of the body is not read: the connection cannot be used again.
-        answer.headers["Connection"] = "close"
-        await answer(scope, exchange.read, exchange.write)
+        response.headers["Connection"] = "close"
+        await response(scope, exchange.read, exchange.write)
 
     def _too_large(self) -> problems.Problem:
         limit = f"{self.max_body_bytes} bytes"
@@ -208,7 +210,7 @@ class RequestMiddleware:
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         status = exchange.status or CLIENT_LEFT
-        self.traffic.count(route, method=method, status=status, seconds=seconds, sent=exchange.sent)
+        self.metrics.count(route, method=method, status=status, seconds=seconds, sent=exchange.sent)
         if self.access_log:
             self.log.info(
                 "request",

@@ -163,11 +163,11 @@ def responses(
     if model is not None:
         success["model"] = model
         content[JSON] = {"example": example_of(model)}
-    found: dict[int | str, dict[str, Any]] = {status: success | {"content": content}}
+    documented: dict[int | str, dict[str, Any]] = {status: success | {"content": content}}
     kinds = [problems.KINDS[name] for name in (*problem_kinds, "internal")]
     for failure in sorted({kind.status for kind in kinds}):
         same = [kind for kind in kinds if kind.status == failure]
-        found[failure] = {
+        documented[failure] = {
             "description": " ".join(f"{kind.title}. {kind.doc}" for kind in same),
             "content": {
                 problems.PROBLEM_TYPE: {
@@ -176,7 +176,7 @@ def responses(
                 }
             },
         }
-    return found
+    return documented
 
 
 def _content(shape: type[BaseModel] | str) -> dict[str, Any]:
@@ -200,9 +200,9 @@ def _problem_example(kind: problems.Kind) -> dict[str, Any]:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """Return the whole document; made once and kept by the application."""
+    """Return the whole document; built once an application."""
     if app.openapi_schema is None:
-        made = get_openapi(
+        specification = get_openapi(
             title=TITLE,
             version=VERSION,
             description=DESCRIPTION,
@@ -211,16 +211,16 @@ def document(app: FastAPI) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
             servers=[{"url": "/", "description": "This server."}],
         )
-        schemas = made["components"]["schemas"]
+        schemas = specification["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         schemas |= _named(ProblemDetails.model_json_schema(ref_template=_REF))
-        for operation in (o for path in made["paths"].values() for o in path.values()):
-            sent = operation.get("requestBody", {}).get("content", {}).get(JSON)
-            if sent is not None:
-                schemas |= _named(sent["schema"])
-                sent["schema"] = _reference(sent["schema"]["title"])
-        app.openapi_schema = made
+        for operation in (o for path in specification["paths"].values() for o in path.values()):
+            content = operation.get("requestBody", {}).get("content", {}).get(JSON)
+            if content is not None:
+                schemas |= _named(content["schema"])
+                content["schema"] = _reference(content["schema"]["title"])
+        app.openapi_schema = specification
     return app.openapi_schema
 
 

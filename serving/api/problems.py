@@ -1,4 +1,4 @@
-"""One error shape for every answer that is not a success: RFC 9457 problem details."""
+"""One error shape for every response that is not a success: RFC 9457 problem details."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def problem_error(
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ProblemError:
-    """Return the exception that answers with one kind of problem, a key of ``KINDS``."""
+    """Return the exception of one kind of problem, a key of ``KINDS``."""
     errors = () if field is None else (FieldError(field, detail),)
     return ProblemError(Problem(KINDS[name], detail, errors, headers or {}))
 
@@ -115,13 +115,10 @@ def shorten(value: object) -> str:
 
 
 def of_error(error: EbbflowError) -> Problem:
-    """Return the problem that one of our own errors is answered with."""
+    """Return the problem of an Ebbflow error."""
     errors = () if error.field is None else (FieldError(error.field, str(error)),)
-    return Problem(KINDS[_kind_name(error)], str(error), errors)
-
-
-def _kind_name(error: EbbflowError) -> str:
-    return next((name for kind, name in _KIND_NAMES if isinstance(error, kind)), "internal")
+    name = next((name for kind, name in _KIND_NAMES if isinstance(error, kind)), "internal")
+    return Problem(KINDS[name], str(error), errors)
 
 
 _KIND_NAMES: tuple[tuple[type[EbbflowError], str], ...] = (
@@ -194,7 +191,7 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def response(problem: Problem, *, instance: str, request_id: str) -> Response:
-    """Return the HTTP answer of a problem."""
+    """Return the HTTP response of a problem."""
     document = {
         "type": problem.kind.type,
         "title": problem.kind.title,

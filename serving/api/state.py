@@ -1,10 +1,10 @@
-"""What the routes of one application share, and how it is kept in step with the folders."""
+"""What the routes of one application share, and how it follows the published folders."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -12,7 +12,6 @@ import structlog
 from anyio import to_thread
 from fastapi import Request
 
-from serving.api.forecast.render import ForecastWriter
 from serving.api.forecast.requests import Span
 from serving.api.middleware import RequestMetrics
 from serving.forecast.overlay import OverrideCache, with_override_warnings
@@ -28,34 +27,28 @@ Clock = Callable[[], datetime]
 
 @dataclass
 class State:
-    """What one worker answers from.
+    """What the routes of one worker share.
 
     Attributes:
-        writer: Forecast answers already written.
-        kept: Score sets that were replaced.
+        score_sets: Score sets that were replaced.
     """
 
     watcher: Watcher
     settings: Settings
     clock: Clock
     log: structlog.typing.FilteringBoundLogger
-    traffic: RequestMetrics
+    metrics: RequestMetrics
     overrides: OverrideCache
     lists: ListStore
-    draw_key: Callable[[], bytes]
-    writer: ForecastWriter = field(default_factory=ForecastWriter)
-    kept: ScoreSetCache = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Look for kept sets where the published ones stand."""
-        self.kept = ScoreSetCache(self.watcher.home.scores)
+    new_key: Callable[[], bytes]
+    score_sets: ScoreSetCache
 
     @property
     def published(self) -> Published:
         """What is in force now; a request takes it once."""
         return self.watcher.published
 
-    def choose(self, asked: Span) -> Selection:
+    def select(self, requested: Span) -> Selection:
         """Return what a request selects of the forecast in force, before its what-if.
 
         Raises:
@@ -63,14 +56,16 @@ class State:
             InputError: The selection is not in it, or is too large.
         """
         forecast = self.published.require_forecast()
-        choice = select_forecast(
+        selection = select_forecast(
             forecast,
-            queues=asked.queues,
-            start=asked.start,
-            end=asked.end,
-            interval_minutes=asked.interval_minutes,
+            queues=requested.queues,
+            start=requested.start,
+            end=requested.end,
+            interval_minutes=requested.interval_minutes,
         )
-        return in_force(choice, self.overrides.over(forecast)) if asked.overrides else choice
+        if not requested.overrides:
+            return selection
+        return in_force(selection, self.overrides.over(forecast))
 
     def in_force(self) -> Published:
         """Return what is in force now, with planners' overrides and their warnings."""
@@ -86,20 +81,19 @@ class State:
 
         Raises:
             NotPublishedError: There are no scores.
-            SetGoneError: The set is not kept any more, or unfit.
+            SetGoneError: The set is gone, or unfit.
         """
         current = self.published.require_scores()
         if id is None or id == current.id:
             return current
-        held = self.kept.held(id)
-        if held is not None:
-            return held
-        open_kept = partial(self.kept.open, id, current=current)
-        return await to_thread.run_sync(open_kept, abandon_on_cancel=True)
+        if (earlier := self.score_sets.get(id)) is not None:
+            return earlier
+        open_earlier = partial(self.score_sets.open, id, current=current)
+        return await to_thread.run_sync(open_earlier, abandon_on_cancel=True)
 
     async def refresh(self) -> None:
         """Look once for what is new, in a thread; a failure is logged, not raised."""
-        before, trouble = self.published, self.overrides.book.trouble
+        before, trouble = self.published, self.overrides.known.trouble
         try:
             changed = await to_thread.run_sync(self._look)
         except Exception as error:
@@ -107,13 +101,13 @@ class State:
             return
         after = self.published
         if before.scores is not None and after.scores is not before.scores:
-            self.kept.keep(before.scores)
+            self.score_sets.add(before.scores)
         if changed:
             self.log.info("published", parts=list(changed))
-        for part, refusal in after.refusals.items():
-            if before.refusals.get(part) != refusal:
-                self.log.warning("refused", part=part, id=refusal.id, reason=refusal.reason)
-        if (now := self.overrides.book.trouble) is not None and now != trouble:
+        for part, rejection in after.refusals.items():
+            if before.refusals.get(part) != rejection:
+                self.log.warning("refused", part=part, id=rejection.id, reason=rejection.reason)
+        if (now := self.overrides.known.trouble) is not None and now != trouble:
             self.log.warning("overrides unreadable", reason=now)
 
     def _look(self) -> tuple[str, ...]:
@@ -121,7 +115,7 @@ class State:
         self.overrides.refresh(self.published.forecast)
         return changed
 
-    async def keep_fresh(self) -> None:
+    async def refresh_forever(self) -> None:
         """Refresh for ever, with the pause that the settings name."""
         while True:
             await asyncio.sleep(self.settings.refresh_seconds)
@@ -129,6 +123,6 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """Return what the application of this request answers from."""
+    """Return the state of this request's application."""
     state: State = request.app.state.shared
     return state

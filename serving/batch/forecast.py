@@ -70,7 +70,7 @@ def put_forecast_in_force(
     base: str | None = None,
     now: datetime,
 ) -> PublishedReport:
-    """Write a forecast set and put it in force; ``counts`` are told beside queues and intervals."""
+    """Write a forecast set and put it in force; ``counts`` go beside queues and intervals."""
     queues = forecast.queues
     id = write_forecast_set(
         home.forecasts,
@@ -137,16 +137,16 @@ def publish_intraday(home: Home, *, now: datetime) -> PublishedReport:
         name: _corrected(forecast, snapshot.histories.get(name), base=base, as_of=snapshot.as_of)
         for name, forecast in base.queues.items()
     }
-    moved = sum(q.method == INTRADAY for q in queues.values())
+    corrected = sum(q.method == INTRADAY for q in queues.values())
     warnings = _intraday_warnings(base, snapshot, now=now)
-    if not moved:
+    if not corrected:
         warnings += ("nothing was observed since the full forecast; nothing is corrected",)
     return put_forecast_in_force(
         home,
         replace(base, made_at=snapshot.as_of, as_of=snapshot.as_of, queues=queues),
         snapshot=snapshot,
         model_version=base.model_version,
-        counts={"corrected": moved},
+        counts={"corrected": corrected},
         warnings=warnings,
         base=base.id,
         now=now,
@@ -234,7 +234,12 @@ def _fresh_events(base: ForecastSet, events: Sequence[Event]) -> list[str]:
 
 
 Progress = Callable[[str, float], None]
-"""Is told what is being done, and the share of it that is done, in [0, 1]."""
+"""Receives the step that begins, and the share of the work that is done, in [0, 1]."""
+
+
+def ignore_progress(step: str, share: float) -> None:
+    """Take no notice of progress."""
+    del step, share
 
 
 def publish_forecast(
@@ -242,7 +247,7 @@ def publish_forecast(
     *,
     now: datetime,
     horizon_days: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = ignore_progress,
 ) -> PublishedReport:
     """Forecast every queue of the current snapshot and put the forecast in force.
 
@@ -255,15 +260,14 @@ def publish_forecast(
         HorizonError: The horizon is longer than the model was trained for, or below one day.
         TooLittleDataError: The snapshot knows no queue.
     """
-    say = progress or _silent
-    say("opening the model and the snapshot", 0.0)
+    progress("opening the model and the snapshot", 0.0)
     model = open_volume_model(_bundle(home, "volume"))
     snapshot = snapshot_in_force(home)
     if not snapshot.histories:
         raise _empty(snapshot, "queue", "`python -m features ingest interactions` or `intervals`")
     days = _horizon(model, horizon_days)
     model.check_golden()
-    say("forecasting", 0.2)
+    progress("forecasting", 0.2)
     forecast = model.forecast(
         snapshot.histories,
         events=snapshot.events,
@@ -271,7 +275,7 @@ def publish_forecast(
         made_at=snapshot.as_of,
         until=snapshot.as_of + timedelta(days=days),
     )
-    say("writing", 0.9)
+    progress("writing", 0.9)
     report = put_forecast_in_force(
         home,
         forecast,
@@ -281,7 +285,7 @@ def publish_forecast(
         warnings=age_warnings(snapshot.as_of, now=now),
         now=now,
     )
-    say("published", 1.0)
+    progress("published", 1.0)
     return report
 
 
@@ -297,10 +301,6 @@ def _horizon(model: VolumeModel, days: int | None) -> int:
             field="horizon_days",
         )
     return days
-
-
-def _silent(step: str, share: float) -> None:
-    del step, share
 
 
 def _bundle(home: Home, model: ModelName) -> Path:

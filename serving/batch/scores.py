@@ -23,8 +23,8 @@ from serving.batch.forecast import (
     PublishedReport,
     _bundle,
     _empty,
-    _silent,
     age_warnings,
+    ignore_progress,
     snapshot_in_force,
 )
 from serving.models.churn.actions import ActionTable, read_actions
@@ -43,11 +43,11 @@ def publish_scores(
     now: datetime,
     threads: int = 1,
     chunk_rows: int = CHUNK_ROWS,
-    progress: Progress | None = None,
+    progress: Progress = ignore_progress,
 ) -> PublishedReport:
     """Score every customer of the current snapshot and put the scores in force.
 
-    Customers are taken in chunks. Some hundred bytes a customer are kept from the first pass,
+    Customers are taken in chunks. Some hundred bytes a customer stay in memory from the first pass,
     because a percentile needs everybody's probability; features and records are not.
 
     The set depends neither on ``threads`` nor on ``chunk_rows``.
@@ -58,8 +58,7 @@ def publish_scores(
         ConfigError: The user's table of actions is malformed.
         TooLittleDataError: The snapshot knows no customer.
     """
-    say = progress or _silent
-    say("opening the model and the snapshot", 0.0)
+    progress("opening the model and the snapshot", 0.0)
     model = open_churn_model(_bundle(home, "churn"))
     snapshot = snapshot_in_force(home)
     customers = snapshot.customers
@@ -70,13 +69,13 @@ def publish_scores(
     model.check_golden()
     scores = []
     for start in range(0, len(customers), chunk_rows):
-        say("scoring", 0.6 * start / len(customers))
+        progress("scoring", 0.6 * start / len(customers))
         rows = start, min(start + chunk_rows, len(customers))
         scores.append(model.score(customers.matrix(model.feature_names, *rows), threads=threads))
     warnings = age_warnings(snapshot.customers_as_of, now=now)
     id = write_score_set(
         home.scores,
-        chunks=renderer.chunks(scores, say),
+        chunks=renderer.chunks(scores, progress),
         as_of=snapshot.customers_as_of,
         snapshot=snapshot.artefact.id,
         model_version=model.artefact.id,
@@ -86,7 +85,7 @@ def publish_scores(
         now=now,
     )
     point_to(home.scores, id)
-    say("published", 1.0)
+    progress("published", 1.0)
     return PublishedReport(
         kind="score-set",
         id=id,
@@ -106,16 +105,18 @@ class _Renderer:
         self.actions = actions
         self._model, self._customers = model, customers
         self._known: dict[SaidKey, int] = {}
-        self._said: list[Reason] = []
+        self._reason_texts: list[Reason] = []
         self.scored = 0
 
-    def chunks(self, scores: Sequence[ChurnScores], say: Progress) -> Iterator[ScoredCustomers]:
+    def chunks(
+        self, scores: Sequence[ChurnScores], progress: Progress
+    ) -> Iterator[ScoredCustomers]:
         """Yield the customers of consecutive scores."""
         ranks = percentile(np.concatenate([part.probability for part in scores]))
         start = 0
         self.scored = int((~np.isnan(ranks)).sum())
         for part in scores:
-            say("writing", 0.6 + 0.4 * start / len(ranks))
+            progress("writing", 0.6 + 0.4 * start / len(ranks))
             stop = start + len(part.probability)
             yield self._chunk(part, ranks[start:stop], start)
             start = stop
@@ -123,9 +124,15 @@ class _Renderer:
     def _chunk(self, scores: ChurnScores, ranks: Float64, start: int) -> ScoredCustomers:
         book, known = self._model.book, self._known
         places = book.places(scores.reasons, known)
-        self._said += [
-            Reason(said.code, said.text, said.text_zh, _number(said.value), _number(said.usual))
-            for said in map(book.said, islice(known, len(self._said), None))
+        self._reason_texts += [
+            Reason(
+                reason.code,
+                reason.text,
+                reason.text_zh,
+                _number(reason.value),
+                _number(reason.usual),
+            )
+            for reason in map(book.said, islice(known, len(self._reason_texts), None))
         ]
         consent = self._consent(start, start + len(ranks))
         return ScoredCustomers(
@@ -140,7 +147,7 @@ class _Renderer:
             action=self.actions.choose(scores, book=book, consent=consent),
             consent=consent,
             reasons=places,
-            said=self._said,
+            reason_texts=self._reason_texts,
             warnings=self._model.warnings(scores),
         )
 

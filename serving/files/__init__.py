@@ -23,8 +23,8 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    found.name: found
-    for found in (
+    file_format.name: file_format
+    for file_format in (
         Format("csv", "text/csv", ".csv", write_csv, read_csv),
         Format("genesys", "application/gzip", ".json.gz", write_genesys, read_genesys),
         Format("connect", "text/csv", ".csv", write_connect, read_connect),

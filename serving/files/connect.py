@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from features.calendar.clock import local_times
+from features.calendar.clock import local_times, utc_texts
 from serving.files.rows import (
     MOST_AHT_SECONDS,
     MOST_VOLUME,
@@ -23,7 +23,6 @@ from serving.files.rows import (
     check_queues,
     gather,
     read_table,
-    utc_texts,
     write_table,
     wrong,
 )
@@ -39,8 +38,8 @@ HEADER = (
 )
 CHANNEL_TYPES = {"voice": "VOICE", "chat": "CHAT"}
 DURATIONS = {15: "15mins", 30: "30mins"}
-_CHANNELS = {theirs: ours for ours, theirs in CHANNEL_TYPES.items()}
-_MINUTES = {theirs: ours for ours, theirs in DURATIONS.items()}
+_CHANNELS = {name: channel for channel, name in CHANNEL_TYPES.items()}
+_MINUTES = {name: minutes for minutes, name in DURATIONS.items()}
 _SIGNS = frozenset("-_.() ")
 
 
@@ -89,7 +88,7 @@ def _is_allowed(name: str) -> bool:
 
 
 def _connect_lines(rows: Rows) -> Iterator[tuple[object, ...]]:
-    who = (rows.name or rows.queue, rows.queue, CHANNEL_TYPES[rows.channel or ""])
+    names = (rows.name or rows.queue, rows.queue, CHANNEL_TYPES[rows.channel or ""])
     duration = DURATIONS[rows.interval_minutes]
     for start, volume, whole, aht in zip(
         utc_texts(rows.starts),
@@ -99,7 +98,7 @@ def _connect_lines(rows: Rows) -> Iterator[tuple[object, ...]]:
         strict=True,
     ):
         seconds = max(round(aht), 1) if volume > 0 else round(aht)
-        yield (*who, start, duration, whole, seconds)
+        yield (*names, start, duration, whole, seconds)
 
 
 def _whole_contacts(rows: Rows) -> list[int]:

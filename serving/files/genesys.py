@@ -175,13 +175,15 @@ def read_genesys(data: bytes) -> list[Rows]:
         InputError: It is no such file, or a field is not as it must be; the message names it.
     """
     document = _unpacked(data)
-    found = _fields(document, _TOP, where="")
-    if not isinstance(found["description"], str):
-        raise wrong("description", got=type(found["description"]).__name__, expected="text")
-    if found["weekCount"] != 1 or isinstance(found["weekCount"], bool):
-        raise wrong("weekCount", got=shown(found["weekCount"]), expected="1: a file holds one week")
-    week = Week(_date(found["referenceStartDate"]), _zone(found["timeZone"]))
-    starts, groups = week.starts, found["planningGroups"]
+    fields = _fields(document, _TOP, where="")
+    if not isinstance(fields["description"], str):
+        raise wrong("description", got=type(fields["description"]).__name__, expected="text")
+    if fields["weekCount"] != 1 or isinstance(fields["weekCount"], bool):
+        raise wrong(
+            "weekCount", got=shown(fields["weekCount"]), expected="1: a file holds one week"
+        )
+    week = Week(_date(fields["referenceStartDate"]), _zone(fields["timeZone"]))
+    starts, groups = week.starts, fields["planningGroups"]
     if not isinstance(groups, list) or not groups:
         raise wrong("planningGroups", got="none", expected="a list of at least one planning group")
     rows = [_group(group, n, starts, week.time_zone) for n, group in enumerate(groups)]
@@ -191,9 +193,9 @@ def read_genesys(data: bytes) -> list[Rows]:
 
 def _group(group: object, n: int, starts: Int64, time_zone: str) -> Rows:
     where = f"planningGroups[{n}]"
-    found = _fields(group, _GROUP, where=f"{where}.")
+    fields = _fields(group, _GROUP, where=f"{where}.")
     volume, aht = (
-        _values(found[field], len(starts), most, where=f"{where}.{field}")
+        _values(fields[field], len(starts), most, where=f"{where}.{field}")
         for field, most in zip(_GROUP[1:], (MOST_VOLUME, MOST_AHT_SECONDS), strict=True)
     )
     idle = (volume > 0) & (aht == 0)
@@ -201,7 +203,7 @@ def _group(group: object, n: int, starts: Int64, time_zone: str) -> Rows:
         at = f"{where}.{_GROUP[2]}[{int(np.argmax(idle))}]"
         raise wrong(at, got=0, expected="above 0 where contacts come")
     return Rows(
-        queue=check_name(found["planningGroupId"], field=f"{where}.planningGroupId"),
+        queue=check_name(fields["planningGroupId"], field=f"{where}.planningGroupId"),
         channel=None,
         time_zone=time_zone,
         starts=starts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from features.calendar.clock import INTERVAL_MINUTES
+from features.calendar.clock import INTERVAL_MINUTES, utc_texts
 from features.contracts.tables import CHANNELS
 from serving.files.rows import (
     MOST_AGENTS,
@@ -17,7 +17,6 @@ from serving.files.rows import (
     check_queues,
     gather,
     read_table,
-    utc_texts,
     write_table,
     wrong,
 )
@@ -58,7 +57,7 @@ def _csv_lines(rows: Rows) -> Iterator[tuple[object, ...]]:
         for column in (rows.agents_on_phone, rows.agents_rostered)
     ]
     ends = rows.starts + rows.interval_minutes * 60
-    who, minutes = (guarded(rows.queue), rows.channel), rows.interval_minutes
+    names, minutes = (guarded(rows.queue), rows.channel), rows.interval_minutes
     for start, end, *values in zip(
         utc_texts(rows.starts),
         utc_texts(ends),
@@ -67,7 +66,7 @@ def _csv_lines(rows: Rows) -> Iterator[tuple[object, ...]]:
         *agents,
         strict=True,
     ):
-        yield (*who, start, end, minutes, *values)
+        yield (*names, start, end, minutes, *values)
 
 
 def read_csv(data: bytes) -> list[Rows]:

@@ -70,18 +70,6 @@ class Line:
         return value
 
 
-def utc_texts(moments: Int64) -> list[str]:
-    """Return moments, epoch seconds, as files have them.
-
-    >>> utc_texts(np.array([1772438400]))
-    ['2026-03-02T08:00:00Z']
-    """
-    texts: list[str] = np.datetime_as_string(
-        moments.astype("datetime64[s]"), unit="s", timezone="UTC"
-    ).tolist()
-    return texts
-
-
 def write_table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:
     """Return a table as CSV by RFC 4180: UTF-8, lines that end with CR LF, quotes where needed.
 

@@ -1,1 +1,1 @@
-"""The published forecast as it is asked for; pure functions, no HTTP."""
+"""The published forecast as a request selects and changes it; pure functions, no HTTP."""

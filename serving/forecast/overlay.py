@@ -28,13 +28,13 @@ class OverrideState:
     Attributes:
         version: The last change that it contains.
         since: Overrides that end before this are not in it, epoch seconds.
-        layers: By queue, in the order they were made.
+        overrides: By queue, in the order they were made.
         trouble: Why the database cannot be read.
     """
 
     version: Version = NOTHING
     since: int = 0
-    layers: Mapping[str, tuple[StoredOverride, ...]] = field(
+    overrides: Mapping[str, tuple[StoredOverride, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
     trouble: str | None = None
@@ -42,7 +42,7 @@ class OverrideState:
     @property
     def count(self) -> int:
         """How many overrides it holds."""
-        return sum(map(len, self.layers.values()))
+        return sum(map(len, self.overrides.values()))
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class AppliedOverrides:
 
     Attributes:
         starts: Interval starts of the forecast, epoch seconds, int64[h].
-        which: Place in ``layers`` of the one that counts, int64[h]; -1 where the model does.
+        which: Place in ``overrides`` of the one that counts, int64[h]; -1 where the model does.
     """
 
     version: Version
     starts: Int64
     which: Int64
-    layers: tuple[StoredOverride, ...]
+    overrides: tuple[StoredOverride, ...]
 
     def at(self, starts: Int64) -> Int64:
         """Return which override counts in intervals inside those of the forecast, int64[n]."""
@@ -66,7 +66,7 @@ class AppliedOverrides:
 
     def counting(self, starts: Int64) -> list[StoredOverride]:
         """Return the overrides that count in at least one of the intervals, in order."""
-        return [self.layers[i] for i in np.unique(self.at(starts)).tolist() if i >= 0]
+        return [self.overrides[i] for i in np.unique(self.at(starts)).tolist() if i >= 0]
 
 
 @dataclass(frozen=True)
@@ -80,71 +80,73 @@ class Overlay:
     """
 
     of: ForecastSet
-    book: OverrideState
+    known: OverrideState
     queues: Mapping[str, tuple[QueueForecast, AppliedOverrides]]
     set: ForecastSet
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to know of an answer from it."""
-        if self.book.trouble is None:
+        """What a reader should know of it."""
+        if self.known.trouble is None:
             return ()
         what = (
             "this is the model's own forecast"
-            if self.book.version == NOTHING
+            if self.known.version == NOTHING
             else "those that were read last are in force"
         )
         return (f"planners' overrides cannot be read, see /readyz: {what}",)
 
 
-def lay_over(of: ForecastSet, book: OverrideState, *, before: Overlay | None = None) -> Overlay:
+def lay_over(of: ForecastSet, known: OverrideState, *, before: Overlay | None = None) -> Overlay:
     """Lay overrides over a published set; what has not changed is taken from ``before``."""
     queues = {}
-    for name, layers in book.layers.items():
+    for name, overrides in known.overrides.items():
         forecast = of.queues.get(name)
         if forecast is None or len(forecast.starts) == 0:
             continue
-        if before is not None and before.of is of and before.book.layers.get(name) is layers:
-            laid = before.queues.get(name)
+        if before is not None and before.of is of and before.known.overrides.get(name) is overrides:
+            overlaid = before.queues.get(name)
         else:
-            laid = _lay_over_queue(
-                forecast, layers, version=book.version, made_at=to_epoch(of.made_at)
+            overlaid = _lay_over_queue(
+                forecast, overrides, version=known.version, made_at=to_epoch(of.made_at)
             )
-        if laid is not None:
-            queues[name] = laid
+        if overlaid is not None:
+            queues[name] = overlaid
     forecasts = {name: forecast for name, (forecast, _) in queues.items()}
     after = replace(of, queues={**of.queues, **forecasts}) if queues else of
-    return Overlay(of, book, MappingProxyType(queues), after)
+    return Overlay(of, known, MappingProxyType(queues), after)
 
 
 def _lay_over_queue(
-    forecast: QueueForecast, layers: Sequence[StoredOverride], *, version: Version, made_at: int
+    forecast: QueueForecast, overrides: Sequence[StoredOverride], *, version: Version, made_at: int
 ) -> tuple[QueueForecast, AppliedOverrides] | None:
     """Return one queue's forecast under its overrides; None where none counts."""
-    intervals = [(place, one) for place, layer in enumerate(layers) for one in layer.overrides()]
-    laid = apply_overrides(
+    intervals = [
+        (place, one) for place, override in enumerate(overrides) for one in override.overrides()
+    ]
+    overlaid = apply_overrides(
         [one for _, one in intervals],
         starts=forecast.starts,
         mean=forecast.mean,
         interval_minutes=forecast.queue.interval_minutes,
     )
-    covered = ~np.isnan(laid.offered)
+    covered = ~np.isnan(overlaid.offered)
     if not covered.any():
         return None
     counts = covered & forecast.is_open
     rows = np.flatnonzero(counts)
     mean, aht = forecast.mean.copy(), forecast.aht_seconds.copy()
-    mean[rows] = laid.offered[rows]
-    with_aht = rows[~np.isnan(laid.aht_seconds[rows])]
-    aht[with_aht] = laid.aht_seconds[with_aht]
+    mean[rows] = overlaid.offered[rows]
+    with_aht = rows[~np.isnan(overlaid.aht_seconds[rows])]
+    aht[with_aht] = overlaid.aht_seconds[with_aht]
     which = np.full(len(mean), -1)
-    which[rows] = np.array([place for place, _ in intervals])[laid.which[rows]]
+    which[rows] = np.array([place for place, _ in intervals])[overlaid.which[rows]]
     closed = int((covered & ~forecast.is_open).sum())
     notes = (f"overrides of {closed} intervals do not count: the queue is closed in them",)
     in_force = replace(
         forecast, aht_seconds=aht, warnings=(*forecast.warnings, *(notes if closed else ()))
     ).with_mean(mean, made_at=made_at, rows=counts)
-    return in_force, AppliedOverrides(version, forecast.starts, which, tuple(layers))
+    return in_force, AppliedOverrides(version, forecast.starts, which, tuple(overrides))
 
 
 def with_override_warnings(overlay: Overlay) -> ForecastSet:
@@ -152,7 +154,7 @@ def with_override_warnings(overlay: Overlay) -> ForecastSet:
     queues = dict(overlay.set.queues)
     for name, (forecast, applied) in overlay.queues.items():
         count = int((applied.which >= 0).sum())
-        by = ", ".join(sorted({applied.layers[i].made.by for i in set(applied.which) - {-1}}))
+        by = ", ".join(sorted({applied.overrides[i].made.by for i in set(applied.which) - {-1}}))
         note = f"in {count} intervals a planner's own numbers are in force (by {by})"
         if count:
             queues[name] = replace(forecast, warnings=(*forecast.warnings, note))
@@ -163,7 +165,7 @@ def override_ids(starts: Int64, applied: AppliedOverrides | None) -> list[str | 
     """Return the id of the override that counts in each interval; None where the model does."""
     if applied is None:
         return [None] * len(starts)
-    ids = [*(layer.override_id for layer in applied.layers), None]
+    ids = [*(override.override_id for override in applied.overrides), None]
     return [ids[place] for place in applied.at(starts).tolist()]
 
 
@@ -173,7 +175,7 @@ class OverrideCache:
     def __init__(self, store: OverrideStore) -> None:
         self.store = store
         self._reading = threading.Lock()
-        self.book = OverrideState()
+        self.known = OverrideState()
         self._overlay: Overlay | None = None
 
     def refresh(self, forecast: ForecastSet | None) -> None:
@@ -181,33 +183,37 @@ class OverrideCache:
         if forecast is None:
             return
         with self._reading:
-            self.book = self._read(since=to_epoch(forecast.horizon_start))
+            self.known = self._read(since=to_epoch(forecast.horizon_start))
             self.over(forecast)
 
     def over(self, forecast: ForecastSet) -> Overlay:
         """Return a published set with the overrides that are known laid over it."""
-        book, before = self.book, self._overlay
-        if before is None or before.of is not forecast or before.book is not book:
-            before = self._overlay = lay_over(forecast, book, before=before)
+        known, before = self.known, self._overlay
+        if before is None or before.of is not forecast or before.known is not known:
+            before = self._overlay = lay_over(forecast, known, before=before)
         return before
 
     def _read(self, *, since: int) -> OverrideState:
-        book = self.book
+        known = self.known
         try:
-            seen = book.version if since >= book.since else NOTHING
-            news = self.store.changed(seen=seen, since=since)
+            seen = known.version if since >= known.since else NOTHING
+            changes = self.store.changed(seen=seen, since=since)
         except DatabaseError as error:
-            return book if book.trouble == str(error) else replace(book, trouble=str(error))
-        if not news.layers and news.version == book.version:
-            return book if book.trouble is None else replace(book, trouble=None)
-        known = () if news.whole else (layer for few in book.layers.values() for layer in few)
-        by_id = {layer.override_id: layer for layer in (*known, *news.layers)}
+            return known if known.trouble == str(error) else replace(known, trouble=str(error))
+        if not changes.overrides and changes.version == known.version:
+            return known if known.trouble is None else replace(known, trouble=None)
+        earlier = (
+            ()
+            if changes.whole
+            else (override for few in known.overrides.values() for override in few)
+        )
+        by_id = {override.override_id: override for override in (*earlier, *changes.overrides)}
         queues: dict[str, list[StoredOverride]] = {}
-        for _, layer in sorted(by_id.items()):
-            if layer.expected.end > since:
-                queues.setdefault(layer.expected.queue, []).append(layer)
-        layers = {
-            name: old if (old := book.layers.get(name)) == tuple(new) else tuple(new)
+        for _, override in sorted(by_id.items()):
+            if override.expected.end > since:
+                queues.setdefault(override.expected.queue, []).append(override)
+        overrides = {
+            name: old if (old := known.overrides.get(name)) == tuple(new) else tuple(new)
             for name, new in queues.items()
         }
-        return OverrideState(news.version, since, MappingProxyType(layers))
+        return OverrideState(changes.version, since, MappingProxyType(overrides))

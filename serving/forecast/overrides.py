@@ -32,7 +32,7 @@ class NewSpan:
 
 @dataclass(frozen=True)
 class OverrideRequest:
-    """One override that is asked for, its span in epoch seconds.
+    """One override that is requested, its span in epoch seconds.
 
     Attributes:
         volume: Contacts in the whole span.
@@ -66,13 +66,13 @@ class OverrideRequest:
 
 
 def override_requests(spans: Iterable[NewSpan], *, of: ForecastSet) -> list[OverrideRequest]:
-    """Return what a planner's list of spans asks for.
+    """Return the overrides that a planner's list of spans requests.
 
     Raises:
         UnknownNameError: A queue is not in the set.
         InputError: A time is no whole second.
     """
-    asks = []
+    requests = []
     for i, new in enumerate(spans):
         place = f"overrides.{i}"
         forecast = of.queue(new.queue, field=f"{place}.queue")
@@ -81,10 +81,10 @@ def override_requests(spans: Iterable[NewSpan], *, of: ForecastSet) -> list[Over
             end = start + (new.interval_minutes or forecast.queue.interval_minutes) * 60
         else:
             end = _whole_second(new.end, field=f"{place}.end")
-        asks.append(
+        requests.append(
             OverrideRequest(forecast, start, end, new.volume, new.aht_seconds, place, f"`{place}`")
         )
-    return asks
+    return requests
 
 
 def _whole_second(at: datetime, *, field: str) -> int:
@@ -96,7 +96,7 @@ def _whole_second(at: datetime, *, field: str) -> int:
 def override_requests_of_rows(
     rows: Sequence[Rows], *, of: ForecastSet, now: int
 ) -> tuple[list[OverrideRequest], int]:
-    """Return what a file asks for, and how many of its intervals are left out.
+    """Return the overrides that a file requests, and how many of its intervals are left out.
 
     Intervals shorter than the queue's own are added up. Those that have begun, and closed ones
     without contacts, are left out: a file holds whole days.
@@ -105,24 +105,24 @@ def override_requests_of_rows(
         UnknownNameError: A queue is not in the set.
         InputError: An interval of the queue is covered in part, or nothing is left.
     """
-    asks: list[OverrideRequest] = []
+    requests: list[OverrideRequest] = []
     left_out = 0
-    for one in rows:
-        forecast = of.queue(one.queue, field="queue")
+    for queue_rows in rows:
+        forecast = of.queue(queue_rows.queue, field="queue")
         closed = set(forecast.starts[~forecast.is_open].tolist())
-        for ask in _by_own_interval(one, forecast):
-            if ask.start >= now and (ask.volume > 0 or ask.start not in closed):
-                asks.append(ask)
+        for request in _by_own_interval(queue_rows, forecast):
+            if request.start >= now and (request.volume > 0 or request.start not in closed):
+                requests.append(request)
             else:
                 left_out += 1
-    if not asks:
+    if not requests:
         raise InputError(
             "the file",
             got=f"{left_out} intervals that have begun or are closed",
             expected="intervals still to come",
             field="start",
         )
-    return asks, left_out
+    return requests, left_out
 
 
 def _by_own_interval(rows: Rows, forecast: QueueForecast) -> list[OverrideRequest]:
@@ -146,18 +146,18 @@ def _by_own_interval(rows: Rows, forecast: QueueForecast) -> list[OverrideReques
     volume = np.add.reduceat(rows.volume, first)
     work = np.add.reduceat(rows.volume * rows.aht_seconds, first)
     aht = np.divide(work, volume, out=np.zeros_like(work), where=volume > 0)
-    asks = []
+    requests = []
     columns = (at[first].tolist(), volume.tolist(), aht.tolist())
     for start, contacts, seconds in zip(*columns, strict=True):
         end, place = start + length * 60, f"queue `{rows.queue}`, {_time(start)}"
-        asks.append(
+        requests.append(
             OverrideRequest(forecast, start, end, contacts, seconds or None, "start", place)
         )
-    return asks
+    return requests
 
 
 def validate_overrides(
-    asks: Sequence[OverrideRequest], *, of: ForecastSet, now: int
+    requests: Sequence[OverrideRequest], *, of: ForecastSet, now: int
 ) -> list[OverrideValue]:
     """Check overrides against the published forecast and split them over its intervals.
 
@@ -166,15 +166,15 @@ def validate_overrides(
         InputError: A span is off the queue's intervals, has begun or is closed; two overlap; or
             there are more than intervals.
     """
-    _check_count(asks)
-    expected = [_expected(ask, of=of, now=now) for ask in asks]
-    _check_apart(asks)
-    return expected
+    _check_count(requests)
+    values = [_value(request, of=of, now=now) for request in requests]
+    _check_apart(requests)
+    return values
 
 
-def _check_count(asks: Sequence[OverrideRequest]) -> None:
-    intervals = {ask.queue: len(ask.forecast.starts) for ask in asks}
-    for queue, count in Counter(ask.queue for ask in asks).items():
+def _check_count(requests: Sequence[OverrideRequest]) -> None:
+    intervals = {request.queue: len(request.forecast.starts) for request in requests}
+    for queue, count in Counter(request.queue for request in requests).items():
         if count > intervals[queue]:
             raise InputError(
                 f"`overrides` of queue `{queue}`",
@@ -185,8 +185,8 @@ def _check_count(asks: Sequence[OverrideRequest]) -> None:
             )
 
 
-def _check_apart(asks: Sequence[OverrideRequest]) -> None:
-    ordered = sorted(asks, key=lambda ask: (ask.queue, ask.start))
+def _check_apart(requests: Sequence[OverrideRequest]) -> None:
+    ordered = sorted(requests, key=lambda request: (request.queue, request.start))
     for before, after in pairwise(ordered):
         if before.queue == after.queue and after.start < before.end:
             raise after.error(
@@ -197,66 +197,68 @@ def _check_apart(asks: Sequence[OverrideRequest]) -> None:
             )
 
 
-def _expected(ask: OverrideRequest, *, of: ForecastSet, now: int) -> OverrideValue:
+def _value(request: OverrideRequest, *, of: ForecastSet, now: int) -> OverrideValue:
     """Return an override split over its intervals in proportion to the model's forecast."""
-    forecast, rows = ask.forecast, _rows_of(ask)
+    forecast, rows = request.forecast, _rows_of(request)
     opened = forecast.is_open[rows]
-    _check_content(ask, rows, now=now)
+    _check_content(request, rows, now=now)
     mean = np.where(opened, forecast.mean[rows], 0.0)
     total = float(mean.sum())
     share = mean / total if total > 0 else opened / opened.sum()
     starts = forecast.starts[rows][opened]
     return OverrideValue(
-        queue=ask.queue,
-        start=ask.start,
-        end=ask.end,
-        offered=ask.volume,
-        aht_seconds=ask.aht_seconds,
+        queue=request.queue,
+        start=request.start,
+        end=request.end,
+        offered=request.volume,
+        aht_seconds=request.aht_seconds,
         forecast_set=of.id,
         forecast_offered=total,
         pieces=tuple(
             OverrideInterval(int(start), forecast.queue.interval_minutes, float(contacts))
-            for start, contacts in zip(starts, ask.volume * share[opened], strict=True)
+            for start, contacts in zip(starts, request.volume * share[opened], strict=True)
         ),
     )
 
 
-def _check_content(ask: OverrideRequest, rows: slice, *, now: int) -> None:
+def _check_content(request: OverrideRequest, rows: slice, *, now: int) -> None:
     """Refuse a span that has begun, is closed, or needs a handle time that nobody knows."""
-    opened = ask.forecast.is_open[rows]
-    if ask.start < now:
-        raise ask.error(
+    opened = request.forecast.is_open[rows]
+    if request.start < now:
+        raise request.error(
             "start",
-            got=f"{_time(ask.start)}, an interval that has begun",
+            got=f"{_time(request.start)}, an interval that has begun",
             expected=f"at or after {_time(now)}",
             remedy="override what is still to come",
         )
     if not opened.any():
-        raise ask.error(
+        raise request.error(
             "start",
-            got=f"{_time(ask.start)}, when queue `{ask.queue}` is closed",
+            got=f"{_time(request.start)}, when queue `{request.queue}` is closed",
             expected="an open interval",
             remedy="change the queue's opening hours and publish a new forecast",
         )
-    if ask.aht_seconds is None and not (ask.forecast.aht_seconds[rows][opened] > 0).all():
-        raise ask.error("aht_seconds", got="nothing, and the model knows none", expected="seconds")
+    if request.aht_seconds is None and not (request.forecast.aht_seconds[rows][opened] > 0).all():
+        raise request.error(
+            "aht_seconds", got="nothing, and the model knows none", expected="seconds"
+        )
 
 
-def _rows_of(ask: OverrideRequest) -> slice:
+def _rows_of(request: OverrideRequest) -> slice:
     """Return the rows of a span that lies on its queue's intervals."""
-    forecast = ask.forecast
+    forecast = request.forecast
     starts, seconds = forecast.starts, forecast.interval_seconds
     if len(starts) == 0:
         raise InputError(
-            f"queue `{ask.queue}`",
+            f"queue `{request.queue}`",
             got="no published interval",
             expected="a queue with a forecast",
-            field=ask.field_of("queue"),
+            field=request.field_of("queue"),
         )
     first, last = int(starts[0]), int(starts[-1]) + seconds
-    for name, at in (("start", ask.start), ("end", ask.end)):
+    for name, at in (("start", request.start), ("end", request.end)):
         if not first <= at <= last or (name == "start" and at == last):
-            raise ask.error(
+            raise request.error(
                 name,
                 got=_time(at),
                 expected=f"a moment in the queue's published span, {_time(first)} to {_time(last)}",
@@ -266,12 +268,12 @@ def _rows_of(ask: OverrideRequest) -> slice:
         edges = starts if name == "start" else starts + seconds
         if edges[min(int(np.searchsorted(edges, at)), len(edges) - 1)] != at:
             minutes = forecast.queue.interval_minutes
-            raise ask.error(
+            raise request.error(
                 name,
                 got=_time(at),
                 expected=f"the {name} of one of the queue's intervals of {minutes} minutes",
             )
-    return forecast.rows(ask.start, ask.end)
+    return forecast.rows(request.start, request.end)
 
 
 def _time(at: int) -> str:

@@ -23,12 +23,12 @@ class SamplePaths:
     """Joint sample paths; path i of one queue belongs to path i of every other.
 
     Attributes:
-        paths: Contacts by queue, in the order of the selection, float64[count, intervals] each.
+        by_queue: Contacts by queue, in the order of the selection, float64[count, intervals] each.
     """
 
     count: int = 0
     seed: int = 0
-    paths: Sequence[Float64] = ()
+    by_queue: Sequence[Float64] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Selection:
     what_if: bool = False
     warnings: tuple[str, ...] = ()
     applied: Mapping[str, AppliedOverrides] = field(default_factory=dict)
-    drawn: SamplePaths = SamplePaths()
+    paths: SamplePaths = SamplePaths()
 
     @property
     def intervals(self) -> int:
@@ -78,19 +78,19 @@ def select_forecast(
     Raises:
         UnknownNameError: A queue is not in the set; the message suggests near names.
         HorizonError: The span is not inside the published one.
-        InputError: The interval is longer than a queue's own, or the answer would be too large.
+        InputError: The interval is longer than a queue's own, or the response would be too large.
     """
     names = of.queues if queues is None else queues
     forecasts = [of.queue(name, field=f"queues.{i}") for i, name in enumerate(names)]
     first, last = _span(start, end, of)
-    chosen, intervals = [], 0
+    selected, intervals = [], 0
     for forecast in forecasts:
         own = forecast.queue.interval_minutes
         minutes = interval_minutes or own
         check_minutes(minutes, own=own, queue=forecast.queue.queue)
         # An interval that has begun may still hold shorter ones that begin in the span.
         rows = forecast.rows(first - (own - minutes) * 60, last)
-        chosen.append((forecast, rows))
+        selected.append((forecast, rows))
         intervals += (rows.stop - rows.start) * own // minutes
     if intervals > MOST_INTERVALS:
         raise InputError(
@@ -100,24 +100,24 @@ def select_forecast(
             remedy="ask for fewer queues or a shorter span at once",
             field="queues",
         )
-    return Selection(of, first, last, tuple(chosen))
+    return Selection(of, first, last, tuple(selected))
 
 
-def in_force(choice: Selection, overlay: Overlay) -> Selection:
+def in_force(selection: Selection, overlay: Overlay) -> Selection:
     """Return a selection with the overrides laid over its set, where they change something."""
-    names = [forecast.queue.queue for forecast, _ in choice.queues]
+    names = [forecast.queue.queue for forecast, _ in selection.queues]
     applied = {name: overlay.queues[name][1] for name in names if name in overlay.queues}
     if not applied and not overlay.warnings:
-        return choice
+        return selection
     return replace(
-        choice,
+        selection,
         set=overlay.set,
         queues=tuple(
             (overlay.set.queues[name], rows)
-            for name, (_, rows) in zip(names, choice.queues, strict=True)
+            for name, (_, rows) in zip(names, selection.queues, strict=True)
         ),
         applied=applied,
-        warnings=(*choice.warnings, *overlay.warnings),
+        warnings=(*selection.warnings, *overlay.warnings),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -26,9 +25,9 @@ from serving.staffing.workload import (
     Workload,
 )
 
-MOST_DRAWN = 2_000_000
-"""Most intervals x paths of one answer: some 2 seconds of one core."""
-LEAST_DRAWN = 20_000
+MOST_PATH_VALUES = 2_000_000
+"""Most intervals x paths of one response: some 2 seconds of one core."""
+LEAST_PATH_VALUES = 20_000
 """What a queue counts as at least: its tables take as long, however short the span."""
 DEADLINE_SECONDS = 86_400
 """Of deferred work whose queue states no deadline that can be met."""
@@ -53,7 +52,8 @@ _FIELDS = {
 class StaffingOptions:
     """How queues are staffed; what is None is each queue's own, or no limit.
 
-    Units and ranges are those of ``Goal``, ``Line``, ``Policy`` and ``Ask``.
+    Units and ranges are those of ``ServiceGoal``, ``QueueModel``, ``Policy`` and
+    ``StaffingProblem``.
 
     Attributes:
         agents_on_phone: By queue, for the policy ``given``: agents in each interval.
@@ -96,14 +96,14 @@ class QueuePlan:
     """
 
     forecast: QueueForecast
-    ask: StaffingProblem
+    problem: StaffingProblem
     patience_source: PatienceSource | None
     efficiency: float
     plan: Plan
     warnings: tuple[str, ...]
 
 
-def staff_choice(choice: Selection, *, options: StaffingOptions) -> list[QueuePlan]:
+def staff_selection(selection: Selection, *, options: StaffingOptions) -> list[QueuePlan]:
     """Return the agents of each queue of an evaluated selection.
 
     Raises:
@@ -112,39 +112,29 @@ def staff_choice(choice: Selection, *, options: StaffingOptions) -> list[QueuePl
             sample paths.
     """
     count = options.path_count
-    values = [(rows.stop - rows.start) * count for _, rows in choice.queues]
-    if sum(max(value, LEAST_DRAWN) for value in values) > MOST_DRAWN:
+    values = [(rows.stop - rows.start) * count for _, rows in selection.queues]
+    if sum(max(value, LEAST_PATH_VALUES) for value in values) > MOST_PATH_VALUES:
         raise InputError(
             "the sample paths",
-            got=f"{choice.intervals} intervals x {count} paths = {sum(values)} values of "
+            got=f"{selection.intervals} intervals x {count} paths = {sum(values)} values of "
             f"{len(values)} queues",
-            expected=f"at most {MOST_DRAWN}, where each queue counts as {LEAST_DRAWN} at least",
+            expected=f"at most {MOST_PATH_VALUES}, where each queue counts as "
+            f"{LEAST_PATH_VALUES} at least",
             remedy="ask for fewer paths, fewer queues or a shorter span at once",
             field="paths.count",
         )
-    return staff_queues(choice.forecasts(), options=options, made_at=choice.set.made_at)
-
-
-def staff_queues(
-    forecasts: Sequence[QueueForecast], *, options: StaffingOptions, made_at: datetime
-) -> list[QueuePlan]:
-    """Return the agents of some queues over all intervals of their forecasts.
-
-    Raises:
-        UnknownNameError: The backlog or the given agents name another queue.
-        InputError: A value is outside its range or does not fit a queue.
-    """
+    forecasts = selection.forecasts()
     names = [forecast.queue.queue for forecast in forecasts]
     _check_names("backlog", options.backlog, known=names)
     _check_names(_GIVEN, options.agents_on_phone or (), known=names)
-    # What is asked of every queue is checked before the first is worked on.
+    # Every queue's problem is checked before the first is solved.
     problems = [_problem(forecast, options) for forecast in forecasts]
-    at, count, seed = to_epoch(made_at), options.path_count, options.seed
-    rates = sample_rates(forecasts, made_at=at, count=count, seed=seed)
-    ahts = sample_aht(forecasts, made_at=at, count=count, seed=seed)
-    staffed = []
-    for forecast, problem, rate, aht in zip(forecasts, problems, rates, ahts, strict=True):
-        ask, source, notes = problem
+    made_at, seed = to_epoch(selection.set.made_at), options.seed
+    rates = sample_rates(forecasts, made_at=made_at, count=count, seed=seed)
+    ahts = sample_aht(forecasts, made_at=made_at, count=count, seed=seed)
+    plans = []
+    columns = zip(forecasts, problems, rates, ahts, strict=True)
+    for forecast, (problem, source, notes), rate, aht in columns:
         efficiency = _efficiency(forecast, options)
         work = Workload(
             channel=forecast.queue.channel,
@@ -157,10 +147,10 @@ def staff_queues(
             rates=rate,
             aht_paths=aht / efficiency,
         )
-        agents = _plan(work, ask, forecast)
-        warnings = (*forecast.warnings, *notes, *agents.warnings)
-        staffed.append(QueuePlan(forecast, ask, source, efficiency, agents, warnings))
-    return staffed
+        solved = _plan(work, problem, forecast)
+        warnings = (*forecast.warnings, *notes, *solved.warnings)
+        plans.append(QueuePlan(forecast, problem, source, efficiency, solved, warnings))
+    return plans
 
 
 def _check_names(field: str, names: Iterable[str], *, known: Sequence[str]) -> None:
@@ -172,7 +162,7 @@ def _check_names(field: str, names: Iterable[str], *, known: Sequence[str]) -> N
 def _problem(
     forecast: QueueForecast, options: StaffingOptions
 ) -> tuple[StaffingProblem, PatienceSource | None, list[str]]:
-    """Return what is asked of one queue, where its patience comes from, and warnings."""
+    """Return one queue's problem, where its patience comes from, and warnings."""
     patience, source = _patience(forecast, options)
     if options.policy == "cost" and options.costs is None:
         raise InputError(
@@ -183,7 +173,7 @@ def _problem(
             field="costs",
         )
     seconds, warnings = _threshold(forecast, options)
-    ask = StaffingProblem(
+    problem = StaffingProblem(
         goal=_goal(forecast, options, seconds=seconds),
         line=QueueModel(
             patience_seconds=patience,
@@ -198,7 +188,7 @@ def _problem(
         backlog_contacts=options.backlog.get(forecast.queue.queue, 0.0),
         deferred=_is_deferred(forecast, options),
     )
-    return ask, source, warnings
+    return problem, source, warnings
 
 
 def _threshold(forecast: QueueForecast, options: StaffingOptions) -> tuple[float, list[str]]:
@@ -323,14 +313,14 @@ def _block_minutes(forecast: QueueForecast, options: StaffingOptions) -> int:
     return minutes
 
 
-def _plan(work: Workload, ask: StaffingProblem, forecast: QueueForecast) -> Plan:
+def _plan(work: Workload, problem: StaffingProblem, forecast: QueueForecast) -> Plan:
     """Return the plan; an error of the mathematics names its queue, and the request's fields."""
     try:
-        return plan(work, ask=ask)
+        return plan(work, ask=problem)
     except InputError as error:
         thing, field = error.thing, error.field or ""
-        for ours, theirs in _FIELDS.items():
-            thing, field = thing.replace(ours, theirs), field.replace(ours, theirs)
+        for name, path in _FIELDS.items():
+            thing, field = thing.replace(name, path), field.replace(name, path)
         raise InputError(
             f"queue `{forecast.queue.queue}`, {thing}",
             got=error.got,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class WhatIfChanges:
     closed: Sequence[SpanFactor] = ()
 
 
-def apply_what_if(choice: Selection, what_if: WhatIfChanges) -> Selection:
+def apply_what_if(selection: Selection, what_if: WhatIfChanges) -> Selection:
     """Return a selection with the forecasts that it would have after some changes.
 
     Raises:
@@ -73,15 +74,39 @@ def apply_what_if(choice: Selection, what_if: WhatIfChanges) -> Selection:
         HorizonError: A span is not inside the published one.
         InputError: Factors multiply to more than ``HIGHEST_FACTOR``.
     """
-    events = _events(what_if, of=choice.set)
-    for name in ("scale_volume", "scale_aht", "closed"):
-        _check_spans(name, getattr(what_if, name), of=choice.set)
-    queues = tuple(
-        (_apply(what_if, forecast, events=events, of=choice.set), slice(0, len(forecast.starts)))
-        for forecast in choice.forecasts()
+    of = selection.set
+    changes = _ResolvedChanges(
+        _events(what_if, of=of),
+        *(
+            _spans(name, getattr(what_if, name), of=of)
+            for name in ("scale_volume", "scale_aht", "closed")
+        ),
     )
-    warnings = (*choice.warnings, *_unlearnt_kinds(what_if.add_events, of=choice.set))
-    return replace(choice, queues=queues, what_if=True, warnings=warnings)
+    queues = tuple(
+        (_apply(changes, forecast, of=of), slice(0, len(forecast.starts)))
+        for forecast in selection.forecasts()
+    )
+    warnings = (*selection.warnings, *_unlearnt_kinds(what_if.add_events, of=of))
+    return replace(selection, queues=queues, what_if=True, warnings=warnings)
+
+
+class _Span(NamedTuple):
+    """A factor on some queues, None for all, in [start, end), epoch seconds."""
+
+    start: int
+    end: int
+    queues: Sequence[str] | None
+    factor: float
+
+
+@dataclass(frozen=True)
+class _ResolvedChanges:
+    """Changes whose names and times are checked against the published set."""
+
+    events: tuple[Event, ...]
+    scale_volume: list[_Span]
+    scale_aht: list[_Span]
+    closed: list[_Span]
 
 
 def _events(what_if: WhatIfChanges, *, of: ForecastSet) -> tuple[Event, ...]:
@@ -98,25 +123,35 @@ def _events(what_if: WhatIfChanges, *, of: ForecastSet) -> tuple[Event, ...]:
 def _event(added: NewEvent, place: int, *, of: ForecastSet) -> Event:
     field = f"{FIELD}.add_events.{place}"
     _check_queues(added.queues, field, of=of)
-    start, end = to_epoch(added.starts_at), to_epoch(added.ends_at)
-    if end <= to_epoch(of.horizon_start):
-        raise outside_span(f"{field}.ends_at", added.ends_at, of=of, remedy=_REMEDY)
-    if start >= to_epoch(of.horizon_end):
-        raise outside_span(f"{field}.starts_at", added.starts_at, of=of, remedy=_REMEDY)
-    queues = tuple(sorted(set(added.queues or ())))
-    known_at = to_epoch(of.as_of)
-    return Event(field, added.kind, start, end, known_at, queues, added.size)
-
-
-def _check_spans(name: str, changes: Sequence[SpanFactor], *, of: ForecastSet) -> None:
     first, last = to_epoch(of.horizon_start), to_epoch(of.horizon_end)
+    end = _moment(f"{field}.ends_at", added.ends_at, least=first + 1, of=of)
+    start = _moment(f"{field}.starts_at", added.starts_at, most=last - 1, of=of)
+    queues = tuple(sorted(set(added.queues or ())))
+    return Event(field, added.kind, start, end, to_epoch(of.as_of), queues, added.size)
+
+
+def _spans(name: str, changes: Sequence[SpanFactor], *, of: ForecastSet) -> list[_Span]:
+    first, last = to_epoch(of.horizon_start), to_epoch(of.horizon_end)
+    spans = []
     for i, change in enumerate(changes):
-        field = f"{FIELD}.{name}.{i}"
-        if change.start is not None and not first <= to_epoch(change.start) < last:
-            raise outside_span(f"{field}.start", change.start, of=of, remedy=_REMEDY)
-        if change.end is not None and not first < to_epoch(change.end) <= last:
-            raise outside_span(f"{field}.end", change.end, of=of, remedy=_REMEDY)
+        field, start, end = f"{FIELD}.{name}.{i}", 0, _FOREVER
+        if change.start is not None:
+            start = _moment(f"{field}.start", change.start, least=first, most=last - 1, of=of)
+        if change.end is not None:
+            end = _moment(f"{field}.end", change.end, least=first + 1, most=last, of=of)
         _check_queues(change.queues, field, of=of)
+        spans.append(_Span(start, end, change.queues, change.factor))
+    return spans
+
+
+def _moment(
+    field: str, at: datetime, *, least: int = 0, most: int = _FOREVER, of: ForecastSet
+) -> int:
+    """Return a requested time in epoch seconds, refused outside its limits."""
+    seconds = to_epoch(at)
+    if not least <= seconds <= most:
+        raise outside_span(field, at, of=of, remedy=_REMEDY)
+    return seconds
 
 
 def _check_queues(queues: Sequence[str] | None, field: str, *, of: ForecastSet) -> None:
@@ -124,25 +159,19 @@ def _check_queues(queues: Sequence[str] | None, field: str, *, of: ForecastSet) 
         of.queue(name, field=f"{field}.queues.{i}")
 
 
-def _apply(
-    what_if: WhatIfChanges,
-    forecast: QueueForecast,
-    *,
-    events: tuple[Event, ...],
-    of: ForecastSet,
-) -> QueueForecast:
+def _apply(changes: _ResolvedChanges, forecast: QueueForecast, *, of: ForecastSet) -> QueueForecast:
     """Return one queue's forecast after the changes."""
-    open_share = 1 - _closed_share(what_if.closed, forecast)
-    factor = _factor("scale_volume", what_if.scale_volume, forecast) * open_share
-    ratio = _event_ratio(events, forecast, of=of)
-    moved = replace(
+    open_share = 1 - _closed_share(changes.closed, forecast)
+    factor = _factor("scale_volume", changes.scale_volume, forecast) * open_share
+    ratio = _event_ratio(changes.events, forecast, of=of)
+    scaled = replace(
         forecast,
-        parts=_moved(forecast.parts, ratio) * factor[:, None],
+        parts=_scale_parts(forecast.parts, ratio) * factor[:, None],
         is_open=forecast.is_open & (open_share > 0),
-        aht_seconds=forecast.aht_seconds * _factor("scale_aht", what_if.scale_aht, forecast),
+        aht_seconds=forecast.aht_seconds * _factor("scale_aht", changes.scale_aht, forecast),
     )
     mean = forecast.mean * ratio * factor
-    return moved.with_mean(mean, made_at=to_epoch(of.made_at), rows=ratio * factor != 1)
+    return scaled.with_mean(mean, made_at=to_epoch(of.made_at), rows=ratio * factor != 1)
 
 
 def _event_ratio(events: tuple[Event, ...], forecast: QueueForecast, *, of: ForecastSet) -> Float64:
@@ -158,28 +187,28 @@ def _event_ratio(events: tuple[Event, ...], forecast: QueueForecast, *, of: Fore
     return ratio
 
 
-def _moved(parts: Float64, ratio: Float64) -> Float64:
+def _scale_parts(parts: Float64, ratio: Float64) -> Float64:
     """Return parts whose sum is the sum of before times a ratio, moved where events move it.
 
     What stands before the events stays; the event part takes the difference; what multiplies
     after them grows or shrinks with them.
 
     >>> day = np.array([[10.0, 2.0, 0.0, -4.0, 4.0, 0.0, 6.0]])  # an event of factor 1.5
-    >>> _moved(day, np.array([2.0])).tolist()
+    >>> _scale_parts(day, np.array([2.0])).tolist()
     [[10.0, 2.0, 0.0, -4.0, 16.0, 0.0, 12.0]]
     """
-    moved = parts.copy()
+    scaled = parts.copy()
     before = parts[:, :EVENT_PART].sum(axis=1)
-    moved[:, EVENT_PART] = (before + parts[:, EVENT_PART]) * ratio - before
-    moved[:, EVENT_PART + 1 :] *= ratio[:, None]
-    return np.where((ratio == 1)[:, None], parts, moved)
+    scaled[:, EVENT_PART] = (before + parts[:, EVENT_PART]) * ratio - before
+    scaled[:, EVENT_PART + 1 :] *= ratio[:, None]
+    return np.where((ratio == 1)[:, None], parts, scaled)
 
 
-def _factor(name: str, changes: Sequence[SpanFactor], forecast: QueueForecast) -> Float64:
+def _factor(name: str, spans: Sequence[_Span], forecast: QueueForecast) -> Float64:
     """Return the product of the factors on each interval, float64[h]."""
     factor = np.ones(len(forecast.starts))
-    for start, end, multiplier in _spans(changes, forecast):
-        factor *= 1 + _share(start, end, forecast) * (multiplier - 1)
+    for span in _touching(spans, forecast):
+        factor *= 1 + _share(span.start, span.end, forecast) * (span.factor - 1)
     highest = float(factor.max(initial=0))
     if highest > HIGHEST_FACTOR:
         raise InputError(
@@ -191,25 +220,19 @@ def _factor(name: str, changes: Sequence[SpanFactor], forecast: QueueForecast) -
     return factor
 
 
-def _closed_share(closed: Sequence[SpanFactor], forecast: QueueForecast) -> Float64:
+def _closed_share(closed: Sequence[_Span], forecast: QueueForecast) -> Float64:
     """Return the share of each interval that closings cover, float64[h]; none counts twice."""
     share, upto = np.zeros(len(forecast.starts)), 0
-    for start, end, _ in sorted(_spans(closed, forecast), key=lambda span: span[0]):
-        if end > upto:
-            share += _share(max(start, upto), end, forecast)
-            upto = end
+    for span in sorted(_touching(closed, forecast), key=lambda span: span.start):
+        if span.end > upto:
+            share += _share(max(span.start, upto), span.end, forecast)
+            upto = span.end
     return np.minimum(share, 1.0)
 
 
-def _spans(
-    changes: Sequence[SpanFactor], forecast: QueueForecast
-) -> Iterator[tuple[int, int, float]]:
-    """Yield the start, end and factor of the changes that touch a queue."""
-    for change in changes:
-        if change.queues is None or forecast.queue.queue in change.queues:
-            start = 0 if change.start is None else to_epoch(change.start)
-            end = _FOREVER if change.end is None else to_epoch(change.end)
-            yield start, end, change.factor
+def _touching(spans: Sequence[_Span], forecast: QueueForecast) -> list[_Span]:
+    queue = forecast.queue.queue
+    return [span for span in spans if span.queues is None or queue in span.queues]
 
 
 def _share(start: int, end: int, forecast: QueueForecast) -> Float64:

@@ -38,7 +38,7 @@ class Operation:
         about: The document's own description of it.
         body: The JSON body's content; None where it takes none.
         curl: Commands to try it with.
-        answers: Example answers by media type.
+        responses: Example responses by media type.
     """
 
     path: str
@@ -46,15 +46,14 @@ class Operation:
     about: Json
     body: Json | None
     curl: str
-    answers: dict[str, str]
+    responses: dict[str, str]
 
 
 def docs_page(document: Json, *, problems: Iterable[object]) -> str:
     """Return the documentation as one HTML page.
 
-    Args:
-        document: The OpenAPI document.
-        problems: The kinds of problems, each with `name`, `type`, `status`, `title` and `doc`.
+    ``document`` is the OpenAPI document; each kind of problem has `name`, `type`, `status`,
+    `title` and `doc`.
     """
     schemas = document["components"]["schemas"]
     fields = schemas["ProblemDetails"]["properties"].items()
@@ -92,19 +91,15 @@ def _operation(path: str, method: str, about: Json) -> Operation:
         curl = "\n".join(f"curl -s {accept}{shlex.quote(address)}" for accept in accepts)
     else:
         fields = [f"  {_json(field)}: {_json(value)}" for field, value in body["example"].items()]
-        sent = shlex.quote("{\n" + ",\n".join(fields) + "\n}")
+        body_text = shlex.quote("{\n" + ",\n".join(fields) + "\n}")
         header = "-H 'Content-Type: application/json'"
-        curl = f"curl -s -X {method.upper()} {address} \\\n  {header} \\\n  -d {sent}"
-    answers = {
-        kind: _answer_text(about["example"])
+        curl = f"curl -s -X {method.upper()} {address} \\\n  {header} \\\n  -d {body_text}"
+    responses = {
+        kind: example if isinstance(example, str) else json.dumps(example, indent=1)
         for kind, about in content.items()
-        if about.get("example") is not None
+        if (example := about.get("example")) is not None
     }
-    return Operation(path, method, about, body, curl, answers)
-
-
-def _answer_text(example: Any) -> str:
-    return example if isinstance(example, str) else json.dumps(example, indent=1)
+    return Operation(path, method, about, body, curl, responses)
 
 
 def _json(value: Any, *, indent: int | None = None) -> str:
@@ -118,9 +113,7 @@ def _examples(about: Json) -> list[Any]:
 def type_html(schema: Json, *, optional: bool = False) -> Markup:
     """Return a schema's type in words, with a link where it has a name.
 
-    Args:
-        schema: The schema.
-        optional: Whether the value may be left out, so that null need not be named.
+    Null is not named where the value is ``optional``.
 
     >>> print(type_html({"type": "array", "items": {"$ref": "#/Interval"}, "maxItems": 9}))
     list of <a href="#schema-Interval">Interval</a> (at most 9)

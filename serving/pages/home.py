@@ -58,7 +58,7 @@ def _to_do(published: Published, *, now: datetime) -> list[str]:
     """Return what is missing, refused, running out or warned of, with the remedy."""
     texts = []
     for part, name in _NAMES.items():
-        if status.served(part, published) is None:
+        if part not in published.served:
             texts.append(f"**{name}: none yet.** To get it, {status.REMEDIES[part]}.")
         if part in published.refusals:
             reason = published.refusals[part].reason
@@ -75,7 +75,7 @@ def _to_do(published: Published, *, now: datetime) -> list[str]:
 
 
 def _part(part: str, name: str, published: Published, *, now: datetime) -> PublishedPart:
-    served = status.served(part, published)
+    served = published.served.get(part)
     if served is None:
         return PublishedPart(name)
     card = _card(published, part)
@@ -100,8 +100,8 @@ def _quality(part: str, metrics: Mapping[str, Any]) -> str:
 
 def _card(published: Published, part: str) -> Mapping[str, Any]:
     """Return a model's card; empty for other parts and where there is none."""
-    note = published.cards.get(part)
-    card = {} if note is None else note.meta.get("card", {})
+    manifest = published.cards.get(part)
+    card = {} if manifest is None else manifest.meta.get("card", {})
     return card if isinstance(card, Mapping) else {}
 
 

@@ -31,14 +31,14 @@ def add_page_routes(app: FastAPI, state: State) -> None:
     @app.get("/", include_in_schema=False)
     async def get_home() -> Response:
         # Agents of many large queues take a while: other requests go on meanwhile.
-        draw = partial(home_page, state.in_force(), now=state.clock())
-        return _html(await to_thread.run_sync(draw))
+        render_page = partial(home_page, state.in_force(), now=state.clock())
+        return _html(await to_thread.run_sync(render_page))
 
     @app.get("/customers", include_in_schema=False)
     async def get_customers() -> Response:
         # Counting a million customers takes a while: other requests go on meanwhile.
-        draw = partial(customers_page, state.published)
-        return _html(await to_thread.run_sync(draw))
+        render_page = partial(customers_page, state.published)
+        return _html(await to_thread.run_sync(render_page))
 
     @app.get("/docs", include_in_schema=False)
     async def get_docs() -> Response:

@@ -11,13 +11,15 @@ import numpy as np
 from markupsafe import Markup
 
 from features.arrays import Float64, Int64
-from features.calendar.clock import DAY_SECONDS, WEEKDAYS, from_epoch, local_times, to_epoch
+from features.calendar.clock import DAY_SECONDS, WEEKDAYS, from_epoch, local_times
 from features.calendar.queues import Event, Queue, opening_text
 from features.calendar.workdays import learn_workdays
 from features.errors import InputError
-from serving.forecast.staffing import QueuePlan, StaffingOptions, staff_queues
+from serving.forecast.query import evaluate
+from serving.forecast.selection import Selection
+from serving.forecast.staffing import QueuePlan, StaffingOptions, staff_selection
 from serving.models.volume.forecast import PARTS, QueueForecast, slice_intervals
-from serving.models.volume.paths import sample_paths
+from serving.models.volume.paths import DEFAULT_COUNT
 from serving.pages.charts import DAYS, Week, week_chart, week_of
 from serving.pages.render import amount, render
 from serving.published.forecast_set import ForecastSet
@@ -48,18 +50,18 @@ class _Day:
 def queue_week(forecast: QueueForecast, *, of: ForecastSet, now: datetime) -> Markup:
     """Return a queue's name, opening hours, week in a sentence, chart, days and moves as HTML.
 
-    Args:
-        forecast: The queue's published forecast.
-        of: The set that it belongs to: its events, and when it was made.
-        now: The time, aware UTC; the first day is the local one that it falls into.
+    The first day is the local one that ``now`` falls into.
     """
     hours = _about(forecast.queue)
     week = week_of(forecast, now=now)
     if week.rows.stop - week.rows.start < 1:
         return render("week.html", queue=forecast.queue, hours=hours, days=())
-    paths = sample_paths([slice_intervals(forecast, week.rows)], made_at=to_epoch(of.made_at))[0]
+    start, end = int(week.midnights[0]), int(week.midnights[-1])
+    selection = Selection(of, start, end, ((forecast, week.rows),))
+    selection = evaluate(selection, path_count=DEFAULT_COUNT)
+    paths = selection.paths.by_queue[0]
     low, high = np.quantile(paths.sum(axis=1), _BAND)
-    plans, notes = _staffed(week, of)
+    plans, notes = _plan_days(selection)
     return render(
         "week.html",
         queue=forecast.queue,
@@ -100,22 +102,21 @@ def _day(week: Week, place: int) -> _Day:
     return _Day(f"{day:%a}", f"{day:%-d %b}", begins)
 
 
-def _staffed(week: Week, of: ForecastSet) -> tuple[dict[int, DayPlan], list[str]]:
+def _plan_days(selection: Selection) -> tuple[dict[int, DayPlan], list[str]]:
     """Return the days as `POST /v1/staffing` gives them, and notes on the agents."""
-    forecast = slice_intervals(week.forecast, week.rows)
     try:
-        (staffed,) = staff_queues([forecast], options=_OPTIONS, made_at=of.made_at)
+        (plan,) = staff_selection(selection, options=_OPTIONS)
     except InputError as error:
-        return {}, [*forecast.warnings, f"No agents: {error}"]
-    return {day.day: day for day in staffed.plan.days}, [_goal(staffed), *staffed.warnings]
+        return {}, [*selection.queues[0][0].warnings, f"No agents: {error}"]
+    return {day.day: day for day in plan.plan.days}, [_goal(plan), *plan.warnings]
 
 
-def _goal(staffed: QueuePlan) -> str:
+def _goal(plan: QueuePlan) -> str:
     """Return what the agents are staffed for, in words."""
-    goal, model = staffed.ask.goal, staffed.plan.model
+    goal, model = plan.problem.goal, plan.plan.model
     done = "done" if model == "backlog" else "answered"
     return (
-        f"Staffed so that the goal is met in {10 * staffed.ask.policy.probability:g} of 10 "
+        f"Staffed so that the goal is met in {10 * plan.problem.policy.probability:g} of 10 "
         f"intervals: {100 * goal.share:g} % of contacts {done} within {_duration(goal.seconds)}. "
         f"Agents are those at work, before breaks and absence ({_MODELS[model]}). The risk is "
         "that of a whole day's missing it."
@@ -214,11 +215,7 @@ def moves(
 ) -> list[str]:
     """Return the largest moves of some intervals, one sentence each, in order of time.
 
-    Args:
-        forecast: The queue's forecast.
-        rows: The intervals.
-        events: The calendar events that the forecast knows.
-        today: The local day that is today, days since 1970-01-01.
+    Days count since 1970-01-01, ``today`` as well.
     """
     week = slice_intervals(forecast, rows)
     largest = sorted(_all_moves(week), key=lambda move: -abs(move.contacts))[:MOST_MOVES]

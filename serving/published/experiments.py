@@ -13,8 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from features.artefact import Artefact, open_artefact
+from features.artefact import open_artefact
 from features.errors import DamagedArtefactError, UnknownNameError
+from serving.published import PublishedSet
 
 EXPERIMENTS_KIND = "experiment-results"
 EXPERIMENTS_SCHEMA = 1
@@ -22,25 +23,14 @@ RESULTS_FILE = "results.json"
 
 
 @dataclass(frozen=True)
-class ExperimentResults:
+class ExperimentResults(PublishedSet):
     """Published results, verified: one document an experiment, from what was known ``as_of``."""
 
-    artefact: Artefact
     as_of: datetime
     documents: Mapping[str, Any]
 
-    @property
-    def id(self) -> str:
-        """Name of the set."""
-        return self.artefact.id
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was published, aware UTC."""
-        return self.artefact.created_at
-
     def document(self, experiment: str) -> Any:
-        """Return what is told of one experiment.
+        """Return the results of one experiment.
 
         Raises:
             UnknownNameError: It is not among the results; the message names those that are.

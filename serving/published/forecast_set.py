@@ -30,6 +30,7 @@ from features.volume.history import QUARTERS
 from serving.models.volume.calendar_effects import DayEffects
 from serving.models.volume.distribution import QUANTILE_LEVELS, shape_from_json, shape_to_json
 from serving.models.volume.forecast import PARTS, QueueForecast, VolumeForecast
+from serving.published import PublishedSet
 from serving.staffing.queue_model import ServiceCalibration
 
 FORECAST_SET_KIND = "forecast-set"
@@ -42,7 +43,7 @@ _PART_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class ForecastSet:
+class ForecastSet(PublishedSet):
     """One published forecast set, verified and mapped into memory.
 
     Attributes:
@@ -52,7 +53,6 @@ class ForecastSet:
         queues: The forecasts by queue name, sorted by name.
     """
 
-    artefact: Artefact
     made_at: datetime
     as_of: datetime
     model_version: str
@@ -63,16 +63,6 @@ class ForecastSet:
     base: str | None
     queues: Mapping[str, QueueForecast]
     warnings: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        """Name of the set."""
-        return self.artefact.id
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was published, aware UTC."""
-        return self.artefact.created_at
 
     def queue(self, name: str, *, field: str | None = None) -> QueueForecast:
         """Return one queue's forecast.

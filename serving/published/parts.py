@@ -31,7 +31,7 @@ from serving.published.score_set import ScoreSet, open_score_set
 
 @dataclass(frozen=True)
 class ManifestInfo:
-    """What the manifest of a folder says; its files are not read.
+    """A folder's manifest; its other files are not read.
 
     Attributes:
         meta: What its kind adds: a bundle's ``card``, a snapshot's ``as_of``.
@@ -58,9 +58,9 @@ class Part:
         quality: Says how good it was in plain words, from the metrics of its card.
         missing: What a request for it says where it is not published.
         before: What has to be run first, besides a promotion.
-        made_by: The model whose bundle makes it; None for what no request is answered from.
+        made_by: The model whose bundle makes it; None for what no request reads.
         open_model: Opens the model of a bundle; None for what is no bundle.
-        optional: Whether it is told of only where it was published.
+        optional: Whether it is listed only where it was published.
         packed: Whether it goes into a Bento.
     """
 
@@ -83,7 +83,7 @@ class Part:
         return "run " + " and ".join(f"`{command}`" for command in self.commands)
 
 
-def read_note(path: Path, *, kind: str) -> ManifestInfo:
+def read_manifest(path: Path, *, kind: str) -> ManifestInfo:
     """Read a folder's manifest alone.
 
     Raises:
@@ -93,7 +93,7 @@ def read_note(path: Path, *, kind: str) -> ManifestInfo:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         created_at = datetime.fromisoformat(manifest["created_at"])
-        note, own_kind = (
+        info, own_kind = (
             ManifestInfo(manifest["id"], created_at, manifest["meta"]),
             manifest["kind"],
         )
@@ -105,7 +105,7 @@ def read_note(path: Path, *, kind: str) -> ManifestInfo:
         ) from error
     if own_kind != kind:
         raise IncompatibleArtefactError(f"`{path.name}`", got=f"kind {own_kind}", expected=kind)
-    return note
+    return info
 
 
 def _open_volume_model(path: Path) -> Any:
@@ -156,7 +156,7 @@ PARTS_TABLE: tuple[Part, ...] = (
     Part(
         "volume",
         root=lambda home: home.bundles("volume"),
-        open=partial(read_note, kind="volume-bundle"),
+        open=partial(read_manifest, kind="volume-bundle"),
         commands=("python -m training fit volume", "python -m training promote volume"),
         title="Model for contacts",
         quality=_volume_quality,
@@ -165,7 +165,7 @@ PARTS_TABLE: tuple[Part, ...] = (
     Part(
         "churn",
         root=lambda home: home.bundles("churn"),
-        open=partial(read_note, kind="churn-bundle"),
+        open=partial(read_manifest, kind="churn-bundle"),
         commands=("python -m training fit churn", "python -m training promote churn"),
         title="Model for churn",
         quality=_churn_quality,
@@ -174,7 +174,7 @@ PARTS_TABLE: tuple[Part, ...] = (
     Part(
         "snapshot",
         root=lambda home: home.snapshots,
-        open=partial(read_note, kind=SNAPSHOT_KIND),
+        open=partial(read_manifest, kind=SNAPSHOT_KIND),
         commands=("python -m features build",),
         title="Features",
     ),
@@ -269,7 +269,7 @@ class Published:
 
     @property
     def is_ready(self) -> bool:
-        """Whether at least one set, a forecast or scores, can be answered from."""
+        """Whether at least one set, a forecast or scores, can be served."""
         return any(PARTS_BY_KIND[kind].made_by for kind in self.served)
 
     def with_forecast(self, forecast: ForecastSet) -> Published:

@@ -33,7 +33,7 @@ _ROUNDING = 1e-9
 
 
 def open_columns(path: Path) -> pa.Table:
-    """Verify and map the columns of a score set that is kept; its records are not looked at.
+    """Verify and map the columns of a stored score set; its records are not looked at.
 
     Raises:
         ArtefactError: It is damaged or of another version.
@@ -102,11 +102,11 @@ Value = TypeVar("Value")
 MOST_OPEN = 2
 """Sets that stay open, so that a pull under way can finish."""
 MOST_CHANGES = 4
-"""Answers to "who changed" that are kept: a byte a customer each."""
+"""Comparisons that are cached: a byte a customer each."""
 
 
 class ScoreSetCache:
-    """Opens the score sets that stand in a folder, and keeps the last few."""
+    """Opens the score sets that stand in a folder, and caches the last few."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -114,11 +114,11 @@ class ScoreSetCache:
         self._changes: OrderedDict[tuple[str, str], Bool] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, scores: ScoreSet) -> None:
-        """Keep a set that was replaced."""
+    def add(self, scores: ScoreSet) -> None:
+        """Hold on to a set that was replaced."""
         self._put(self._open, scores.id, scores, most=MOST_OPEN)
 
-    def held(self, id: str) -> ScoreSet | None:
+    def get(self, id: str) -> ScoreSet | None:
         """Return a set that is open already; None where it must be opened first."""
         return self._open.get(id)
 
@@ -135,41 +135,40 @@ class ScoreSetCache:
                 field="set",
             )
         try:
-            found = open_score_set(self._root / id)
+            scores = open_score_set(self._root / id)
         except ArtefactError as error:
             raise _unfit(error, "set") from error
-        self.keep(found)
-        return found
+        self.add(scores)
+        return scores
 
     def changed(self, since: str, *, of: ScoreSet) -> Bool:
         """Return who changed since another set, bool[customers].
 
         Raises:
-            UnknownNameError: No such set is kept.
+            UnknownNameError: No such set is stored.
             SetGoneError: It is not fit.
         """
-        found = self._changes.get((of.id, since))
-        if found is not None:
-            return found
+        if (cached := self._changes.get((of.id, since))) is not None:
+            return cached
         known = self._ids()
         if since not in known:
             raise UnknownNameError("score set", since, known, field="changed_since")
         try:
-            found = changed_rows(of, open_columns(self._root / since))
+            changed = changed_rows(of, open_columns(self._root / since))
         except ArtefactError as error:
             raise _unfit(error, "changed_since") from error
-        self._put(self._changes, (of.id, since), found, most=MOST_CHANGES)
-        return found
+        self._put(self._changes, (of.id, since), changed, most=MOST_CHANGES)
+        return changed
 
     def _ids(self) -> list[str]:
         return [path.name for path in list_ids(self._root)]
 
-    def _put(self, kept: OrderedDict[Key, Value], key: Key, value: Value, *, most: int) -> None:
+    def _put(self, entries: OrderedDict[Key, Value], key: Key, value: Value, *, most: int) -> None:
         with self._lock:
-            kept[key] = value
-            kept.move_to_end(key)
-            while len(kept) > most:
-                kept.popitem(last=False)
+            entries[key] = value
+            entries.move_to_end(key)
+            while len(entries) > most:
+                entries.popitem(last=False)
 
 
 def _unfit(error: ArtefactError, parameter: str) -> SetGoneError:

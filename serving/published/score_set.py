@@ -25,6 +25,7 @@ from features.arrays import Bool, Float64, Int64
 from features.arrow import FileLines, SortedIds, int64_view, one_chunk, read_arrow
 from features.artefact import Artefact, open_artefact, open_current
 from features.errors import DamagedArtefactError, IncompatibleArtefactError
+from serving.published import PublishedSet
 
 SCORE_SET_KIND = "score-set"
 SCORE_SET_SCHEMA = 2
@@ -33,7 +34,7 @@ RECORDS_FILE = "records.ndjson"
 WORDS = ("tier", "stage", "segment", "action")
 """Columns of words that a filter can ask for."""
 _SCAN_ROWS = 16_384
-"""Rows that a filter looks at before it asks whether the page is full."""
+"""Rows that a filter looks at before it checks whether the page is full."""
 _BLOCK_ROWS = 256
 _BLOCK_BYTES = 262_144
 """About the size of a block that a long page is read in."""
@@ -67,7 +68,7 @@ EVERYBODY = ScoreFilter(words={})
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A stretch of a score set; its records are read when they are asked for.
+    """A stretch of a score set; its records are read on demand.
 
     Attributes:
         next: Id to pass as ``after`` for the next page; None where this one is the last.
@@ -103,7 +104,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class ScoreSet:
+class ScoreSet(PublishedSet):
     """One published score set, verified; ids and numbers are mapped, records read in place.
 
     Attributes:
@@ -113,7 +114,6 @@ class ScoreSet:
         table: ``scores.arrow`` as it stands.
     """
 
-    artefact: Artefact
     as_of: datetime
     model_version: str
     snapshot: str
@@ -134,22 +134,10 @@ class ScoreSet:
     def __len__(self) -> int:
         return len(self._ids)
 
-    @property
-    def id(self) -> str:
-        """Name of the set."""
-        return self.artefact.id
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was published, aware UTC."""
-        return self.artefact.created_at
-
     def words(self, column: str) -> tuple[str, ...]:
         """Return the words that one of the columns ``WORDS`` can hold."""
-        words = dict(
-            zip(WORDS, (self.tiers, self.stages, self.segments, self.actions), strict=True)
-        )
-        return words[column]
+        words: tuple[str, ...] = getattr(self, f"{column}s")
+        return words
 
     def record(self, customer_id: str) -> bytes | None:
         """Return a customer's public record as one JSON object, or None for an unknown id."""

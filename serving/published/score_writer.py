@@ -64,8 +64,8 @@ class ScoredCustomers:
         segment: Index into ``SEGMENTS``, int8[n].
         action: Index into the set's actions, int16[n].
         consent: 1 where the customer may be contacted, 0 where not, float64[n]; NaN where unknown.
-        reasons: Places in ``said``, the weightiest first, int[n, 3]; -1 where there is none.
-        said: The reasons that customers share; a later chunk may hold more of them.
+        reasons: Places in ``reason_texts``, the weightiest first, int[n, 3]; -1 for none.
+        reason_texts: The reasons that customers share; a later chunk may hold more of them.
     """
 
     ids: Sequence[str]
@@ -79,7 +79,7 @@ class ScoredCustomers:
     action: Any
     consent: Float64
     reasons: Any
-    said: Sequence[Reason]
+    reason_texts: Sequence[Reason]
     warnings: Sequence[Sequence[str]]
 
 
@@ -149,7 +149,7 @@ def _records(
     chunk: ScoredCustomers, vocabulary: Vocabulary, common: dict[str, str]
 ) -> Iterator[bytes]:
     # Many customers share a reason, so each is written once.
-    said = [orjson.Fragment(orjson.dumps(reason)) for reason in chunk.said]
+    reason_texts = [orjson.Fragment(orjson.dumps(reason)) for reason in chunk.reason_texts]
     columns = (
         chunk.ids,
         _rounded(chunk.probability, _DECIMALS),
@@ -176,7 +176,7 @@ def _records(
             "stage": stages[stage],
             "segment": segments[segment],
             "action": actions[action],
-            "reasons": [said[place] for place in reasons if place >= 0],
+            "reasons": [reason_texts[place] for place in reasons if place >= 0],
             "warnings": warnings,
             **common,
         }
@@ -195,7 +195,7 @@ _NOBODY = ScoredCustomers(
     action=np.empty(0, np.int16),
     consent=np.empty(0),
     reasons=np.empty((0, REASONS), np.int32),
-    said=(),
+    reason_texts=(),
     warnings=(),
 )
 
@@ -222,7 +222,9 @@ def _whole(values: Float64) -> list[int | None]:
 
 def _to_score_table(chunk: ScoredCustomers, ends: Int64, vocabulary: Vocabulary) -> pa.Table:
     outside: Bool = np.isnan(chunk.probability)
-    codes = pa.array([reason.code for reason in chunk.said], pa.string()).dictionary_encode()
+    codes = pa.array(
+        [reason.code for reason in chunk.reason_texts], pa.string()
+    ).dictionary_encode()
     reasons = {
         f"reason_{k + 1}": pa.DictionaryArray.from_arrays(
             pa.array(_of_codes(chunk.reasons[:, k], codes), pa.int32(), from_pandas=True),

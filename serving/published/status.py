@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,34 +21,30 @@ from serving.published.score_set import ScoreSet
 from serving.settings import VERSION
 
 
-@dataclass(frozen=True)
-class StatusMetric:
-    """One gauge, named without ``ebbflow_``; without a label its name and key are empty."""
-
-    name: str
-    doc: str
-    label: str
-    values: dict[str, float]
-
-
-class _Figures(Collector):
-    def __init__(self, figures: list[StatusMetric]) -> None:
-        self._figures = figures
+class _StatusCollector(Collector):
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        for figure in self._figures:
-            labels = (figure.label,) if figure.label else ()
-            family = GaugeMetricFamily(f"ebbflow_{figure.name}", figure.doc, labels=labels)
-            for key, value in figure.values.items():
-                family.add_metric((key,) if figure.label else (), value)
-            yield family
+        yield from self._metrics
 
 
-def render(traffic: Collector, figures: list[StatusMetric]) -> bytes:
+def _gauge(name: str, doc: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"ebbflow_{name}", doc, value=value)
+
+
+def _gauges(name: str, doc: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"ebbflow_{name}", doc, labels=(label,))
+    for key, value in values.items():
+        family.add_metric((key,), value)
+    return family
+
+
+def render(requests: Collector, metrics: list[Metric]) -> bytes:
     """Return the whole exposition as Prometheus text."""
     registry = CollectorRegistry()
-    registry.register(traffic)
-    registry.register(_Figures(figures))
+    registry.register(requests)
+    registry.register(_StatusCollector(metrics))
     return generate_latest(registry)
 
 
@@ -57,7 +52,7 @@ REMEDIES: dict[str, str] = {part.kind: part.remedy for part in PARTS_TABLE}
 
 
 def models(published: Published) -> dict[str, Any]:
-    """Return the promoted models, as ``GET /v1/models`` answers."""
+    """Return the promoted models, as ``GET /v1/models`` gives them."""
     cards = published.cards
     sets = {
         str(part.made_by): published.served.get(part.kind) for part in PARTS_TABLE if part.made_by
@@ -65,14 +60,14 @@ def models(published: Published) -> dict[str, Any]:
     entries = []
     for part in PARTS_TABLE:
         if part.kind in cards:
-            card, made = cards[part.kind], sets.get(part.kind)
+            card, current = cards[part.kind], sets.get(part.kind)
             entries.append(
                 {
                     "model": part.kind,
                     "version": card.id,
                     "created_at": card.created_at,
                     "card": card.meta.get("card", {}),
-                    "serves": made.id if made and made.model_version == card.id else None,
+                    "serves": current.id if current and current.model_version == card.id else None,
                 }
             )
     return {"models": entries}
@@ -81,7 +76,7 @@ def models(published: Published) -> dict[str, Any]:
 def readiness(
     published: Published, *, overrides: int, trouble: str | None, now: datetime
 ) -> dict[str, Any]:
-    """Return the state of each published part, as ``GET /readyz`` answers.
+    """Return the state of each published part, as ``GET /readyz`` gives it.
 
     ``overrides`` is how many are known, ``trouble`` why their database cannot be read.
     """
@@ -96,26 +91,21 @@ def readiness(
 
 
 def parts_of(published: Published) -> tuple[str, ...]:
-    """Return the kinds of the parts to tell of."""
+    """Return the kinds of the parts that are listed."""
     known = {*published.served, *published.refusals}
     return tuple(p.kind for p in PARTS_TABLE if p.kind in known or not p.optional)
 
 
-def served(part: str, published: Published) -> Served | None:
-    """Return what is in force of a part; None where nothing is."""
-    return published.served.get(part)
-
-
 def _part_json(part: str, published: Published, *, now: datetime) -> dict[str, Any]:
-    found = served(part, published)
-    refusal = published.refusals.get(part)
+    in_force = published.served.get(part)
+    rejection = published.refusals.get(part)
     return {
         "part": part,
-        "id": None if found is None else found.id,
-        "as_of": None if found is None else as_of(found),
-        "age_seconds": None if found is None else _age_seconds(found.created_at, now),
-        "remedy": PARTS_BY_KIND[part].remedy if found is None else None,
-        "refused": None if refusal is None else refusal.reason,
+        "id": None if in_force is None else in_force.id,
+        "as_of": None if in_force is None else as_of(in_force),
+        "age_seconds": None if in_force is None else _age_seconds(in_force.created_at, now),
+        "remedy": PARTS_BY_KIND[part].remedy if in_force is None else None,
+        "refused": None if rejection is None else rejection.reason,
     }
 
 
@@ -131,47 +121,42 @@ def _age_seconds(then: datetime, now: datetime) -> float:
     return round((now - then).total_seconds(), 3)
 
 
-def figures(published: Published, *, trouble: str | None, now: datetime) -> list[StatusMetric]:
+def status_metrics(published: Published, *, trouble: str | None, now: datetime) -> list[Metric]:
     """Return the domain's metrics; ``trouble`` is why the overrides cannot be read."""
-    parts = {part: served(part, published) for part in parts_of(published)}
-    found = [
-        StatusMetric(
-            "ready", "1 when at least one set is served.", "", {"": float(published.is_ready)}
-        ),
-        StatusMetric(
+    parts = {part: published.served.get(part) for part in parts_of(published)}
+    metrics = [
+        _gauge("ready", "1 when at least one set is served.", float(published.is_ready)),
+        _gauges(
             "age_seconds",
             "Seconds since the part that is served was published.",
             "part",
             {p: _age_seconds(s.created_at, now) for p, s in parts.items() if s is not None},
         ),
-        StatusMetric(
+        _gauges(
             "refused",
             "1 where a newer folder is refused and the older one goes on serving.",
             "part",
             {part: float(part in published.refusals) for part in parts},
         ),
-        StatusMetric(
+        _gauge(
             "overrides_unreadable",
             "1 while the database of planners' overrides cannot be read.",
-            "",
-            {"": float(trouble is not None)},
+            float(trouble is not None),
         ),
     ]
     if published.forecast is not None:
-        found += _forecast_figures(published.forecast, now=now)
+        metrics += _forecast_metrics(published.forecast, now=now)
     if published.scores is not None:
-        found += _score_figures(published.scores)
-    return found
+        metrics += _score_metrics(published.scores)
+    return metrics
 
 
-def _forecast_figures(forecast: ForecastSet, *, now: datetime) -> list[StatusMetric]:
+def _forecast_metrics(forecast: ForecastSet, *, now: datetime) -> list[Metric]:
     left = (forecast.horizon_end - now).total_seconds()
     first = to_epoch(now)
     return [
-        StatusMetric(
-            "forecast_horizon_seconds", "Seconds of forecast still ahead.", "", {"": left}
-        ),
-        StatusMetric(
+        _gauge("forecast_horizon_seconds", "Seconds of forecast still ahead.", left),
+        _gauges(
             "forecast_next_24h_contacts",
             "Expected contacts of the next 24 hours, by queue.",
             "queue",
@@ -183,15 +168,13 @@ def _forecast_figures(forecast: ForecastSet, *, now: datetime) -> list[StatusMet
     ]
 
 
-def _score_figures(scores: ScoreSet) -> list[StatusMetric]:
-    found = [
-        StatusMetric("customers", "Customers in the score set.", "", {"": float(len(scores))}),
-        StatusMetric(
-            "customers_scored", "Customers in its population.", "", {"": float(scores.scored)}
-        ),
+def _score_metrics(scores: ScoreSet) -> list[Metric]:
+    metrics = [
+        _gauge("customers", "Customers in the score set.", float(len(scores))),
+        _gauge("customers_scored", "Customers in its population.", float(scores.scored)),
     ]
     if scores.scored:
         mean = float(pc.mean(scores.table.column("probability")).as_py())
         doc = "Mean probability of churn over the population."
-        found.append(StatusMetric("churn_base_rate", doc, "", {"": mean}))
-    return found
+        metrics.append(_gauge("churn_base_rate", doc, mean))
+    return metrics

@@ -171,10 +171,10 @@ def _setting_error(got: str) -> ConfigError:
     )
 
 
-ANSWERS_KEPT_SECONDS = 7 * 86_400
-"""How long the answer to an idempotency key is stored."""
+RESPONSE_LIFE_SECONDS = 7 * 86_400
+"""How long the response to an idempotency key is stored."""
 
-_ANSWERS = sa.Table(
+_RESPONSES = sa.Table(
     "answers",
     METADATA,
     sa.Column("key", sa.Text, primary_key=True),
@@ -186,30 +186,30 @@ _ANSWERS = sa.Table(
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """The digest of a request, and the bytes of its answer, or the id of what it is made from."""
+    """The digest of a request, and the bytes of its response, or the id of what it is made from."""
 
     digest: str
-    answer: bytes
+    content: bytes
 
 
-def find_answer(connection: sa.Connection | None, key: str | None) -> StoredResponse | None:
-    """Return the answer to the request with an idempotency key; None for a new key or none."""
+def find_response(connection: sa.Connection | None, key: str | None) -> StoredResponse | None:
+    """Return the response to the request with an idempotency key; None for a new key or none."""
     if connection is None or key is None:
         return None
-    row = connection.execute(sa.select(_ANSWERS).where(_ANSWERS.c.key == key)).first()
+    row = connection.execute(sa.select(_RESPONSES).where(_RESPONSES.c.key == key)).first()
     return None if row is None else StoredResponse(row.digest, row.answer)
 
 
-def keep_answer(
+def store_response(
     connection: sa.Connection, key: str | None, response: StoredResponse, *, at: int
 ) -> None:
-    """Store the answer to a new idempotency key at epoch second `at`, and delete old ones.
+    """Store the response to a new idempotency key at epoch second `at`, and delete old ones.
 
     Without a key nothing is stored.
     """
     if key is None:
         return
-    oldest = at - ANSWERS_KEPT_SECONDS
-    connection.execute(_ANSWERS.delete().where(_ANSWERS.c.made_at < oldest))
-    row = {"key": key, "digest": response.digest, "made_at": at, "answer": response.answer}
-    connection.execute(_ANSWERS.insert(), row)
+    oldest = at - RESPONSE_LIFE_SECONDS
+    connection.execute(_RESPONSES.delete().where(_RESPONSES.c.made_at < oldest))
+    row = {"key": key, "digest": response.digest, "made_at": at, "answer": response.content}
+    connection.execute(_RESPONSES.insert(), row)

@@ -24,7 +24,7 @@ from serving.lists import (
     Source,
     assign,
 )
-from serving.store.database import METADATA, Database, StoredResponse, find_answer, keep_answer
+from serving.store.database import METADATA, Database, StoredResponse, find_response, store_response
 
 DEFAULT_HOLD_OUT = 0.1
 _EXPERIMENTS = sa.Table(
@@ -73,18 +73,20 @@ class ListStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def answered(self, key: str) -> StoredResponse | None:
+    def stored_response(self, key: str | None) -> StoredResponse | None:
         """Return the id of the list that an idempotency key created; None for a new key."""
+        if key is None:
+            return None
         with self._database.reading() as connection:
-            return find_answer(connection, key)
+            return find_response(connection, key)
 
-    def make(
+    def add(
         self,
         ranking: Iterable[Candidate],
         *,
         experiment: Experiment,
         hold_out: float | None,
-        asked: ListCriteria,
+        criteria: ListCriteria,
         source: Source,
         at: int,
         key: str | None = None,
@@ -96,11 +98,8 @@ class ListStore:
             ranking: Customers, the first to contact first.
             experiment: The experiment as it begins, if this is its first list.
             hold_out: The share requested; None for the experiment's own.
-            asked: The list's criteria.
-            source: The score set that the ranking comes from.
             at: Epoch seconds.
-            key: The request's idempotency key.
-            digest: The request's digest.
+            key: The request's idempotency key, ``digest`` its digest.
 
         Returns:
             The list's id; for a key that was used before, the id of the list of then.
@@ -109,7 +108,7 @@ class ListStore:
             InputError: The experiment has another hold-out or action, or nobody is left to list.
         """
         with self._database.writing() as connection:
-            earlier = find_answer(connection, key)
+            earlier = find_response(connection, key)
             if earlier is not None:
                 return earlier
             known = _find_experiment(connection, experiment.name)
@@ -120,17 +119,19 @@ class ListStore:
             else:
                 _check_comparable(known, experiment, hold_out=hold_out)
                 experiment = known
-            listed = set() if asked.again else _listed_customers(connection, experiment.name)
-            picked = assign(ranking, experiment=experiment, capacity=asked.capacity, known=listed)
-            if not picked.decisions:
-                raise _nobody_left(source, picked)
+            listed = set() if criteria.again else _listed_customers(connection, experiment.name)
+            assignment = assign(
+                ranking, experiment=experiment, capacity=criteria.capacity, known=listed
+            )
+            if not assignment.decisions:
+                raise _nobody_left(source, assignment)
             last = connection.execute(sa.select(sa.func.max(_LISTS.c.number))).scalar() or 0
             list_id = f"{from_epoch(at):%Y%m%dT%H%M%SZ}-{last + 1:08d}"
-            contact_list = ContactList(list_id, experiment, asked, source, at, picked)
+            contact_list = ContactList(list_id, experiment, criteria, source, at, assignment)
             connection.execute(_LISTS.insert(), _list_row(contact_list, last + 1))
             connection.execute(_DECISIONS.insert(), _decision_rows(contact_list))
             response = StoredResponse(digest, list_id.encode())
-            keep_answer(connection, key, response, at=at)
+            store_response(connection, key, response, at=at)
             return response
 
     def find(self, list_id: str) -> ContactList:
@@ -161,7 +162,7 @@ def _read_experiment(row: Any) -> Experiment:
     return Experiment(row.experiment, row.key, row.hold_out, row.action)
 
 
-def _check_comparable(known: Experiment, asked: Experiment, *, hold_out: float | None) -> None:
+def _check_comparable(known: Experiment, requested: Experiment, *, hold_out: float | None) -> None:
     """Refuse a list whose customers could not be compared with the experiment's others."""
     began = f"with which experiment `{known.name}` began"
     if hold_out is not None and hold_out != known.hold_out:
@@ -172,21 +173,21 @@ def _check_comparable(known: Experiment, asked: Experiment, *, hold_out: float |
             remedy="leave it out, or begin another experiment",
             field="hold_out",
         )
-    if asked.action != known.action:
+    if requested.action != known.action:
         raise InputError(
             "`action`",
-            got=f"`{asked.action}`",
+            got=f"`{requested.action}`",
             expected=f"`{known.action}`, {began}",
             remedy="begin another experiment for another action",
             field="action",
         )
 
 
-def _nobody_left(source: Source, picked: Assignment) -> InputError:
+def _nobody_left(source: Source, assignment: Assignment) -> InputError:
     return InputError(
         "the list",
         got=f"nobody: of {source.candidates:,} customers that the filters leave, "
-        f"{source.without_consent:,} must not be contacted and {picked.left_out:,} are in the "
+        f"{source.without_consent:,} must not be contacted and {assignment.left_out:,} are in the "
         "experiment already",
         expected="one customer at least",
         remedy="widen `filters`, or set `again` to list customers a second time",
@@ -200,14 +201,14 @@ def _listed_customers(connection: sa.Connection, experiment: str) -> set[str]:
 
 
 def _list_row(contact_list: ContactList, number: int) -> dict[str, Any]:
-    criteria = asdict(contact_list.asked)
+    criteria = asdict(contact_list.criteria)
     return {
         "list_id": contact_list.list_id,
         "number": number,
         "experiment": contact_list.experiment.name,
         "made_at": contact_list.at,
         "made_by": criteria.pop("by"),
-        "left_out": contact_list.picked.left_out,
+        "left_out": contact_list.assignment.left_out,
         **criteria,
         **asdict(contact_list.source),
     }
@@ -219,19 +220,23 @@ def _decision_rows(contact_list: ContactList) -> list[dict[str, Any]]:
             "list_id": contact_list.list_id,
             "place": decision.place,
             "arm": decision.arm,
-            "customer_id": decision.who.customer_id,
-            "probability": decision.who.probability,
-            "value_minor": decision.who.value_minor,
+            "customer_id": decision.candidate.customer_id,
+            "probability": decision.candidate.probability,
+            "value_minor": decision.candidate.value_minor,
         }
-        for decision in contact_list.picked.decisions
+        for decision in contact_list.assignment.decisions
     ]
 
 
 def _read_list(connection: sa.Connection, row: Any) -> ContactList:
     query = sa.select(_DECISIONS).where(_DECISIONS.c.list_id == row.list_id)
     decisions = tuple(
-        Decision(one.place, Candidate(one.customer_id, one.probability, one.value_minor), one.arm)
-        for one in connection.execute(query.order_by(_DECISIONS.c.place))
+        Decision(
+            entry.place,
+            Candidate(entry.customer_id, entry.probability, entry.value_minor),
+            entry.arm,
+        )
+        for entry in connection.execute(query.order_by(_DECISIONS.c.place))
     )
     return ContactList(
         row.list_id,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from features.calendar.clock import from_epoch
 from features.errors import UnknownNameError
 from features.volume.overrides import AuditStamp, OverrideInterval, OverrideValue, StoredOverride
-from serving.store.database import METADATA, Database, StoredResponse, find_answer, keep_answer
+from serving.store.database import METADATA, Database, StoredResponse, find_response, store_response
 
 _CHANGES = sa.Table(
     "changes",
@@ -65,12 +65,12 @@ class Changed:
 
     Attributes:
         version: The version now.
-        layers: New and withdrawn overrides, in the order of their ids.
+        overrides: New and withdrawn overrides, in the order of their ids.
         whole: Whether they are all there are: the reader's version is not known here.
     """
 
     version: Version
-    layers: list[StoredOverride]
+    overrides: list[StoredOverride]
     whole: bool
 
 
@@ -85,7 +85,7 @@ class OverrideStore:
         with self._database.reading() as connection:
             return NOTHING if connection is None else _last_version(connection)
 
-    def layers(
+    def overlapping(
         self,
         *,
         since: int | None = None,
@@ -101,7 +101,7 @@ class OverrideStore:
         if queues is not None:
             condition &= _OVERRIDES.c.queue.in_(queues)
         with self._database.reading() as connection:
-            return _read_layers(connection, condition)
+            return _read_overrides(connection, condition)
 
     def changed(self, *, seen: Version, since: int) -> Changed:
         """Return what changed after a version, of overrides that end after an epoch second."""
@@ -117,55 +117,57 @@ class OverrideStore:
                     withdrawn
                 )
             version = _last_version(connection)
-            layers = [] if version == seen else _read_layers(connection, condition)
-            return Changed(version, layers, whole=whole)
+            overrides = [] if version == seen else _read_overrides(connection, condition)
+            return Changed(version, overrides, whole=whole)
 
-    def answered(self, key: str) -> StoredResponse | None:
-        """Return the answer to the request with an idempotency key; None for a new key."""
+    def stored_response(self, key: str | None) -> StoredResponse | None:
+        """Return the response to the request with an idempotency key; None for a new key."""
+        if key is None:
+            return None
         with self._database.reading() as connection:
-            return find_answer(connection, key)
+            return find_response(connection, key)
 
-    def keep(
+    def add(
         self,
         expected: Sequence[OverrideValue],
         *,
         by: str,
         reason: str,
         at: int,
-        answer: Callable[[Sequence[StoredOverride]], bytes],
+        render: Callable[[Sequence[StoredOverride]], bytes],
         key: str | None = None,
         digest: str = "",
     ) -> StoredResponse:
-        """Store overrides, and the answer to the request where it has a key, all or nothing.
+        """Store overrides, and the response to the request where it has a key, all or nothing.
 
         Args:
             expected: The planner's values; spans of one queue lie apart.
-            by: Who sends them.
-            reason: Why.
             at: Epoch seconds.
-            answer: Renders the answer from the stored overrides.
-            key: The request's idempotency key.
-            digest: The request's digest.
+            render: Renders the response from the stored overrides.
+            key: The request's idempotency key, ``digest`` its digest.
 
         Returns:
-            The answer; for a key that was used before, the answer of then.
+            The response; for a key that was used before, the response of then.
         """
         with self._database.writing() as connection:
-            earlier = find_answer(connection, key)
+            earlier = find_response(connection, key)
             if earlier is not None:
                 return earlier
             change = AuditStamp(at, by, reason)
             number = _add_change(connection, change)
             stamp = f"{from_epoch(at):%Y%m%dT%H%M%SZ}-{number:08d}"
-            layers = [StoredOverride(f"{stamp}-{i:05d}", e, change) for i, e in enumerate(expected)]
+            overrides = [
+                StoredOverride(f"{stamp}-{i:05d}", e, change) for i, e in enumerate(expected)
+            ]
             connection.execute(
-                _OVERRIDES.insert(), [_override_row(layer, number) for layer in layers]
+                _OVERRIDES.insert(), [_override_row(override, number) for override in overrides]
             )
             connection.execute(
-                _INTERVALS.insert(), [row for layer in layers for row in _interval_rows(layer)]
+                _INTERVALS.insert(),
+                [row for override in overrides for row in _interval_rows(override)],
             )
-            response = StoredResponse(digest, answer(layers))
-            keep_answer(connection, key, response, at=at)
+            response = StoredResponse(digest, render(overrides))
+            store_response(connection, key, response, at=at)
             return response
 
     def withdraw(self, override_id: str, *, by: str, reason: str, at: int) -> StoredOverride:
@@ -181,13 +183,13 @@ class OverrideStore:
         if known.withdrawn is not None:
             return known
         with self._database.writing() as connection:
-            (layer,) = _read_layers(connection, _OVERRIDES.c.override_id == override_id)
-            if layer.withdrawn is None:
+            (override,) = _read_overrides(connection, _OVERRIDES.c.override_id == override_id)
+            if override.withdrawn is None:
                 number = _add_change(connection, AuditStamp(at, by, reason))
                 row = {"override_id": override_id, "change": number}
                 connection.execute(_WITHDRAWALS.insert(), row)
-            (layer,) = _read_layers(connection, _OVERRIDES.c.override_id == override_id)
-            return layer
+            (override,) = _read_overrides(connection, _OVERRIDES.c.override_id == override_id)
+            return override
 
     def find(self, override_id: str) -> StoredOverride:
         """Return one override.
@@ -197,8 +199,8 @@ class OverrideStore:
         """
         last: list[str] = []
         with self._database.reading() as connection:
-            for layer in _read_layers(connection, _OVERRIDES.c.override_id == override_id):
-                return layer
+            for override in _read_overrides(connection, _OVERRIDES.c.override_id == override_id):
+                return override
             if connection is not None:
                 ids = sa.select(_OVERRIDES.c.override_id)
                 ids = ids.order_by(_OVERRIDES.c.override_id.desc()).limit(100)
@@ -221,10 +223,10 @@ def _add_change(connection: sa.Connection, change: AuditStamp) -> int:
     return number
 
 
-def _override_row(layer: StoredOverride, number: int) -> dict[str, Any]:
-    expected = layer.expected
+def _override_row(override: StoredOverride, number: int) -> dict[str, Any]:
+    expected = override.expected
     return {
-        "override_id": layer.override_id,
+        "override_id": override.override_id,
         "change": number,
         "queue": expected.queue,
         "span_start": expected.start,
@@ -236,20 +238,20 @@ def _override_row(layer: StoredOverride, number: int) -> dict[str, Any]:
     }
 
 
-def _interval_rows(layer: StoredOverride) -> list[dict[str, Any]]:
+def _interval_rows(override: StoredOverride) -> list[dict[str, Any]]:
     return [
         {
-            "override_id": layer.override_id,
+            "override_id": override.override_id,
             "place": place,
             "interval_start": piece.start,
             "interval_minutes": piece.minutes,
             "offered": piece.offered,
         }
-        for place, piece in enumerate(layer.expected.pieces)
+        for place, piece in enumerate(override.expected.pieces)
     ]
 
 
-def _read_layers(
+def _read_overrides(
     connection: sa.Connection | None, condition: sa.ColumnElement[bool]
 ) -> list[StoredOverride]:
     """Return the overrides for which a condition on their table holds, in id order."""
@@ -278,10 +280,10 @@ def _read_layers(
         .order_by(_OVERRIDES.c.override_id)
     )
     rows = connection.execute(overrides)
-    return [_read_layer(row, tuple(pieces.get(row.override_id, ()))) for row in rows]
+    return [_read_override(row, tuple(pieces.get(row.override_id, ()))) for row in rows]
 
 
-def _read_layer(row: Any, pieces: tuple[OverrideInterval, ...]) -> StoredOverride:
+def _read_override(row: Any, pieces: tuple[OverrideInterval, ...]) -> StoredOverride:
     expected = OverrideValue(
         queue=row.queue,
         start=row.span_start,

@@ -1,4 +1,4 @@
-"""Churn answers: the published score set's own JSON records, joined."""
+"""Churn responses: the published score set's own JSON records, joined."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def stream_scores(
     page: Page, *, kind: str, head: bytes, packed: bool, headers: Mapping[str, str]
 ) -> Response:
     """Return a page of scores: a short one whole, a long or packed one as a stream."""
-    sent = dict(headers)
+    response_headers = dict(headers)
     if kind in _SCORE_FILES:
-        sent |= attachment(_SCORE_FILES[kind])
+        response_headers |= attachment(_SCORE_FILES[kind])
     packed = packed and page.rows >= LEAST_PACKED_ROWS
     if packed:
-        sent["Content-Encoding"] = "gzip"
+        response_headers["Content-Encoding"] = "gzip"
     blocks = body(page, kind=kind, head=head, packed=packed)
     if page.rows <= OFF_LOOP_ROWS and kind in (NDJSON, JSON) and not packed:
-        return Response(b"".join(blocks), media_type=kind, headers=sent)
-    return StreamingResponse(blocks, media_type=kind, headers=sent)
+        return Response(b"".join(blocks), media_type=kind, headers=response_headers)
+    return StreamingResponse(blocks, media_type=kind, headers=response_headers)
 
 
 PAGE_ROUTE = "/v1/churn/scores"
 
 
 def _head(scores: ScoreSet) -> bytes:
-    """Return the head of an answer, without the last brace."""
+    """Return the head of a response, without the last brace."""
     document = {
         "score_set": scores.id,
         "as_of": iso(scores.as_of),
@@ -66,29 +66,29 @@ def _head(scores: ScoreSet) -> bytes:
 
 
 def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
-    """Return the JSON answer for some customers."""
-    found, unknown = [], []
+    """Return the scores of some customers as JSON."""
+    records, unknown = [], []
     for id in dict.fromkeys(customer_ids):
         record = of.record(id)
         if record is None:
             unknown.append(id)
         else:
-            found.append(record)
-    records = b",".join(found)
-    return b'%b,"scores":[%b],"unknown":%b}' % (_head(of), records, orjson.dumps(unknown))
+            records.append(record)
+    joined = b",".join(records)
+    return b'%b,"scores":[%b],"unknown":%b}' % (_head(of), joined, orjson.dumps(unknown))
 
 
-def page_of(query: ScoresQuery, *, of: ScoreSet, kept: ScoreSetCache) -> Page:
+def page_of(query: ScoresQuery, *, of: ScoreSet, score_sets: ScoreSetCache) -> Page:
     """Return one page of a set.
 
     Raises:
         UnknownNameError: The set has no such tier, stage, segment or action, or no such set is
-            kept to compare with.
+            stored to compare with.
         SetGoneError: The set to compare with is not fit.
     """
     only = score_filter(query, of=of)
     if query.changed_since is not None:
-        only = replace(only, changed=kept.changed(query.changed_since, of=of))
+        only = replace(only, changed=score_sets.changed(query.changed_since, of=of))
     return of.page(after=query.after, limit=query.limit, only=only)
 
 
@@ -119,8 +119,8 @@ def page_headers(query: ScoresQuery, page: Page, *, of: ScoreSet) -> dict[str, s
     """Return the headers of a page: the set, the rows, and where the next page stands."""
     headers = {"X-Score-Set": of.id, "X-Row-Count": str(page.rows)}
     if page.next is not None:
-        asked = query.model_dump(exclude_none=True, exclude={"set", "after"})
-        following = asked | {"set": of.id, "after": page.next}
+        parameters = query.model_dump(exclude_none=True, exclude={"set", "after"})
+        following = parameters | {"set": of.id, "after": page.next}
         headers["Link"] = f'<{PAGE_ROUTE}?{urlencode(following, doseq=True)}>; rel="next"'
     return headers
 
@@ -165,7 +165,7 @@ TABLE_SCHEMA = pa.schema(
 
 
 def body(page: Page, *, kind: str, head: bytes, packed: bool) -> Iterator[bytes]:
-    """Return a page as the blocks of an answer; ``head`` opens a JSON document."""
+    """Return a page as the blocks of a response; ``head`` opens a JSON document."""
     if kind == NDJSON:
         blocks = page.blocks()
     elif kind == JSON:
@@ -229,13 +229,13 @@ def _parquet(page: Page) -> Iterator[bytes]:
             if len(rows) >= _GROUP_ROWS:
                 _write_group(writer, rows)
                 rows = []
-                yield _taken(sink)
+                yield _drain(sink)
         if rows:
             _write_group(writer, rows)
-    yield _taken(sink)
+    yield _drain(sink)
 
 
-def _taken(sink: io.BytesIO) -> bytes:
+def _drain(sink: io.BytesIO) -> bytes:
     """Return what was written, and empty the sink."""
     content = sink.getvalue()
     sink.seek(0)

@@ -1,4 +1,4 @@
-"""The routes of a CRM and of monitoring."""
+"""The routes of churn scores: by id, and page by page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from serving.api.content import (
     JSON,
     NDJSON,
     PARQUET,
-    choose_type,
+    negotiate_type,
     not_modified,
     read_body,
     takes_gzip,
@@ -72,7 +72,7 @@ async def post_scores(request: Request) -> Response:
 async def get_scores(request: Request, query: Annotated[ScoresQuery, Query()]) -> Response:
     """All customers in the order of their ids, pinned to one set by `set`, with an `ETag`."""
     state = state_of(request)
-    kind = choose_type(request, (NDJSON, JSON, CSV, PARQUET))
+    kind = negotiate_type(request, (NDJSON, JSON, CSV, PARQUET))
     scores = await state.scores(query.set)
     # A Parquet file is packed inside.
     packed = kind != PARQUET and takes_gzip(request)
@@ -81,7 +81,7 @@ async def get_scores(request: Request, query: Annotated[ScoresQuery, Query()]) -
     headers = {"ETag": tag, "Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
     if (unchanged := not_modified(request, headers)) is not None:
         return unchanged
-    find = partial(page_of, query, of=scores, kept=state.kept)
+    find = partial(page_of, query, of=scores, score_sets=state.score_sets)
     page = await to_thread.run_sync(find, abandon_on_cancel=True) if query.filters else find()
     headers |= page_headers(query, page, of=scores)
     return stream_scores(page, kind=kind, head=page_head(scores), packed=packed, headers=headers)

@@ -1,7 +1,7 @@
-"""Forecast answers: from a selection of the published set to bytes.
+"""Forecast responses: from a selection of the published set to bytes.
 
-An answer of one queue and two weeks is some 60 kB. Each queue's intervals are written once per
-set and choice of quantiles; an answer is a slice of those bytes behind a short head.
+A response of one queue and two weeks is some 60 kB. Each queue's intervals are written once per
+set and quantiles; a response is a slice of those bytes behind a short head.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def interval_times(forecast: QueueForecast, rows: slice) -> IntervalTimes:
 
 
 def rounded(values: npt.ArrayLike, decimals: int) -> Any:
-    """Return values rounded for an answer, without a negative zero; nested as they are."""
+    """Return rounded values, without a negative zero; nested as they are."""
     return (np.round(np.asarray(values), decimals) + 0.0).tolist()
 
 
@@ -78,7 +78,7 @@ class _Written:
 
 
 class ForecastWriter:
-    """Writes forecast answers; keeps what it has written, up to some bytes, for later requests."""
+    """Writes forecast responses; stores what it wrote, up to some bytes, for later requests."""
 
     def __init__(self, *, cache_bytes: int = 48_000_000) -> None:
         self._cache: OrderedDict[tuple[object, ...], _Written] = OrderedDict()
@@ -87,48 +87,54 @@ class ForecastWriter:
 
     def json(
         self,
-        choice: Selection,
+        selection: Selection,
         *,
         quantiles: Sequence[float],
         parts: bool = False,
     ) -> bytes:
-        """Return the JSON answer of one selection.
+        """Return one selection as JSON.
 
         Quantile levels are ascending, in [0.05, 0.95]; with ``parts`` each interval carries its
         parts and its baseline.
         """
-        head, drawn = envelope(choice), choice.drawn
-        if drawn.count:
-            head["paths"] = {"count": drawn.count, "seed": drawn.seed}
+        head, paths = envelope(selection), selection.paths
+        if paths.count:
+            head["paths"] = {"count": paths.count, "seed": paths.seed}
         pieces = [to_json(head)[:-1], b',"queues":[']
-        for i, (queue, rows) in enumerate(choice.queues):
-            written = self._written(choice, queue, tuple(quantiles), parts=parts)
+        for i, (queue, rows) in enumerate(selection.queues):
+            written = self._written(selection, queue, tuple(quantiles), parts=parts)
             pieces += (b"," if i else b"", written.head, written.intervals(rows), b"]")
-            if drawn.count:
-                pieces += (b',"paths":', _paths_json(drawn.paths[i]))
+            if paths.count:
+                pieces += (b',"paths":', _paths_json(paths.by_queue[i]))
             pieces.append(b"}")
         pieces.append(b"]}")
         return b"".join(pieces)
 
     def _written(
         self,
-        choice: Selection,
+        selection: Selection,
         forecast: QueueForecast,
         quantiles: tuple[float, ...],
         *,
         parts: bool,
     ) -> _Written:
         name = forecast.queue.queue
-        applied = choice.applied.get(name)
-        if choice.set.queues.get(name) is not forecast:
-            # Made for one request, so nobody asks for it again.
+        applied = selection.applied.get(name)
+        if selection.set.queues.get(name) is not forecast:
+            # It exists for one request, so no other can use it.
             return _write(forecast, quantiles, parts=parts, applied=applied)
-        key = (choice.set.id, name, quantiles, parts, None if applied is None else applied.version)
+        key = (
+            selection.set.id,
+            name,
+            quantiles,
+            parts,
+            None if applied is None else applied.version,
+        )
         with self._lock:
-            held = self._cache.get(key)
-            if held is not None:
+            cached = self._cache.get(key)
+            if cached is not None:
                 self._cache.move_to_end(key)
-                return held
+                return cached
         written = _write(forecast, quantiles, parts=parts, applied=applied)
         with self._lock:
             if key not in self._cache:
@@ -233,7 +239,7 @@ def _interval_json(row: _Interval, quantile_names: list[str]) -> dict[str, objec
 
 
 def queue_head(forecast: QueueForecast) -> dict[str, object]:
-    """Return what an answer says of a queue before its intervals."""
+    """Return what stands before a queue's intervals."""
     return {
         "queue": forecast.queue.queue,
         "channel": forecast.queue.channel,
@@ -244,38 +250,38 @@ def queue_head(forecast: QueueForecast) -> dict[str, object]:
     }
 
 
-def envelope(choice: Selection) -> dict[str, object]:
-    """Return what an answer says of where its numbers come from."""
-    methods = {queue.method for queue, _ in choice.queues}
+def envelope(selection: Selection) -> dict[str, object]:
+    """Return where the numbers of a response come from."""
+    methods = {queue.method for queue, _ in selection.queues}
     return {
-        "forecast_set": choice.set.id,
-        "base": choice.set.base,
-        "made_at": choice.set.made_at,
-        "as_of": choice.set.as_of,
+        "forecast_set": selection.set.id,
+        "base": selection.set.base,
+        "made_at": selection.set.made_at,
+        "as_of": selection.set.as_of,
         "method": methods.pop() if len(methods) == 1 else "mixed",
-        "what_if": choice.what_if,
-        "model_version": choice.set.model_version,
-        "snapshot": choice.set.snapshot,
-        "start": from_epoch(choice.start),
-        "end": from_epoch(choice.end),
-        "warnings": [*choice.set.warnings, *choice.warnings],
+        "what_if": selection.what_if,
+        "model_version": selection.set.model_version,
+        "snapshot": selection.set.snapshot,
+        "start": from_epoch(selection.start),
+        "end": from_epoch(selection.end),
+        "warnings": [*selection.set.warnings, *selection.warnings],
         "overrides": [
             {
-                "override_id": layer.override_id,
-                "queue": layer.expected.queue,
-                "made_by": layer.made.by,
-                "made_at": from_epoch(layer.made.at),
-                "reason": layer.made.reason,
+                "override_id": override.override_id,
+                "queue": override.expected.queue,
+                "made_by": override.made.by,
+                "made_at": from_epoch(override.made.at),
+                "reason": override.made.reason,
             }
-            for forecast, rows in choice.queues
-            if (applied := choice.applied.get(forecast.queue.queue)) is not None
-            for layer in applied.counting(forecast.starts[rows])
+            for forecast, rows in selection.queues
+            if (applied := selection.applied.get(forecast.queue.queue)) is not None
+            for override in applied.counting(forecast.starts[rows])
         ],
     }
 
 
-def forecast_csv(choice: Selection, *, quantiles: Sequence[float], parts: bool = False) -> bytes:
-    """Return the CSV answer of one selection: a row an interval, a column a quantile or part."""
+def forecast_csv(selection: Selection, *, quantiles: Sequence[float], parts: bool = False) -> bytes:
+    """Return one selection as CSV: a row an interval, a column a quantile or part."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(
@@ -284,20 +290,20 @@ def forecast_csv(choice: Selection, *, quantiles: Sequence[float], parts: bool =
         + ["aht_seconds", "published", "override_id", "model_mean"]
         + ([f"part_{name}" for name in PARTS] + ["baseline"] if parts else [])
     )
-    for forecast, rows in choice.queues:
+    for forecast, rows in selection.queues:
         name = forecast.queue.queue
-        applied = choice.applied.get(name)
+        applied = selection.applied.get(name)
         for row in _interval_rows(forecast, rows, quantiles, parts=parts, applied=applied):
             is_open = "true" if row.is_open else "false"
             model_mean = None if row.override_id is None else row.model_mean
-            who = (row.published, row.override_id, model_mean)
+            source = (row.published, row.override_id, model_mean)
             numbers = (row.mean, *row.quantiles, row.aht_seconds)
-            table.writerow((name, *row[:4], is_open, *numbers, *who, *row.parts))
+            table.writerow((name, *row[:4], is_open, *numbers, *source, *row.parts))
     return text.getvalue().encode()
 
 
 def queues(forecast: ForecastSet) -> dict[str, Any]:
-    """Return the queues of a forecast set, as ``GET /v1/queues`` answers."""
+    """Return the queues of a forecast set, as ``GET /v1/queues`` gives them."""
     return {
         "forecast_set": forecast.id,
         "queues": [_queue_json(queue) for queue in forecast.queues.values()],
@@ -325,7 +331,7 @@ def _queue_json(forecast: QueueForecast) -> dict[str, Any]:
 
 
 def events(forecast: ForecastSet) -> dict[str, Any]:
-    """Return the calendar events of a forecast set, as ``GET /v1/events`` answers."""
+    """Return the calendar events of a forecast set, as ``GET /v1/events`` gives them."""
     ordered = sorted(forecast.events, key=lambda event: (event.starts_at, event.event_id))
     return {"forecast_set": forecast.id, "events": [_event_json(event) for event in ordered]}
 

@@ -61,27 +61,22 @@ Queues = Annotated[
 class AddedEvent(Request):
     """A calendar event that is not in the calendar."""
 
-    kind: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_KIND)] = Field(
-        description="Its kind, as in the calendar; of a kind that the model never learnt it "
-        "changes nothing, and a warning says so.",
-        examples=["promotion"],
+    kind: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_KIND)] = described(
+        "Its kind, as in the calendar; of a kind that the model never learnt it changes nothing, "
+        "and a warning says so.",
+        "promotion",
     )
-    starts_at: Moment = Field(
-        description="First moment, ISO 8601 with `Z` or an offset.",
-        examples=["2026-03-10T00:00:00Z"],
+    starts_at: Moment = described(
+        "First moment, ISO 8601 with `Z` or an offset.", "2026-03-10T00:00:00Z"
     )
-    ends_at: Moment = Field(
-        description="One past the last moment, ISO 8601 with `Z` or an offset; the event must "
-        f"touch the published span and last at most {LONGEST_EVENT.days} days.",
-        examples=["2026-03-12T00:00:00Z"],
+    ends_at: Moment = described(
+        "One past the last moment, ISO 8601 with `Z` or an offset; the event must touch the "
+        f"published span and last at most {LONGEST_EVENT.days} days.",
+        "2026-03-12T00:00:00Z",
     )
     queues: Queues = None
-    size: float | None = Field(
-        default=None,
-        gt=0,
-        le=1e12,
-        description="Its size in the measure of the calendar's events of this kind.",
-        examples=[0.2],
+    size: float | None = optional(
+        "Its size in the measure of the calendar's events of this kind.", 0.2, gt=0, le=1e12
     )
 
     @model_validator(mode="after")
@@ -97,17 +92,14 @@ MOST_CHANGES = 100
 
 
 class _Spanned(Request):
-    start: Moment | None = Field(
-        default=None,
-        description="First moment, inside the published span; its start where it is left out. "
-        "An interval that is partly covered changes by the covered share.",
-        examples=["2026-03-10T07:00:00Z"],
+    start: Moment | None = optional(
+        "First moment, inside the published span; its start where it is left out. An interval "
+        "that is partly covered changes by the covered share.",
+        "2026-03-10T07:00:00Z",
     )
-    end: Moment | None = Field(
-        default=None,
-        description="One past the last moment, inside the published span; its end where it is "
-        "left out.",
-        examples=["2026-03-10T17:00:00Z"],
+    end: Moment | None = optional(
+        "One past the last moment, inside the published span; its end where it is left out.",
+        "2026-03-10T17:00:00Z",
     )
 
     @model_validator(mode="after")
@@ -117,35 +109,28 @@ class _Spanned(Request):
         return self
 
 
-Factor = Annotated[
-    float,
-    Field(
-        gt=0,
-        le=HIGHEST_FACTOR,
-        description=f"What it is multiplied by, above 0 and at most {HIGHEST_FACTOR:g}.",
-        examples=[1.1],
-    ),
-]
-
-
 class Scaling(_Spanned):
     """More or less of something, over a span of time."""
 
-    factor: Factor
+    factor: float = described(
+        f"What it is multiplied by, above 0 and at most {HIGHEST_FACTOR:g}.",
+        1.1,
+        gt=0,
+        le=HIGHEST_FACTOR,
+    )
     queues: Queues = None
 
 
 class Closing(_Spanned):
     """Hours in which queues are shut."""
 
-    start: Moment = Field(
-        description="First moment shut, inside the published span. An interval that is partly "
-        "shut loses the covered share of its contacts.",
-        examples=["2026-03-10T07:00:00Z"],
+    start: Moment = described(
+        "First moment shut, inside the published span. An interval that is partly shut loses the "
+        "covered share of its contacts.",
+        "2026-03-10T07:00:00Z",
     )
-    end: Moment = Field(
-        description="One past the last moment shut, inside the published span.",
-        examples=["2026-03-10T17:00:00Z"],
+    end: Moment = described(
+        "One past the last moment shut, inside the published span.", "2026-03-10T17:00:00Z"
     )
     queues: Queues = None
 
@@ -173,7 +158,7 @@ class WhatIf(Request):
     )
 
     @model_validator(mode="after")
-    def _few(self) -> WhatIf:
+    def _at_most(self) -> WhatIf:
         changes = sum(len(items) for _, items in self)
         if changes > MOST_CHANGES:
             raise ValueError(f"must have at most {MOST_CHANGES} changes, got {changes}")

@@ -1,4 +1,4 @@
-"""The routes of a forecast: each takes what is published once, and answers bytes."""
+"""The routes of a forecast: each reads what is published once, and returns bytes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Annotated
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from serving.api import content, openapi
+from serving.api import openapi
 from serving.api.content import (
     CSV,
     JSON,
     OFF_LOOP_INTERVALS,
     attachment,
-    choose_type,
+    etag,
     json_response,
+    negotiate_type,
     not_modified,
     read_body,
     run,
 )
-from serving.api.forecast.render import events, forecast_csv, queues
+from serving.api.forecast.render import ForecastWriter, events, forecast_csv, queues
 from serving.api.forecast.requests import ForecastQuery, ForecastRequest, TotalsRequest, WhatIf
 from serving.api.forecast.responses import (
     EventsResponse,
@@ -28,14 +29,20 @@ from serving.api.forecast.responses import (
     TotalsResponse,
 )
 from serving.api.forecast.totals import totals_json
-from serving.api.state import State, state_of
-from serving.forecast.query import MOST_DRAWN, MOST_SENT, add_up, evaluate
+from serving.api.state import state_of
+from serving.forecast.query import MOST_SENT_VALUES, MOST_TOTALS_VALUES, add_up, evaluate
 from serving.forecast.selection import Selection
 
 
 def no_store(what_if: WhatIf | None) -> dict[str, str]:
-    """Return the headers that keep a what-if answer out of caches."""
+    """Return the headers that keep a what-if out of caches."""
     return {} if what_if is None else {"Cache-Control": "no-store"}
+
+
+def writer_of(request: Request) -> ForecastWriter:
+    """Return the writer of this application, which stores what it has written."""
+    writer: ForecastWriter = request.app.state.forecast_writer
+    return writer
 
 
 forecast_router = openapi.subject_router("volume")
@@ -57,17 +64,17 @@ async def post_forecast(request: Request) -> Response:
     On request with the parts of each mean, with joint sample paths, or after changes of one's
     own; what is published never changes.
     """
-    state = state_of(request)
     body = await read_body(request, ForecastRequest)
-    choice = state.choose(body)
-    made = await run(
-        lambda: _forecast_json(body, choice, state),
-        heavy=choice.intervals > OFF_LOOP_INTERVALS
+    selection = state_of(request).select(body)
+    writer = writer_of(request)
+    rendered = await run(
+        lambda: _forecast_json(body, selection, writer),
+        heavy=selection.intervals > OFF_LOOP_INTERVALS
         or body.interval_minutes is not None
         or body.paths is not None
         or body.what_if is not None,
     )
-    return Response(made, media_type=JSON, headers=no_store(body.what_if))
+    return Response(rendered, media_type=JSON, headers=no_store(body.what_if))
 
 
 @forecast_router.get(
@@ -89,26 +96,37 @@ async def post_forecast(request: Request) -> Response:
 )
 async def get_forecast(request: Request, query: Annotated[ForecastQuery, Query()]) -> Response:
     """The same as the POST route, by query parameters, as JSON or CSV, with an `ETag`."""
-    state = state_of(request)
-    kind = choose_type(request, (JSON, CSV))
+    kind = negotiate_type(request, (JSON, CSV))
     body = query.to_request()
-    choice = state.choose(body)
-    names = [forecast.queue.queue for forecast, _ in choice.queues]
-    span = (choice.start, choice.end, body.interval_minutes)
-    layers = [(name, applied.version) for name, applied in choice.applied.items()]
-    tag = content.etag(
-        choice.set.id, layers, choice.warnings, names, *span, body.quantiles, body.parts, kind
+    selection = state_of(request).select(body)
+    names = [forecast.queue.queue for forecast, _ in selection.queues]
+    span = (selection.start, selection.end, body.interval_minutes)
+    overrides = [(name, applied.version) for name, applied in selection.applied.items()]
+    tag = etag(
+        selection.set.id,
+        overrides,
+        selection.warnings,
+        names,
+        *span,
+        body.quantiles,
+        body.parts,
+        kind,
     )
     headers = {"ETag": tag, "Vary": "Accept", "Cache-Control": "no-cache"}
     if (unchanged := not_modified(request, headers)) is not None:
         return unchanged
     if kind == CSV:
         headers |= attachment("forecast.csv")
-    made = await run(
-        lambda: _forecast_csv(body, choice) if kind == CSV else _forecast_json(body, choice, state),
-        heavy=choice.intervals > OFF_LOOP_INTERVALS or body.interval_minutes is not None,
+    writer = writer_of(request)
+    rendered = await run(
+        lambda: (
+            _forecast_csv(body, selection)
+            if kind == CSV
+            else _forecast_json(body, selection, writer)
+        ),
+        heavy=selection.intervals > OFF_LOOP_INTERVALS or body.interval_minutes is not None,
     )
-    return Response(made, media_type=kind, headers=headers)
+    return Response(rendered, media_type=kind, headers=headers)
 
 
 @forecast_router.post(
@@ -128,9 +146,9 @@ async def post_totals(request: Request) -> Response:
     quantiles are those of the sums of the sample paths.
     """
     body = await read_body(request, TotalsRequest)
-    choice = state_of(request).choose(body)
-    made = await run(lambda: _totals_json(body, choice))
-    return Response(made, media_type=JSON, headers=no_store(body.what_if))
+    selection = state_of(request).select(body)
+    rendered = await run(lambda: _totals_json(body, selection))
+    return Response(rendered, media_type=JSON, headers=no_store(body.what_if))
 
 
 @forecast_router.get(
@@ -153,32 +171,32 @@ async def get_events(request: Request) -> Response:
     return json_response(events(state_of(request).published.require_forecast()))
 
 
-def _forecast_json(body: ForecastRequest, choice: Selection, state: State) -> bytes:
+def _forecast_json(body: ForecastRequest, selection: Selection, writer: ForecastWriter) -> bytes:
     paths = body.paths
-    choice = evaluate(
-        choice,
+    selection = evaluate(
+        selection,
         what_if=body.to_changes(),
         interval_minutes=body.interval_minutes,
         path_count=0 if paths is None else paths.count,
         seed=0 if paths is None else paths.seed,
-        most_values=MOST_SENT,
+        most_values=MOST_SENT_VALUES,
     )
-    return state.writer.json(choice, quantiles=body.quantiles, parts=body.parts)
+    return writer.json(selection, quantiles=body.quantiles, parts=body.parts)
 
 
-def _forecast_csv(body: ForecastRequest, choice: Selection) -> bytes:
-    choice = evaluate(choice, interval_minutes=body.interval_minutes)
-    return forecast_csv(choice, quantiles=body.quantiles, parts=body.parts)
+def _forecast_csv(body: ForecastRequest, selection: Selection) -> bytes:
+    selection = evaluate(selection, interval_minutes=body.interval_minutes)
+    return forecast_csv(selection, quantiles=body.quantiles, parts=body.parts)
 
 
-def _totals_json(body: TotalsRequest, choice: Selection) -> bytes:
-    choice = evaluate(
-        choice,
+def _totals_json(body: TotalsRequest, selection: Selection) -> bytes:
+    selection = evaluate(
+        selection,
         what_if=body.to_changes(),
         interval_minutes=body.interval_minutes,
         path_count=body.paths.count,
         seed=body.paths.seed,
-        most_values=MOST_DRAWN,
+        most_values=MOST_TOTALS_VALUES,
     )
-    groups = add_up(choice, by=body.by)
-    return totals_json(choice, groups, by=body.by, quantiles=body.quantiles)
+    groups = add_up(selection, by=body.by)
+    return totals_json(selection, groups, by=body.by, quantiles=body.quantiles)

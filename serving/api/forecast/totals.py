@@ -18,11 +18,11 @@ UTC_DAYS = "its queues keep different clocks, so its days are UTC days"
 
 
 def totals_json(
-    choice: Selection, groups: Sequence[Group], *, by: str, quantiles: Sequence[float]
+    selection: Selection, groups: Sequence[Group], *, by: str, quantiles: Sequence[float]
 ) -> bytes:
-    """Return the JSON answer of a request for totals with quantiles at some levels."""
-    drawn = choice.drawn
-    head = envelope(choice) | {"by": by, "paths": {"count": drawn.count, "seed": drawn.seed}}
+    """Return totals, with quantiles at some levels, as JSON."""
+    paths = selection.paths
+    head = envelope(selection) | {"by": by, "paths": {"count": paths.count, "seed": paths.seed}}
     return to_json(head | {"groups": [_group_json(group, quantiles) for group in groups]})
 
 

@@ -37,9 +37,9 @@ async def get_health() -> Response:
 )
 async def get_readiness(request: Request) -> Response:
     """Readiness from local facts: the id, age and as-of of each part, and what is missing."""
-    state, book = state_of(request), state_of(request).overrides.book
+    state, known = state_of(request), state_of(request).overrides.known
     document = status.readiness(
-        state.published, overrides=book.count, trouble=book.trouble, now=state.clock()
+        state.published, overrides=known.count, trouble=known.trouble, now=state.clock()
     )
     return json_response(document, status=200 if document["ready"] else 503)
 
@@ -56,9 +56,9 @@ async def get_readiness(request: Request) -> Response:
 async def get_metrics(request: Request) -> Response:
     """Counts of this worker since it started, and figures of what it serves."""
     state = state_of(request)
-    trouble = state.overrides.book.trouble
-    figures = status.figures(state.published, trouble=trouble, now=state.clock())
-    text = status.render(state.traffic, figures)
+    trouble = state.overrides.known.trouble
+    metrics = status.status_metrics(state.published, trouble=trouble, now=state.clock())
+    text = status.render(state.metrics, metrics)
     return Response(text, headers={"Content-Type": middleware.CONTENT_TYPE})
 
 

@@ -16,10 +16,10 @@ from serving.api.content import (
     JSON,
     RequestKey,
     attachment,
-    choose_type,
     digest,
     etag,
     idempotency_key,
+    negotiate_type,
     not_modified,
     read_body,
     run,
@@ -42,10 +42,10 @@ from serving.store.lists import DEFAULT_HOLD_OUT
 
 LISTS_ROUTE = "/v1/churn/lists"
 
-lists_router = openapi.subject_router("churn")
+outreach_router = openapi.subject_router("churn")
 
 
-@lists_router.post(
+@outreach_router.post(
     LISTS_ROUTE,
     status_code=201,
     summary="Make a contact list with a random hold-out",
@@ -68,13 +68,13 @@ async def post_list(request: Request) -> Response:
     """
     state, key = state_of(request), idempotency_key(request)
     body = await read_body(request, ListRequest)
-    sent = RequestKey(key, digest(request, await request.body(), route=LISTS_ROUTE))
-    made = await run(lambda: _made_list(state, sent, body))
-    location = {"Location": f"{LISTS_ROUTE}/{made.list_id}"}
-    return Response(list_json(made), status_code=201, media_type=JSON, headers=location)
+    request_key = RequestKey(key, digest(request, await request.body(), route=LISTS_ROUTE))
+    contact_list = await run(lambda: _stored_list(state, request_key, body))
+    location = {"Location": f"{LISTS_ROUTE}/{contact_list.list_id}"}
+    return Response(list_json(contact_list), status_code=201, media_type=JSON, headers=location)
 
 
-@lists_router.get(
+@outreach_router.get(
     f"{LISTS_ROUTE}/{{list_id}}",
     summary="A contact list as it was made",
     responses=openapi.responses(
@@ -93,7 +93,7 @@ async def get_list(
     query: Annotated[ListQuery, Query()],
 ) -> Response:
     """The same customers in the same arms for ever: a decision is kept, never changed."""
-    state, kind = state_of(request), choose_type(request, (JSON, CSV))
+    state, kind = state_of(request), negotiate_type(request, (JSON, CSV))
 
     def read() -> bytes:
         contact_list = state.lists.find(list_id)
@@ -103,28 +103,28 @@ async def get_list(
     return Response(await run(read), media_type=kind, headers=headers)
 
 
-def _made_list(state: State, sent: RequestKey, body: ListRequest) -> ContactList:
-    """Make and keep a list; a request sent again gets the list of the first time."""
-    stored = None if sent.key is None else state.lists.answered(sent.key)
+def _stored_list(state: State, request_key: RequestKey, body: ListRequest) -> ContactList:
+    """Add a list; a request sent again gets the list of the first time."""
+    stored = state.lists.stored_response(request_key.key)
     if stored is None:
-        stored = _make_list(state, sent, body)
-    return state.lists.find(sent.same(stored).decode())
+        stored = _add_list(state, request_key, body)
+    return state.lists.find(request_key.replay(stored).decode())
 
 
-def _make_list(state: State, sent: RequestKey, body: ListRequest) -> StoredResponse:
+def _add_list(state: State, request_key: RequestKey, body: ListRequest) -> StoredResponse:
     scores, filters = state.published.require_scores(), body.filters
     only = score_filter(filters, of=scores, prefix="filters.")
-    order = ranked(scores, by=body.rank_by, only=only)
-    return state.lists.make(
-        order.candidates(),
+    ranking = ranked(scores, by=body.rank_by, only=only)
+    return state.lists.add(
+        ranking.candidates(),
         experiment=Experiment(
             body.experiment,
-            state.draw_key(),
+            state.new_key(),
             DEFAULT_HOLD_OUT if body.hold_out is None else body.hold_out,
             body.action,
         ),
         hold_out=body.hold_out,
-        asked=ListCriteria(
+        criteria=ListCriteria(
             capacity=body.capacity,
             rank_by=body.rank_by,
             filters=orjson.dumps(filters.model_dump(exclude_none=True)).decode(),
@@ -136,19 +136,16 @@ def _make_list(state: State, sent: RequestKey, body: ListRequest) -> StoredRespo
             score_set=scores.id,
             as_of=to_epoch(scores.as_of),
             model_version=scores.model_version,
-            candidates=len(order.rows) + order.without_consent,
-            without_consent=order.without_consent,
+            candidates=len(ranking.rows) + ranking.without_consent,
+            without_consent=ranking.without_consent,
         ),
         at=to_epoch(state.clock()),
-        key=sent.key,
-        digest=sent.digest,
+        key=request_key.key,
+        digest=request_key.digest,
     )
 
 
-experiments_router = openapi.subject_router("churn")
-
-
-@experiments_router.get(
+@outreach_router.get(
     "/v1/experiments",
     summary="The experiments with results",
     responses=openapi.responses(
@@ -160,10 +157,10 @@ experiments_router = openapi.subject_router("churn")
 async def get_experiments(request: Request) -> Response:
     """The advice of each, as `python -m training experiments` published it."""
     results = state_of(request).published.require_experiments()
-    return _results_reply(request, results, _experiments_document(results))
+    return _results_response(request, results, _experiments_document(results))
 
 
-@experiments_router.get(
+@outreach_router.get(
     "/v1/experiments/{experiment:path}",
     summary="What contacts did in one experiment",
     responses=openapi.responses(
@@ -180,7 +177,7 @@ async def get_experiment(
     """Customers contacted beside those held out, of those whose horizon has ended."""
     results = state_of(request).published.require_experiments()
     document = {"result_set": results.id} | results.document(experiment)
-    return _results_reply(request, results, document)
+    return _results_response(request, results, document)
 
 
 def _experiments_document(results: ExperimentResults) -> dict[str, object]:
@@ -198,7 +195,7 @@ def _experiments_document(results: ExperimentResults) -> dict[str, object]:
     }
 
 
-def _results_reply(request: Request, results: ExperimentResults, document: object) -> Response:
+def _results_response(request: Request, results: ExperimentResults, document: object) -> Response:
     headers = {"ETag": etag("experiments", results.id), "Cache-Control": "no-cache"}
     if (unchanged := not_modified(request, headers)) is not None:
         return unchanged

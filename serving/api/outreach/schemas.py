@@ -77,7 +77,7 @@ class ListRequest(Request):
 
     @field_validator("hold_out", mode="before")
     @classmethod
-    def _some(cls, hold_out: Any) -> Any:
+    def _above_zero(cls, hold_out: Any) -> Any:
         if not isinstance(hold_out, bool) and hold_out == 0:
             raise ValueError(
                 "must be above 0; got 0. Without a hold-out nobody can tell later what the "
@@ -149,7 +149,7 @@ class ContactListResponse(ScoreSource):
 NAME = "winback-2026-03"
 
 
-def _figure(estimate: float, low: float, high: float) -> dict[str, float]:
+def _interval(estimate: float, low: float, high: float) -> dict[str, float]:
     return {"estimate": estimate, "low": low, "high": high}
 
 
@@ -168,8 +168,8 @@ def _outcome(
 def _effect(estimate: float, error: float) -> dict[str, Any]:
     ends = (estimate, estimate - 1.96 * error, estimate + 1.96 * error)
     return {
-        "per_customer": _figure(*(round(end, 6) for end in ends)),
-        "total": _figure(*(round(end * 7206, 2) for end in ends)),
+        "per_customer": _interval(*(round(end, 6) for end in ends)),
+        "total": _interval(*(round(end * 7206, 2) for end in ends)),
         "standard_error": error,
     }
 
@@ -256,10 +256,10 @@ class QiniPoint(ResponseModel):
 
     share: float = described("Share of customers contacted first.", 0.2)
     uplift: Interval = described(
-        "Retention gained over all customers, by effect.", _figure(0.0132, 0.0035, 0.0228)
+        "Retention gained over all customers, by effect.", _interval(0.0132, 0.0035, 0.0228)
     )
     risk: Interval = described(
-        "The same where the highest risk comes first.", _figure(0.0061, -0.0034, 0.0155)
+        "The same where the highest risk comes first.", _interval(0.0061, -0.0034, 0.0155)
     )
     random: float = described("The same in a random order.", 0.0057)
 
@@ -267,10 +267,10 @@ class QiniPoint(ResponseModel):
 class QiniCoefficients(ResponseModel):
     """Areas between the curves and the random line."""
 
-    uplift: Interval = described("Ranking by effect.", _figure(0.0046, 0.0004, 0.0088))
-    risk: Interval = described("Ranking by risk.", _figure(0.0002, -0.0041, 0.0043))
+    uplift: Interval = described("Ranking by effect.", _interval(0.0046, 0.0004, 0.0088))
+    risk: Interval = described("Ranking by risk.", _interval(0.0002, -0.0041, 0.0043))
     difference: Interval = described(
-        "Effect less risk, on the same draws.", _figure(0.0044, -0.0008, 0.0097)
+        "Effect less risk, on the same draws.", _interval(0.0044, -0.0008, 0.0097)
     )
 
 

@@ -1,4 +1,4 @@
-"""Answers about overrides: what is kept, who made it, and where it counts."""
+"""Overrides as JSON: what is stored, who made it, and where it counts."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from serving.store.overrides import OverrideStore
 MOST_LISTED = 10_000
 
 
-def kept_json(layers: Sequence[StoredOverride], *, forecast_set: str, left_out: int) -> bytes:
-    """Return the answer to a request that made overrides; a file's intervals may be left out."""
+def stored_json(overrides: Sequence[StoredOverride], *, forecast_set: str, left_out: int) -> bytes:
+    """Return the overrides that a request stored; a file's intervals may be left out."""
     return to_json(
         {
             "forecast_set": forecast_set,
-            "overrides": _entries(layers, among=layers),
+            "overrides": _entries(overrides, among=overrides),
             "left_out": left_out,
         }
     )
 
 
-def listed_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> bytes:
-    """Return the answer to a request that lists overrides.
+def overrides_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> bytes:
+    """Return the overrides that a query names.
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -37,76 +37,78 @@ def listed_json(store: OverrideStore, query: OverridesQuery, *, now: int) -> byt
     """
     since = now if query.start is None else to_epoch(query.start)
     until = None if query.end is None else to_epoch(query.end)
-    found = store.layers(since=since, until=until, queues=query.queue)
-    if len(found) > MOST_LISTED:
+    overrides = store.overlapping(since=since, until=until, queues=query.queue)
+    if len(overrides) > MOST_LISTED:
         raise InputError(
             "the answer",
-            got=f"{len(found)} overrides",
+            got=f"{len(overrides)} overrides",
             expected=f"at most {MOST_LISTED}",
             remedy="ask for fewer queues or a shorter span at once",
             field="queue",
         )
-    entries = _entries(found, among=_beside(store, found, queues=query.queue))
+    entries = _entries(overrides, among=_beside(store, overrides, queues=query.queue))
     if query.include == "in_force":
         entries = [entry for entry in entries if entry["in_force"]]
     return to_json({"overrides": entries})
 
 
-def one_json(store: OverrideStore, layer: StoredOverride) -> bytes:
-    """Return the answer about one override.
+def override_json(store: OverrideStore, override: StoredOverride) -> bytes:
+    """Return one override.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
-    queues = [layer.expected.queue]
-    return to_json(_entries([layer], among=_beside(store, [layer], queues=queues))[0])
+    queues = [override.expected.queue]
+    return to_json(_entries([override], among=_beside(store, [override], queues=queues))[0])
 
 
 def _beside(
-    store: OverrideStore, layers: Sequence[StoredOverride], *, queues: list[str] | None
+    store: OverrideStore, overrides: Sequence[StoredOverride], *, queues: list[str] | None
 ) -> list[StoredOverride]:
     """Return every override that shares some time with these."""
-    if not layers:
+    if not overrides:
         return []
-    return store.layers(
-        since=min(layer.expected.start for layer in layers),
-        until=max(layer.expected.end for layer in layers),
+    return store.overlapping(
+        since=min(override.expected.start for override in overrides),
+        until=max(override.expected.end for override in overrides),
         queues=queues,
     )
 
 
 def _entries(
-    layers: Sequence[StoredOverride], *, among: Sequence[StoredOverride]
+    overrides: Sequence[StoredOverride], *, among: Sequence[StoredOverride]
 ) -> list[dict[str, Any]]:
     counts = intervals_in_force(among)
-    return [_entry(layer, counts[layer.override_id]) for layer in layers]
+    return [_entry(override, counts[override.override_id]) for override in overrides]
 
 
-def intervals_in_force(layers: Sequence[StoredOverride]) -> Counter[str]:
+def intervals_in_force(overrides: Sequence[StoredOverride]) -> Counter[str]:
     """Return in how many of its intervals each override counts, by id.
 
-    The layers are in the order they were made, with all that share time with those of interest.
+    They are in the order they were made, with all that share time with those of interest.
     """
     top: dict[tuple[str, int], str] = {}
-    for layer in layers:
-        for one in layer.overrides():
-            taken = one.withdrawn_at is not None and one.withdrawn_at <= one.start
-            if one.made_at <= one.start and not taken:
-                cells = range(one.start, one.end, GRID_SECONDS)
-                top.update({(one.queue, cell): one.override_id for cell in cells})
+    for override in overrides:
+        for interval in override.overrides():
+            withdrawn = (
+                interval.withdrawn_at is not None and interval.withdrawn_at <= interval.start
+            )
+            if interval.made_at <= interval.start and not withdrawn:
+                cells = range(interval.start, interval.end, GRID_SECONDS)
+                top.update({(interval.queue, cell): interval.override_id for cell in cells})
     return Counter(
-        layer.override_id
-        for layer in layers
-        for piece in layer.expected.pieces
-        if top.get((layer.expected.queue, piece.start)) == layer.override_id
+        override.override_id
+        for override in overrides
+        for piece in override.expected.pieces
+        if top.get((override.expected.queue, piece.start)) == override.override_id
     )
 
 
-def _entry(layer: StoredOverride, count: int) -> dict[str, Any]:
-    expected = layer.expected
+def _entry(override: StoredOverride, count: int) -> dict[str, Any]:
+    expected = override.expected
     aht = expected.aht_seconds
     return {
-        "override_id": layer.override_id,
+        "override_id": override.override_id,
         "queue": expected.queue,
         "start": from_epoch(expected.start),
         "end": from_epoch(expected.end),
@@ -114,8 +116,8 @@ def _entry(layer: StoredOverride, count: int) -> dict[str, Any]:
         "aht_seconds": None if aht is None else round(aht, AHT_DECIMALS),
         "model_volume": round(expected.forecast_offered, VOLUME_DECIMALS),
         "forecast_set": expected.forecast_set,
-        **_change(layer.made),
-        "withdrawn": None if layer.withdrawn is None else _change(layer.withdrawn),
+        **_change(override.made),
+        "withdrawn": None if override.withdrawn is None else _change(override.withdrawn),
         "in_force": count > 0,
         "intervals": len(expected.pieces),
         "in_force_intervals": count,

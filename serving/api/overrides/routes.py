@@ -13,7 +13,7 @@ from features.errors import InputError
 from serving.api import openapi
 from serving.api.content import JSON, RequestKey, digest, idempotency_key, read_body, run
 from serving.api.forecast.responses import OVERRIDE_ID
-from serving.api.overrides.render import kept_json, listed_json, one_json
+from serving.api.overrides.render import override_json, overrides_json, stored_json
 from serving.api.overrides.schemas import (
     OverridesForm,
     OverridesQuery,
@@ -67,9 +67,9 @@ async def post_overrides(request: Request, query: Annotated[OverridesForm, Query
     """
     state, key = state_of(request), idempotency_key(request)
     read = await _reader(request, query)
-    sent = RequestKey(key, digest(request, await request.body()))
-    made = await run(lambda: _keep_overrides(state, sent, read))
-    return Response(made, status_code=201, media_type=JSON)
+    request_key = RequestKey(key, digest(request, await request.body()))
+    rendered = await run(lambda: _store_overrides(state, request_key, read))
+    return Response(rendered, status_code=201, media_type=JSON)
 
 
 @overrides_router.get(
@@ -85,7 +85,7 @@ async def get_overrides(request: Request, query: Annotated[OverridesQuery, Query
     """Who made each, when and why, what it replaced, and whether it is in force."""
     state = state_of(request)
     now, store = to_epoch(state.clock()), state.overrides.store
-    return Response(await run(lambda: listed_json(store, query, now=now)), media_type=JSON)
+    return Response(await run(lambda: overrides_json(store, query, now=now)), media_type=JSON)
 
 
 @overrides_router.post(
@@ -144,25 +144,27 @@ async def _reader(request: Request, query: OverridesForm) -> Read:
     )
 
 
-def _keep_overrides(state: State, sent: RequestKey, read: Read) -> bytes:
-    """Check and keep overrides, and put them in force in this worker."""
+def _store_overrides(state: State, request_key: RequestKey, read: Read) -> bytes:
+    """Check and store overrides, and put them in force in this worker."""
     store, now = state.overrides.store, to_epoch(state.clock())
-    before = None if sent.key is None else store.answered(sent.key)
-    if before is not None:
-        return sent.same(before)
+    earlier = store.stored_response(request_key.key)
+    if earlier is not None:
+        return request_key.replay(earlier)
     forecast = state.published.require_forecast()
-    asks, left_out, by, reason = read(forecast, now)
-    stored = store.keep(
-        validate_overrides(asks, of=forecast, now=now),
+    requests, left_out, by, reason = read(forecast, now)
+    stored = store.add(
+        validate_overrides(requests, of=forecast, now=now),
         by=by,
         reason=reason,
         at=now,
-        answer=lambda layers: kept_json(layers, forecast_set=forecast.id, left_out=left_out),
-        key=sent.key,
-        digest=sent.digest,
+        render=lambda overrides: stored_json(
+            overrides, forecast_set=forecast.id, left_out=left_out
+        ),
+        key=request_key.key,
+        digest=request_key.digest,
     )
     state.overrides.refresh(state.published.forecast)
-    return sent.same(stored)
+    return request_key.replay(stored)
 
 
 def _withdraw(state: State, override_id: str, body: WithdrawRequest) -> bytes:
@@ -179,4 +181,4 @@ def _withdraw(state: State, override_id: str, body: WithdrawRequest) -> bytes:
         )
     withdrawn = store.withdraw(override_id, by=body.made_by, reason=body.reason, at=now)
     state.overrides.refresh(state.published.forecast)
-    return one_json(store, withdrawn)
+    return override_json(store, withdrawn)

@@ -1,4 +1,4 @@
-"""Staffing answers: from the agents of each queue to the bytes that a scheduling tool reads."""
+"""Staffing responses: from the agents of each queue to the bytes that a scheduling tool reads."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ EFFICIENCY_DECIMALS = 3
 
 
 def staffing_json(
-    choice: Selection, staffed: list[QueuePlan], *, request: StaffingRequest
+    selection: Selection, plans: list[QueuePlan], *, request: StaffingRequest
 ) -> bytes:
-    """Return the JSON answer of a staffing request."""
+    """Return the plans of a staffing request as JSON."""
     policy = request.policy
-    head = envelope(choice) | {
+    head = envelope(selection) | {
         "policy": {
             "kind": policy.kind,
             "probability": policy.probability if policy.kind == "probability" else None,
@@ -50,14 +50,18 @@ def staffing_json(
     }
     intervals = [
         interval
-        for one in staffed
-        for interval in _intervals(one, choice.applied.get(one.forecast.queue.queue))
+        for queue_plan in plans
+        for interval in _intervals(
+            queue_plan, selection.applied.get(queue_plan.forecast.queue.queue)
+        )
     ]
     # orjson writes what is infinite or no number as null.
-    return to_json(head | {"queues": [_queue(one) for one in staffed], "intervals": intervals})
+    return to_json(
+        head | {"queues": [_queue(queue_plan) for queue_plan in plans], "intervals": intervals}
+    )
 
 
-def staffing_file(staffed: list[QueuePlan], *, form: Format) -> bytes:
+def staffing_file(plans: list[QueuePlan], *, form: Format) -> bytes:
     """Return the agents as a file that another tool imports; volumes are not rounded.
 
     Raises:
@@ -66,27 +70,27 @@ def staffing_file(staffed: list[QueuePlan], *, form: Format) -> bytes:
     return form.write(
         [
             Rows(
-                queue=one.forecast.queue.queue,
-                channel=one.forecast.queue.channel,
-                time_zone=one.forecast.queue.time_zone,
-                starts=one.forecast.starts,
-                interval_minutes=one.forecast.queue.interval_minutes,
-                volume=one.forecast.mean,
-                aht_seconds=one.forecast.aht_seconds,
-                agents_on_phone=one.plan.agents_on_phone,
-                agents_rostered=one.plan.agents_rostered,
-                name=one.forecast.queue.name,
+                queue=queue_plan.forecast.queue.queue,
+                channel=queue_plan.forecast.queue.channel,
+                time_zone=queue_plan.forecast.queue.time_zone,
+                starts=queue_plan.forecast.starts,
+                interval_minutes=queue_plan.forecast.queue.interval_minutes,
+                volume=queue_plan.forecast.mean,
+                aht_seconds=queue_plan.forecast.aht_seconds,
+                agents_on_phone=queue_plan.plan.agents_on_phone,
+                agents_rostered=queue_plan.plan.agents_rostered,
+                name=queue_plan.forecast.queue.name,
             )
-            for one in staffed
+            for queue_plan in plans
         ]
     )
 
 
-def _queue(one: QueuePlan) -> dict[str, Any]:
-    plan, ask = one.plan, one.ask
-    goal, patience = ask.goal, ask.line.patience_seconds
-    return queue_head(one.forecast) | {
-        "warnings": list(one.warnings),
+def _queue(queue_plan: QueuePlan) -> dict[str, Any]:
+    plan, problem = queue_plan.plan, queue_plan.problem
+    goal, patience = problem.goal, problem.line.patience_seconds
+    return queue_head(queue_plan.forecast) | {
+        "warnings": list(queue_plan.warnings),
         "model": plan.model,
         "goal": {
             "service_level": goal.share,
@@ -96,11 +100,11 @@ def _queue(one: QueuePlan) -> dict[str, Any]:
             "max_occupancy": goal.max_occupancy,
         },
         "patience_seconds": None if patience is None else rounded(patience, SECONDS_DECIMALS),
-        "patience_source": one.patience_source,
-        "efficiency": rounded(one.efficiency, EFFICIENCY_DECIMALS),
-        "concurrency": ask.line.concurrency,
-        "slowdown": ask.line.slowdown,
-        "shrinkage": ask.shrinkage,
+        "patience_source": queue_plan.patience_source,
+        "efficiency": rounded(queue_plan.efficiency, EFFICIENCY_DECIMALS),
+        "concurrency": problem.line.concurrency,
+        "slowdown": problem.line.slowdown,
+        "shrinkage": problem.shrinkage,
         "days": [
             {"date": from_epoch(day.day * 86_400).date()} | span_json(day) for day in plan.days
         ],
@@ -109,7 +113,7 @@ def _queue(one: QueuePlan) -> dict[str, Any]:
 
 
 def span_json(span: DayPlan) -> dict[str, Any]:
-    """Return what an answer says of a span of time."""
+    """Return the figures of a span of time."""
     return {
         "contacts": rounded(span.contacts, VOLUME_DECIMALS),
         "agent_hours_on_phone": rounded(span.hours_on_phone, HOURS_DECIMALS),
@@ -124,8 +128,8 @@ def span_json(span: DayPlan) -> dict[str, Any]:
     }
 
 
-def _intervals(one: QueuePlan, applied: AppliedOverrides | None) -> list[dict[str, Any]]:
-    forecast, plan = one.forecast, one.plan
+def _intervals(queue_plan: QueuePlan, applied: AppliedOverrides | None) -> list[dict[str, Any]]:
+    forecast, plan = queue_plan.forecast, queue_plan.plan
     queue, performance, count = forecast.queue, plan.performance, len(forecast.starts)
     times = interval_times(forecast, slice(0, count))
     ids = override_ids(forecast.starts, applied)
@@ -150,7 +154,7 @@ def _intervals(one: QueuePlan, applied: AppliedOverrides | None) -> list[dict[st
         "service_level_high": rounded(performance.service_level_high, SHARE_DECIMALS),
         "asa_seconds": rounded(plan.expected.asa_seconds, SECONDS_DECIMALS),
         "occupancy": rounded(plan.expected.occupancy, SHARE_DECIMALS),
-        "abandonment": _abandonment(one),
+        "abandonment": _abandonment(queue_plan),
         "abandoned_contacts": rounded(performance.abandoned, VOLUME_DECIMALS),
         "cost": _costs(performance.cost, count),
         "backlog": rounded(plan.backlog, VOLUME_DECIMALS),
@@ -162,15 +166,15 @@ def _intervals(one: QueuePlan, applied: AppliedOverrides | None) -> list[dict[st
     return _records(columns)
 
 
-def _abandonment(one: QueuePlan) -> list[float | None]:
+def _abandonment(queue_plan: QueuePlan) -> list[float | None]:
     """Return the share that gives up over the paths; None where the model knows no giving up."""
-    contacts = one.forecast.mean
-    if one.plan.model == "erlang_c":
+    contacts = queue_plan.forecast.mean
+    if queue_plan.plan.model == "erlang_c":
         return [None] * len(contacts)
     share = np.zeros(len(contacts))
-    np.divide(one.plan.performance.abandoned, contacts, out=share, where=contacts > 0)
-    found: list[float | None] = rounded(np.minimum(share, 1.0), SHARE_DECIMALS)
-    return found
+    np.divide(queue_plan.plan.performance.abandoned, contacts, out=share, where=contacts > 0)
+    shares: list[float | None] = rounded(np.minimum(share, 1.0), SHARE_DECIMALS)
+    return shares
 
 
 def _margins(other: IntervalPerformance, plan: IntervalPerformance) -> list[dict[str, Any]]:
@@ -187,8 +191,10 @@ def _margins(other: IntervalPerformance, plan: IntervalPerformance) -> list[dict
 
 
 def _costs(values: Float64 | None, count: int) -> list[float | None]:
-    found: list[float | None] = [None] * count if values is None else rounded(values, COST_DECIMALS)
-    return found
+    shares: list[float | None] = (
+        [None] * count if values is None else rounded(values, COST_DECIMALS)
+    )
+    return shares
 
 
 def _records(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:

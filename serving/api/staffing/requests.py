@@ -100,7 +100,7 @@ class StaffingCosts(Request):
     )
 
     @model_validator(mode="after")
-    def _some(self) -> StaffingCosts:
+    def _above_zero(self) -> StaffingCosts:
         if max(self.agent_hour, self.abandoned_contact, self.missed_goal) <= 0:
             raise ValueError(
                 "must have one of `agent_hour`, `abandoned_contact` and `missed_goal` above 0, "
@@ -209,23 +209,21 @@ class StaffingRequest(Span):
         costs = self.costs
         return StaffingOptions(
             **self.goal.model_dump(),
-            max_occupancy=self.max_occupancy,
-            model=self.model,
-            patience_seconds=self.patience_seconds,
-            concurrency=self.concurrency,
-            slowdown=self.slowdown,
+            **self.policy.model_dump(exclude={"kind"}),
+            **self.model_dump(include=_SAME_NAMES),
             policy=self.policy.kind,
-            probability=self.policy.probability,
-            least_agents=self.policy.least_agents,
-            agents_on_phone=self.policy.agents_on_phone,
             costs=None if costs is None else Costs(**costs.model_dump(exclude={"currency"})),
-            shrinkage=self.shrinkage,
             shift_minutes=0 if self.shifts is None else self.shifts.minimum_minutes,
-            backlog=self.backlog,
-            calibrated=self.calibrated,
             path_count=self.paths.count,
             seed=self.paths.seed,
         )
+
+
+_SAME_NAMES = {
+    *("max_occupancy", "model", "patience_seconds", "concurrency", "slowdown"),
+    *("shrinkage", "backlog", "calibrated"),
+}
+"""Fields of a request that ``StaffingOptions`` takes as they are."""
 
 
 class StaffingQuery(Request):

@@ -1,4 +1,4 @@
-"""The route of a scheduling tool that asks for agents."""
+"""The route of staffing: agents by queue and interval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.api.state import state_of
 from serving.files import FORMATS, Format
 from serving.forecast.query import evaluate
 from serving.forecast.selection import Selection
-from serving.forecast.staffing import staff_choice
+from serving.forecast.staffing import staff_selection
 
 staffing_router = openapi.subject_router("volume")
 
@@ -46,19 +46,21 @@ async def post_staffing(request: Request, query: Annotated[StaffingQuery, Query(
     interval says how sure the goal is, and what one agent more or fewer would change.
     """
     body = await read_body(request, StaffingRequest)
-    choice = state_of(request).choose(body)
+    selection = state_of(request).select(body)
     file_format = FORMATS.get(query.format)
-    made = await run(lambda: _staffing(body, choice, file_format))
+    rendered = await run(lambda: _staffing(body, selection, file_format))
     headers = no_store(body.what_if)
     if file_format is None:
-        return Response(made, media_type=JSON, headers=headers)
+        return Response(rendered, media_type=JSON, headers=headers)
     headers |= attachment(f"staffing{file_format.suffix}")
-    return Response(made, media_type=file_format.media_type, headers=headers)
+    return Response(rendered, media_type=file_format.media_type, headers=headers)
 
 
-def _staffing(body: StaffingRequest, choice: Selection, file_format: Format | None) -> bytes:
-    choice = evaluate(choice, what_if=body.to_changes(), interval_minutes=body.interval_minutes)
-    staffed = staff_choice(choice, options=body.to_options())
+def _staffing(body: StaffingRequest, selection: Selection, file_format: Format | None) -> bytes:
+    selection = evaluate(
+        selection, what_if=body.to_changes(), interval_minutes=body.interval_minutes
+    )
+    plans = staff_selection(selection, options=body.to_options())
     if file_format is None:
-        return staffing_json(choice, staffed, request=body)
-    return staffing_file(staffed, form=file_format)
+        return staffing_json(selection, plans, request=body)
+    return staffing_file(plans, form=file_format)
