@@ -13,20 +13,61 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.house import circle, import_graph, module_files
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("features", "serving", "training")
-FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+MODULES = module_files(ROOT)
+FILES = sorted(MODULES.values())
+GRAPH = import_graph(MODULES)
 
-SERVING_MAY_IMPORT = {
-    "artefact",
-    "calendar",
-    "console",
-    "contracts",
-    "errors",
-    "home",
-    "overrides",  # a pure function: what is served and what the record judges are one rule
-    "snapshot",
+SERVING_MAY_IMPORT = (
+    "features.arrays",
+    "features.arrow",
+    "features.artefact",
+    "features.calendar",
+    "features.console",
+    "features.contracts",
+    "features.errors",
+    "features.home",
+    "features.snapshot",
+    "features.volume.history",
+    "features.volume.overrides",  # what is served and what the record judges are one rule
+)
+"""What of `features` reaches neither the engine nor the lake."""
+FLOORS = {
+    "features": (
+        "arrays errors home",
+        "arrow calendar console",
+        "contracts",
+        "engine artefact",
+        "volume customers lake",
+        "snapshot intake simulate",
+        "store commands",
+        "build __main__",
+    ),
+    "serving": (
+        "settings staffing files",
+        "models",
+        "published",
+        "batch lists",
+        "store",
+        "forecast",
+        "api",
+        "pages",
+        "app",
+        "service pack commands __main__",
+    ),
+    "training": (
+        "config experiments service registry watch",
+        "models",
+        "evaluate",
+        "leakage",
+        "fit",
+        "commands __main__",
+    ),
 }
+"""The subjects of each room from the ground up: an import goes down, or stays on a floor."""
 ONE_PLACE = {
     "mlflow": {"training/registry/tracking.py"},
     "bentoml": {"serving/service.py", "serving/pack.py"},
@@ -34,7 +75,6 @@ ONE_PLACE = {
     "duckdb": {"features/engine/duckdb.py"},
     "pyspark": {"features/engine/spark.py"},
     "jinja2": {"serving/pages/render.py"},
-    "fugue": {"training/scale.py"},
     "sqlalchemy": {
         "serving/store/database.py",
         "serving/store/lists.py",
@@ -60,7 +100,11 @@ CLOCKS = {
     "Timestamp": {"now", "utcnow", "today"},
     "time": {"time", "time_ns", "localtime", "gmtime"},
 }
-MAY_READ_CLOCK_AND_ENVIRONMENT = {"serving/service.py", *(f"{room}/__main__.py" for room in ROOMS)}
+MAY_READ_CLOCK_AND_ENVIRONMENT = {
+    "serving/commands.py",
+    "serving/service.py",
+    *(f"{room}/__main__.py" for room in ROOMS),
+}
 MAY_TOUCH_ENVIRONMENT = {
     # Sets MLflow's variables: its telemetry is only off if one is set.
     "training/registry/tracking.py",
@@ -113,11 +157,50 @@ def test_imports_point_left(room: str, others: set[str]) -> None:
 
 def test_serving_takes_only_the_vocabulary_of_features() -> None:
     wrong = [
-        f"{relative(path)} imports {name}"
-        for path in FILES
-        if relative(path).startswith("serving/")
-        for name in imports(path)
-        if name.split(".")[0] == "features" and name.split(".")[1] not in SERVING_MAY_IMPORT
+        f"{name} imports {used}"
+        for name, uses in GRAPH.items()
+        for used in uses
+        if name.startswith("serving") and used.startswith("features.")
+        if not any(used == known or used.startswith(f"{known}.") for known in SERVING_MAY_IMPORT)
+    ]
+    assert wrong == []
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    assert circle(GRAPH) == []
+
+
+def subject(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_an_import_goes_down_from_floor_to_floor(room: str) -> None:
+    floors = {f"{room}.{name}": k for k, names in enumerate(FLOORS[room]) for name in names.split()}
+    inside = {name: uses - {room} for name, uses in GRAPH.items() if name.startswith(f"{room}.")}
+    assert {subject(name) for name in inside} == set(floors)
+    up = [
+        f"{name} imports {used}"
+        for name, uses in inside.items()
+        for used in uses
+        if used.startswith(f"{room}.") and floors[subject(used)] > floors[subject(name)]
+    ]
+    assert up == []
+    subjects: dict[str, set[str]] = {}
+    for name, uses in inside.items():
+        own = {subject(used) for used in uses if used.startswith(f"{room}.")}
+        subjects.setdefault(subject(name), set()).update(own - {subject(name)})
+    assert circle(subjects) == []
+
+
+def test_pages_and_the_forecast_layer_know_nothing_of_http() -> None:
+    wrong = [
+        f"{name} imports {used}"
+        for name, uses in GRAPH.items()
+        for used in uses
+        if name.startswith(("serving.pages.", "serving.forecast."))
+        and name != "serving.pages.routes"
+        and used.startswith("serving.api")
     ]
     assert wrong == []
 

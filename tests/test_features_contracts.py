@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from features.__main__ import app
 from features.contracts.schema import Column, Rule, Table, contract_markdown
 from features.contracts.tables import CALENDAR, CUSTOMERS, TABLES
-from features.engine.protocol import Engine
+from features.engine.duckdb import DuckDBEngine
 from features.errors import MappingError, UnknownNameError
 from features.home import Home
 from features.intake.load import ingest
@@ -88,7 +88,7 @@ def test_a_lake_from_before_a_column_reads_it_as_empty_and_is_widened_by_the_nex
     contract = with_columns(CUSTOMERS, TIER, RENEWS)
     monkeypatch.setitem(TABLES, "customers", contract)
     assert lake.read("customers")["tier"].to_pylist() == [None]
-    with Engine(threads=1) as engine:
+    with DuckDBEngine(threads=1) as engine:
         (stored,) = engine.arrow(engine.scan(lake.files("customers"), contract)).to_pylist()
     assert (stored["region"], stored["tier"], stored["renews_at"]) == ("EU", None, None)
     assert {c.column: c.filled for c in measure(lake).tables[0].columns}["tier"] == 0.0

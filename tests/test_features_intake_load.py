@@ -552,8 +552,8 @@ def test_what_was_asked_for_must_make_sense(lake: Lake, tmp_path: Path) -> None:
 CRASH = """
 import os, sys
 from datetime import UTC, datetime
-from features.ingest import ingest
-from features.lake import Lake
+from features.intake.load import ingest
+from features.lake.delta import Lake
 
 class Crashing(Lake):
     done = 0

@@ -159,6 +159,7 @@ class Table:
     def reference(self, table: str) -> Column | None:
         """Return the column that names rows of a table, if there is one.
 
+        >>> from features.contracts.tables import PURCHASES
         >>> PURCHASES.reference("customers").name
         'customer_id'
         """

@@ -19,14 +19,13 @@ from features.snapshot import Snapshot, open_current_snapshot
 from features.volume.history import QueueHistory
 from serving.models.volume.forecast import QueueForecast, VolumeForecast, rest
 from serving.models.volume.intraday import INTRADAY, correct, unseen_today
-from serving.models.volume.model import VolumeModel
+from serving.models.volume.model import VolumeModel, open_volume_model
 from serving.published.forecast_set import (
     FORECAST_SET_KIND,
     ForecastSet,
     open_forecast_set,
     write_forecast_set,
 )
-from serving.published.parts import open_model
 
 OLD_SNAPSHOT = timedelta(days=2)
 """A snapshot that looks back from further than this puts a warning into what is made from it."""
@@ -262,7 +261,7 @@ def publish_forecast(
         TooLittleDataError: The snapshot knows no queue.
     """
     progress("opening the model and the snapshot", 0.0)
-    model = open_model("volume", _bundle(home, "volume"))
+    model = open_volume_model(_bundle(home, "volume"))
     snapshot = snapshot_in_force(home)
     if not snapshot.histories:
         raise _empty(snapshot, "queue", "`python -m features ingest interactions` or `intervals`")

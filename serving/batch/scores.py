@@ -28,9 +28,8 @@ from serving.batch.forecast import (
     snapshot_in_force,
 )
 from serving.models.churn.actions import ActionTable, read_actions
-from serving.models.churn.model import ChurnModel, ChurnScores, percentile
+from serving.models.churn.model import ChurnModel, ChurnScores, open_churn_model, percentile
 from serving.models.churn.reasons import SaidKey
-from serving.published.parts import open_model
 from serving.published.score_writer import Reason, ScoredCustomers, write_score_set
 
 CHUNK_ROWS = 100_000
@@ -60,7 +59,7 @@ def publish_scores(
         TooLittleDataError: The snapshot knows no customer.
     """
     progress("opening the model and the snapshot", 0.0)
-    model = open_model("churn", _bundle(home, "churn"))
+    model = open_churn_model(_bundle(home, "churn"))
     snapshot = snapshot_in_force(home)
     customers = snapshot.customers
     if len(customers) == 0:

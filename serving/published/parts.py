@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,11 +27,6 @@ from features.snapshot import SNAPSHOT_KIND
 from serving.published.experiments import ExperimentResults, open_experiments
 from serving.published.forecast_set import ForecastSet, open_forecast_set
 from serving.published.score_set import ScoreSet, open_score_set
-
-if TYPE_CHECKING:
-    # A server opens no model.
-    from serving.models.churn.model import ChurnModel
-    from serving.models.volume.model import VolumeModel
 
 
 @dataclass(frozen=True)
@@ -197,20 +192,8 @@ PARTS_TABLE: tuple[Part, ...] = (
 PARTS_BY_KIND: Mapping[str, Part] = {part.kind: part for part in PARTS_TABLE}
 
 
-@overload
-def open_model(name: Literal["volume"], path: Path) -> VolumeModel: ...
-
-
-@overload
-def open_model(name: Literal["churn"], path: Path) -> ChurnModel: ...
-
-
-@overload
-def open_model(name: ModelName, path: Path) -> VolumeModel | ChurnModel: ...
-
-
 def open_model(name: ModelName, path: Path) -> Any:
-    """Verify a bundle folder and return the model inside.
+    """Verify a bundle folder and return the model inside, a ``VolumeModel`` or a ``ChurnModel``.
 
     Raises:
         UnknownNameError: There is no model of that name.

@@ -49,7 +49,7 @@ def plan(work: Workload, *, ask: StaffingProblem) -> Plan:
     ...     interval_minutes=60, contacts=np.array([200.0]), aht_seconds=np.array([300.0]),
     ...     rates=np.array([[170.0], [190.0], [200.0], [210.0], [230.0]]),
     ...     aht_paths=np.full((5, 1), 300.0))
-    >>> made = plan(hour, ask=StaffingProblem(line=Line(patience_seconds=180.0)))
+    >>> made = plan(hour, ask=StaffingProblem(line=QueueModel(patience_seconds=180.0)))
     >>> made.agents_on_phone.tolist(), made.performance.goal_probability.tolist()
     ([20], [0.8])
     """

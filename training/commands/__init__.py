@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 
 from features.console import parse_moment
 from features.errors import InputError
@@ -65,3 +68,29 @@ def save_figure(figure: Figure, path: Path) -> None:
 def tell(text: str, *, stderr: bool = False) -> None:
     """Print a line with rich's markup; its numbers are not coloured, and it is not folded."""
     Console(stderr=stderr).print(text, highlight=False, soft_wrap=True)
+
+
+def warn(*warnings: str) -> None:
+    """Print warnings on standard error, a line each."""
+    for warning in warnings:
+        tell(f"[yellow]warning:[/] {warning}", stderr=True)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Progress]:
+    """Show steps on standard error: a moving bar on a terminal, a line a step elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = [""]
+
+        def show(step: str, share: float) -> None:
+            if step != last[0]:
+                last[0] = step
+                tell(f"{title}: {share:4.0%} {step}", stderr=True)
+
+        yield show
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with ProgressBar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda step, share: bar.update(task, completed=share, description=f"{title}: {step}")

@@ -11,6 +11,7 @@ from sklearn import metrics
 
 from features.arrays import Float64
 from features.errors import TooLittleDataError
+from serving.models.volume.distribution import pinball_losses
 
 BINS = 10
 
@@ -157,13 +158,6 @@ def pinball(actual: Float64, quantiles: Float64, levels: Float64) -> float:
     total = float(actual.sum())
     loss = pinball_losses(actual, quantiles, levels).sum()
     return float(round(float(loss) / total, 12)) if total > 0 else float("nan")
-
-
-def pinball_losses(actual: Float64, quantiles: Float64, levels: Float64) -> Float64:
-    """Return the pinball loss of each row, the mean over levels, float64[n]."""
-    short = actual[:, None] - quantiles
-    losses: Float64 = np.maximum(levels * short, (levels - 1) * short).mean(axis=1)
-    return losses
 
 
 def coverage(actual: Float64, low: Float64, high: Float64) -> float:

@@ -16,10 +16,14 @@ from features.arrays import Bool, Float64, Int64
 from features.calendar.clock import interval_of, local_times, to_epoch
 from features.volume.history import QueueHistory
 from features.volume.overrides import Override, apply_overrides
-from serving.models.volume.distribution import LEAD_BUCKETS, QUANTILE_LEVELS, lead_bucket
+from serving.models.volume.distribution import (
+    LEAD_BUCKETS,
+    QUANTILE_LEVELS,
+    lead_bucket,
+    pinball_losses,
+)
 from serving.models.volume.forecast import QueueForecast
 from serving.published.forecast_set import ForecastSet
-from training.evaluate.metrics import pinball_losses
 
 SUMS = (
     "intervals",

@@ -375,3 +375,10 @@ def shape_from_json(document: Mapping[str, Any]) -> ForecastDistribution:
         today=IntradayModel(**document["today"]),
         handle=AhtDistribution(**document["handle"]),
     )
+
+
+def pinball_losses(actual: Float64, quantiles: Float64, levels: Float64) -> Float64:
+    """Return the pinball loss of each row, the mean over levels, float64[n]."""
+    short = actual[:, None] - quantiles
+    losses: Float64 = np.maximum(levels * short, (levels - 1) * short).mean(axis=1)
+    return losses
