@@ -21,7 +21,7 @@ from serving.api.forecast.render import ForecastWriter
 from serving.api.forecast.routes import forecast_router
 from serving.api.middleware import RequestMetrics, RequestMiddleware
 from serving.api.openapi import document
-from serving.api.ops.routes import ops_router
+from serving.api.ops import ops_router
 from serving.api.outreach.routes import outreach_router
 from serving.api.overrides.routes import overrides_router
 from serving.api.staffing.routes import staffing_router

@@ -24,7 +24,7 @@ from serving.api.forecast.responses import (
     TotalsResponse,
 )
 from serving.api.openapi import example_of
-from serving.api.ops.schemas import Health, ModelsResponse, Readiness
+from serving.api.ops import Health, ModelsResponse, Readiness
 from serving.api.outreach.schemas import (
     ContactListResponse,
     ExperimentResponse,

@@ -14,12 +14,7 @@ import numpy as np
 
 from features.arrays import Float64
 from serving.models.volume.distribution import LEAD_BUCKETS, lead_bucket
-from serving.models.volume.outlook import (
-    COMPONENT_TABLE,
-    COMPONENTS,
-    SLOW,
-    ComponentForecasts,
-)
+from serving.models.volume.outlook import COMPONENT_TABLE, COMPONENTS, SLOW, ComponentForecasts
 
 RIDGE = 0.25
 """Cost, in WAPE, of moving all weight from the prior's component to another, on one window."""
