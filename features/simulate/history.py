@@ -38,8 +38,15 @@ from features.simulate.customers import (
     share_at_start,
 )
 from features.simulate.events import Centre, draw_centre
-from features.simulate.purchases import purchases_table
-from features.simulate.tables import ContactCounts, ids, interactions_table, repeated, times, words
+from features.simulate.tables import (
+    ContactCounts,
+    ids,
+    interactions_table,
+    purchases_table,
+    repeated,
+    times,
+    words,
+)
 
 CAMPAIGN_SHARE = 0.5
 """Share of the active customers whom the randomised campaign takes in."""
