@@ -29,7 +29,7 @@ from serving.batch.forecast import (
 )
 from serving.models.churn.actions import ActionTable, read_actions
 from serving.models.churn.model import ChurnModel, ChurnScores, percentile
-from serving.models.churn.reasons import SaidKey
+from serving.models.churn.reasons import ReasonKey
 from serving.published.parts import open_model
 from serving.published.score_writer import Reason, ScoredCustomers, write_score_set
 
@@ -106,7 +106,7 @@ class _Renderer:
     def __init__(self, model: ChurnModel, actions: ActionTable, customers: FeatureTable) -> None:
         self.actions = actions
         self._model, self._customers = model, customers
-        self._known: dict[SaidKey, int] = {}
+        self._known: dict[ReasonKey, int] = {}
         self._said: list[Reason] = []
         self.scored = 0
 
@@ -126,7 +126,7 @@ class _Renderer:
         places = book.places(scores.reasons, known)
         self._said += [
             Reason(said.code, said.text, said.text_zh, _number(said.value), _number(said.usual))
-            for said in map(book.said, islice(known, len(self._said), None))
+            for said in map(book.reason_text, islice(known, len(self._said), None))
         ]
         consent = self._consent(start, start + len(ranks))
         return ScoredCustomers(
