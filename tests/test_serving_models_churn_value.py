@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from churn_world import AS_OF, NOW, SMALL
-from test_training_value import PaidShop
+from test_training_models_churn_value import PaidShop
 
 from serving.models.churn.model import ChurnModel, ChurnScores, open_churn_model
 from serving.models.churn.value import SEGMENTS, STAGES, Segmentation
