@@ -281,6 +281,5 @@ def find_anomalies(
     anomalies = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
     day, cell = week_cells(queue, history.starts)
     bad: Bool = anomalies.bad[day - grid.first_day, cell % grid.slots]
-    return bad | outages(queue, history.starts, events, known_by=known_by), describe(
-        grid, anomalies
-    )
+    bad |= outages(queue, history.starts, events, known_by=known_by)
+    return bad, describe(grid, anomalies)
