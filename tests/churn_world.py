@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from serving.models.churn.reasons import ReasonCatalogue, Reasons, SaidKey
+from serving.models.churn.reasons import ReasonCatalogue, ReasonKey, Reasons
 from training.config import ChurnConfig
 
 AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
@@ -29,9 +29,9 @@ SMALL = ChurnConfig(
 
 def sentences(book: ReasonCatalogue, reasons: Reasons, *, language: str = "en") -> list[list[str]]:
     """Return each customer's reasons as sentences, the weightiest first."""
-    known: dict[SaidKey, int] = {}
+    known: dict[ReasonKey, int] = {}
     places = book.places(reasons, known)
-    said = [book.said(key) for key in known]
+    said = [book.reason_text(key) for key in known]
     texts = [one.text if language == "en" else one.text_zh for one in said]
     return [[texts[place] for place in row if place >= 0] for row in places.tolist()]
 

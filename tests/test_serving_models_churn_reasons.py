@@ -14,7 +14,7 @@ from serving.models.churn.reasons import (
     REASONS,
     Phrase,
     ReasonCatalogue,
-    SaidKey,
+    ReasonKey,
     rounded,
     written_value,
 )
@@ -89,12 +89,12 @@ def test_chinese_says_the_same() -> None:
 def test_sentences_that_customers_share_are_placed_once_across_chunks() -> None:
     rows = np.array([[74, 21, 9, 0, 9e9], [74.2, 21.1, 9, 0, 9e9], [74, np.nan, np.nan, 0, 9e9]])
     weights = np.tile([1.0, 0.5, 0.5, 0.5], (3, 1))
-    known: dict[SaidKey, int] = {}
+    known: dict[ReasonKey, int] = {}
     first = BOOK.places(BOOK.of(rows, weights, names=NAMES), known)
     assert first.tolist() == [[0, -1, -1], [0, -1, -1], [1, 2, -1]]
     again = BOOK.places(BOOK.of(rows[::-1], weights, names=NAMES), known)
     assert again.tolist() == first[::-1].tolist()
-    said = [BOOK.said(key) for key in known]
+    said = [BOOK.reason_text(key) for key in known]
     assert [s.text for s in said] == [
         "no order for 74 days (usually every 21)",
         "no order for 74 days (others: 40)",

@@ -19,8 +19,8 @@ def grid_of(past, offered=None):
 
 
 def found_in(grid):
-    badness = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
-    return describe(grid, badness)
+    anomalies = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
+    return describe(grid, anomalies)
 
 
 def changed(past, days, factor, *, hours=(0, 24)):
@@ -67,9 +67,9 @@ def test_a_surge_of_hours_is_found():
 def test_a_storm_of_three_days_is_bad_and_weighs_nothing():
     past = history(around_the_clock(), days=DAYS, per_hour=30)
     grid = changed(past, [70, 71, 72], 2.5)
-    badness = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
-    assert int((badness.weights == 0).sum()) == 3
-    assert len(describe(grid, badness)) == 3
+    anomalies = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
+    assert int((anomalies.weights == 0).sum()) == 3
+    assert len(describe(grid, anomalies)) == 3
 
 
 @pytest.mark.parametrize("factor", [0.2, 2.0, 5.0])
@@ -123,8 +123,8 @@ def test_an_hour_that_was_not_observed_is_not_bad():
     offered = past.offered.copy()
     offered[70 * 24 : 72 * 24] = np.nan
     grid = grid_of(past, offered)
-    badness = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
-    assert not badness.bad[np.isnan(grid.days)].any()
+    anomalies = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
+    assert not anomalies.bad[np.isnan(grid.days)].any()
 
 
 def test_a_known_event_is_no_bad_day_once_its_effect_is_known():

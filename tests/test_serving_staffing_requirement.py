@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features.errors import InputError
@@ -93,6 +93,7 @@ def test_200_contacts_an_hour_need_21_agents_by_erlang_c_and_19_by_erlang_a() ->
     line=LINES,
     goal=GOALS,
 )
+@example(loads=[1.2e-38], aht=300.0, line=QueueModel(), goal=ServiceGoal(share=0.5, seconds=0.0))
 def test_no_smaller_number_meets_the_goal(
     loads: list[float], aht: float, line: QueueModel, goal: ServiceGoal
 ) -> None:

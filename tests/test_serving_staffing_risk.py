@@ -14,9 +14,10 @@ from features.arrays import Float64, Int64
 from serving.staffing.erlang import Performance, performance
 from serving.staffing.policies import cheapest
 from serving.staffing.queue_model import QueueModel, ServiceGoal
-from serving.staffing.requirement import agents_needed, fewest_agents, meets
+from serving.staffing.requirement import fewest_agents, meets
 from serving.staffing.risk import (
     PathLoads,
+    agents_needed,
     answered,
     at_nodes,
     fewest_met,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features.customers.features import FEATURES
-from serving.models.churn.reasons import DECIMALS, REASON_GROUPS, SaidKey
+from serving.models.churn.reasons import DECIMALS, REASON_GROUPS, ReasonKey
 from training.models.churn.bundle import reason_book, reason_texts
 
 NAMES = tuple(feature.name for feature in FEATURES)
@@ -31,8 +31,8 @@ def test_every_phrase_says_value_and_usual_in_both_languages(reference: np.ndarr
     book = reason_book(NAMES, reference)
     for index, phrase in enumerate(book.phrases):
         for own in {False, phrase.usual_feature is not None}:
-            key: SaidKey = (index, 300.0, 700.0, own)
-            said = book.said(key)
+            key: ReasonKey = (index, 300.0, 700.0, own)
+            said = book.reason_text(key)
             for text in (said.text, said.text_zh):
                 assert not re.search(r"[{}]", text)
                 if phrase.when != "missing":
@@ -44,7 +44,7 @@ def test_every_phrase_says_value_and_usual_in_both_languages(reference: np.ndarr
 def test_one_is_said_in_the_singular(reference: np.ndarray) -> None:
     book = reason_book(NAMES, reference)
     place = next(i for i, p in enumerate(book.phrases) if p.code == "returns_90d_above")
-    one, two = (book.said((place, value, 0.0, False)).text for value in (1.0, 2.0))
+    one, two = (book.reason_text((place, value, 0.0, False)).text for value in (1.0, 2.0))
     assert one.startswith("1 return in 90 days")
     assert two.startswith("2 returns in 90 days")
 

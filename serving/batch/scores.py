@@ -29,7 +29,7 @@ from serving.batch.forecast import (
 )
 from serving.models.churn.actions import ActionTable, read_actions
 from serving.models.churn.model import ChurnModel, ChurnScores, open_churn_model, percentile
-from serving.models.churn.reasons import SaidKey
+from serving.models.churn.reasons import ReasonKey
 from serving.published.score_writer import Reason, ScoredCustomers, write_score_set
 
 CHUNK_ROWS = 100_000
@@ -104,7 +104,7 @@ class _Renderer:
     def __init__(self, model: ChurnModel, actions: ActionTable, customers: FeatureTable) -> None:
         self.actions = actions
         self._model, self._customers = model, customers
-        self._known: dict[SaidKey, int] = {}
+        self._known: dict[ReasonKey, int] = {}
         self._reason_texts: list[Reason] = []
         self.scored = 0
 
@@ -132,7 +132,7 @@ class _Renderer:
                 _number(reason.value),
                 _number(reason.usual),
             )
-            for reason in map(book.said, islice(known, len(self._reason_texts), None))
+            for reason in map(book.reason_text, islice(known, len(self._reason_texts), None))
         ]
         consent = self._consent(start, start + len(ranks))
         return ScoredCustomers(

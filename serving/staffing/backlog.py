@@ -2,8 +2,8 @@
 
 Such work is a backlog that agents do over hours, first come, first served; the promise is that a
 share of it is done within a deadline on the clock. Agents work while the queue is open, at most
-`Goal.max_occupancy` of the time. The plan is the steadiest that keeps the promise (``pace.py``),
-judged with the work of each path (``deadline.py``).
+`ServiceGoal.max_occupancy` of the time. The plan is the steadiest that keeps the promise
+(``steadiest_effort``), judged with the work of each path (``in_time``).
 
 - ``mean``: the work as expected is done in time.
 - ``probability``: the quantile over the paths of the work so far is done in time; then agents are
@@ -39,13 +39,12 @@ from serving.staffing.deadlines import (
 )
 from serving.staffing.erlang import Performance
 from serving.staffing.queue_model import ROUNDING, check_contacts, expect
-from serving.staffing.risk import cost, paid_hours
+from serving.staffing.risk import BAND, cost_of
 from serving.staffing.workload import IntervalPerformance, StaffingProblem, Workload
 
 MOST_DEADLINE_DAYS = 30
 _CHANCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
 _RAISING_ROUNDS = 6
-_LOW, _HIGH = 0.1, 0.9
 
 
 @dataclass(frozen=True)
@@ -276,18 +275,14 @@ def _over_paths(
 ) -> IntervalPerformance:
     probability = span.met(levels).mean(axis=1)
     late = (work.rates.T * (1 - levels)).mean(axis=1)
-    low, high = np.quantile(levels, (_LOW, _HIGH), axis=1)
-    spent = None
-    if ask.costs is not None:
-        hours = paid_hours(work, ask)
-        spent = cost(agents[: span.intervals], late, probability, costs=ask.costs, paid_hours=hours)
+    low, high = np.quantile(levels, BAND, axis=1)
     return IntervalPerformance(
         goal_probability=probability,
         service_level=levels.mean(axis=1),
         service_level_low=low,
         service_level_high=high,
         abandoned=late,
-        cost=spent,
+        cost=cost_of(agents[: span.intervals], late, probability, work=work, ask=ask),
     )
 
 

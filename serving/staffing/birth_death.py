@@ -228,6 +228,7 @@ def _inverse_blocking(inverse: Float64, per_load: Float64, servers: Int64) -> Fl
     return inverses
 
 
+@np.errstate(over="ignore")  # for tiny loads 1 / B is as great as a number can be, or infinite
 def _goal_met(
     load: Float64, aht: Float64, servers: Int64, inverse: Float64, goal: ServiceGoal
 ) -> Bool:

@@ -92,20 +92,20 @@ def carryover(
     overloaded |= np.isinf(own)
     closed = (contacts <= 0) & (agents <= 0)
     out = Performance(*(np.array(getattr(settled, name)) for name in _FIELDS))
-    crowd = _about(backlog_contacts) if backlog_contacts > 0 else None
+    state = _about(backlog_contacts) if backlog_contacts > 0 else None
     for i in range(len(contacts)):
         if closed[i]:
-            crowd = None
+            state = None
         elif overloaded[i] or (
-            crowd is not None and crowd.waiting(day.servers(i)) > own[i] + _NO_CARRY_CONTACTS
+            state is not None and state.waiting(day.servers(i)) > own[i] + _NO_CARRY_CONTACTS
         ):
-            before = crowd or (day.steady(i - 1) if i and not closed[i - 1] else _about(0.0))
-            crowd, waiting[i] = day.follow(before, i, out)
+            before = state or (day.steady(i - 1) if i and not closed[i - 1] else _about(0.0))
+            state, waiting[i] = day.follow(before, i, out)
             if i + 1 < len(contacts) and closed[i + 1] and contacts[i] > 0:
                 out.abandonment[i] = min(out.abandonment[i] + waiting[i] / contacts[i], 1.0)
                 waiting[i] = 0.0
         else:
-            crowd = None
+            state = None
     return CarriedOver(out, waiting)
 
 
@@ -113,7 +113,7 @@ _FIELDS = ("service_level", "asa_seconds", "wait_probability", "abandonment", "o
 
 
 @dataclass(frozen=True)
-class _Crowd:
+class _StateChances:
     """The contacts present at a moment: state ``least + j`` with probability ``chances[j]``."""
 
     least: int
@@ -127,10 +127,10 @@ class _Crowd:
         return float(self.chances @ np.maximum(self.states - servers, 0.0))
 
 
-def _about(contacts: float) -> _Crowd:
-    """Return a crowd of so many on average, of two neighbouring whole numbers."""
+def _about(contacts: float) -> _StateChances:
+    """Return the chances of two neighbouring whole numbers with this mean."""
     whole = int(contacts)
-    return _Crowd(whole, np.array([whole + 1 - contacts, contacts - whole]))
+    return _StateChances(whole, np.array([whole + 1 - contacts, contacts - whole]))
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ class _Day:
         uneven: Float64 = each * ((n - more) * one + more * two) + waiting * self.impatience
         return uneven
 
-    def steady(self, i: int) -> _Crowd:
-        """Return the crowd of an interval's steady state, of at most what one interval brings."""
+    def steady(self, i: int) -> _StateChances:
+        """Return the chances of an interval's steady state, of at most what one interval brings."""
         rate = float(self.rates[i])
         most = self.servers(i) + math.ceil(rate * self.seconds) + 1
         states = np.arange(most + 1, dtype=np.float64)
@@ -180,13 +180,13 @@ class _Day:
         chances = np.exp(weights - weights.max())
         return _trimmed(0, chances / chances.sum())
 
-    def follow(self, crowd: _Crowd, i: int, out: Performance) -> tuple[_Crowd, float]:
-        """Follow a crowd through an interval and note how the interval fares.
+    def follow(self, state: _StateChances, i: int, out: Performance) -> tuple[_StateChances, float]:
+        """Follow the chances through an interval and note its performance.
 
         Returns:
-            The crowd at its end, and how many of it wait.
+            The chances at its end, and how many contacts wait then.
         """
-        wide = self._room(crowd, i)
+        wide = self._room(state, i)
         present = wide.chances
         advance = self._stepper(wide.states, i)
         mean = present / 2
@@ -194,14 +194,17 @@ class _Day:
             present = advance(present)
             mean += present
         mean = (mean - present / 2) / _TIME_STEPS
-        self._record(_Crowd(wide.least, mean), i, out)
+        self._record(_StateChances(wide.least, mean), i, out)
         end = _trimmed(wide.least, present)
         return end, end.waiting(self.servers(i))
 
-    def _room(self, crowd: _Crowd, i: int) -> _Crowd:
-        """Return the crowd with room for all states that the interval may lead to."""
+    def _room(self, state: _StateChances, i: int) -> _StateChances:
+        """Return the chances with room for all states that the interval may lead to."""
         rate, servers, slowdown = float(self.rates[i]), self.servers(i), self.line.slowdown
-        least, top = crowd.least, crowd.least + len(crowd.chances) - 1
+        least, top = (
+            state.least,
+            state.least + len(state.chances) - 1,
+        )
         rate_out = float(self.leaving(i, np.array([float(max(top, servers))]))[0])
         full = float(self.leaving(i, np.array([float(servers)]))[0])
         # Where the mean may go, and some standard deviations of a random walk on top.
@@ -212,7 +215,7 @@ class _Day:
         low = max(min(least, servers, rate / quickest), least - (rate_out - rate) * self.seconds)
         below = min(least, math.ceil(max(least - low, 0.0) + spread))
         above = math.ceil(high - top + spread)
-        return _Crowd(least - below, np.pad(crowd.chances, (below, above)))
+        return _StateChances(least - below, np.pad(state.chances, (below, above)))
 
     def _stepper(self, states: Float64, i: int) -> Callable[[Float64], Float64]:
         """Return what takes the chances of the states one step on.
@@ -235,8 +238,8 @@ class _Day:
 
         return advance
 
-    def _record(self, mean: _Crowd, i: int, out: Performance) -> None:
-        """Note how an interval fares in which the crowd is, on the average of its time, so.
+    def _record(self, mean: _StateChances, i: int, out: Performance) -> None:
+        """Note the performance of an interval with these chances, the mean over its time.
 
         Who comes to k - 1 waiting is answered after k departures. With patience, exp(-wait /
         patience) is Beta(x, k) distributed, x the completions within one patience: the sum of k
@@ -285,12 +288,12 @@ class _Day:
         return answered, in_time, answered * patience * np.cumsum(1 / (x + k))
 
 
-def _trimmed(least: int, chances: Float64) -> _Crowd:
-    """Return a crowd without its improbable edges."""
+def _trimmed(least: int, chances: Float64) -> _StateChances:
+    """Return the chances without their improbable edges."""
     likely = np.flatnonzero(chances > _IMPROBABLE)
     first, last = int(likely[0]), int(likely[-1])
     inside = np.maximum(chances[first : last + 1], 0.0)
-    return _Crowd(least + first, inside / inside.sum())
+    return _StateChances(least + first, inside / inside.sum())
 
 
 def _settling(rates: Float64, aht: Float64, servers: Int64, line: QueueModel) -> Float64:

@@ -231,9 +231,9 @@ def steadiest_effort(lane: Corridor) -> Float64:
 
 
 def whole_agents(lane: Corridor, line: Float64, *, per_agent: float, least: int) -> Int64:
-    """Return whole agents for each open interval who keep at or above a line of ``taut``, int64[o].
+    """Return whole agents for each open interval who keep at or above a line of work, int64[o].
 
-    ``per_agent`` is the work that one agent does in an interval, above 0.
+    The line is that of ``steadiest_effort``; ``per_agent`` is what one agent does in an interval.
     """
     agents = np.empty(len(lane.ends) - 1, dtype=np.int64)
     at, due, ends = lane.at.tolist(), lane.due.tolist(), lane.ends.tolist()

@@ -1,7 +1,7 @@
 """From one queue's distribution of work to its agents, by a policy: ``plan`` is the one entry.
 
 The policy says how many agents each interval asks for alone; intervals that inherit waiting
-contacts get more (``relief.py``); shift blocks are filled up; the agents are judged over the paths,
+contacts get more (``relieved``); shift blocks are filled up; the agents are judged over the paths,
 also with one more and one fewer. Nobody is on phone in a closed interval.
 """
 
@@ -13,7 +13,14 @@ import numpy as np
 
 from features.arrays import Float64, Int64
 from serving.staffing.backlog import plan_backlog
-from serving.staffing.policies import Mean, cheapest, check_costs, over_time, relieved, shift_cover
+from serving.staffing.policies import (
+    MeanForecast,
+    cheapest,
+    check_costs,
+    over_time,
+    relieved,
+    shift_cover,
+)
 from serving.staffing.queue_model import expect
 from serving.staffing.requirement import fewest_agents, load_of, rostered
 from serving.staffing.risk import (
@@ -179,9 +186,11 @@ def _required(outlook: PathLoads, work: Workload, ask: StaffingProblem) -> Int64
     return np.where(work.is_open, np.maximum(agents, policy.least_agents), 0)
 
 
-def _mean(work: Workload) -> Mean:
+def _mean(work: Workload) -> MeanForecast:
     contacts = np.where(work.is_open, work.contacts, 0.0)
-    return Mean(contacts, np.where(contacts > 0, work.aht_seconds, 1.0), work.interval_minutes)
+    return MeanForecast(
+        contacts, np.where(contacts > 0, work.aht_seconds, 1.0), work.interval_minutes
+    )
 
 
 def _mean_load(work: Workload, ask: StaffingProblem) -> Float64:

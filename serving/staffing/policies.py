@@ -1,8 +1,8 @@
 """The agents of least expected cost: paid hours, contacts lost and goals missed.
 
 Contacts lost are convex in the agents; the chance of a missed goal is not, but is known exactly
-(``Outlook.needed``). So contacts lost are worked out for few agents; the lines through these bound
-the rest from below, and the search ends where no bound is below the least cost counts.
+(``PathLoads.needed``). So contacts lost are worked out for few agents; the lines through these
+bound the rest from below, and the search ends where no bound is below the least cost counts.
 
 Sources: convexity in the agents, A. Harel, "Convexity properties of the Erlang loss formula",
 Operations Research 38 (1990); with patience, Armony, Plambeck and Seshadri, "Sensitivity of optimal
@@ -160,7 +160,7 @@ _RELIEF_ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanForecast:
     """The mean forecast, float64[h]; nothing comes to closed intervals, each AHT is above 0."""
 
     contacts: Float64
@@ -173,7 +173,7 @@ class Mean:
         return self.aht_seconds / (self.interval_minutes * 60)
 
 
-def over_time(mean: Mean, *, agents: Int64, ask: StaffingProblem) -> CarriedOver:
+def over_time(mean: MeanForecast, *, agents: Int64, ask: StaffingProblem) -> CarriedOver:
     """Return the performance of the mean forecast, one interval after the other."""
     return carryover(
         mean.contacts,
@@ -186,7 +186,9 @@ def over_time(mean: Mean, *, agents: Int64, ask: StaffingProblem) -> CarriedOver
     )
 
 
-def relieved(mean: Mean, *, agents: Int64, ask: StaffingProblem) -> tuple[Int64, CarriedOver]:
+def relieved(
+    mean: MeanForecast, *, agents: Int64, ask: StaffingProblem
+) -> tuple[Int64, CarriedOver]:
     """Return the agents, more where intervals need relief, and their performance over time."""
     most, day = 2 * agents, over_time(mean, agents=agents, ask=ask)
     if ask.backlog_contacts == 0 and not day.waiting.any():

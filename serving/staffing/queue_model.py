@@ -1,4 +1,4 @@
-"""What a queue's history says of how it is served: patience, and how well Erlang predicts it."""
+"""How contacts wait for agents, the service goal, and what calibration learnt of a queue."""
 
 from __future__ import annotations
 

@@ -221,105 +221,6 @@ def _check_load(
         )
 
 
-_AHT_STEP = 0.2
-"""Between the table's handle times, in logarithms: read to 0.01 agents in between."""
-
-_AHT_STEP_LIMITS = 0.04
-"""Where a goal has several limits: the capacity bends where another of them takes over."""
-
-_AGENTS_STEP = 0.05
-"""Between the table's agents, as a share of them: read to 0.002 agents in between."""
-
-_NEAR = 0.005
-"""The table's capacities, in erlangs."""
-
-_UNSURE = 0.03
-"""So near a whole number of agents that the queue model decides."""
-
-
-def agents_needed(
-    load: Float64, *, aht_seconds: Float64, line: QueueModel, goal: ServiceGoal
-) -> Int64:
-    """Return the fewest agents that meet the goal at each of many loads, int64[n, S].
-
-    The load is float64[n, S], at least 0; fastest where each row ascends.
-
-    >>> busy, aht = np.array([[0.0, 200 * 300 / 3600]]), np.full((1, 2), 300.0)
-    >>> patient = QueueModel(patience_seconds=180.0)
-    >>> agents_needed(busy, aht_seconds=aht, line=patient, goal=ServiceGoal())
-    array([[ 0, 19]])
-    """
-    needed = np.zeros(load.shape, dtype=np.int64)
-    busy = load > 0
-    if not busy.any():
-        return needed
-    loads, ahts = load[busy], aht_seconds[busy]
-    about = _interpolated(loads, ahts, line, goal)
-    low = np.maximum(np.ceil(about - _UNSURE).astype(np.int64), 1)
-    unsure = np.flatnonzero(np.ceil(about + _UNSURE) > low)
-    expected = performance(
-        loads[unsure],
-        aht_seconds=ahts[unsure],
-        agents=low[unsure],
-        line=line,
-        within_seconds=goal.seconds,
-    )
-    low[unsure] += ~meets(expected, goal)
-    needed[busy] = low
-    return needed
-
-
-def _interpolated(load: Float64, aht: Float64, line: QueueModel, goal: ServiceGoal) -> Float64:
-    """Return the agents needed as real numbers, whole where a load is just most_load."""
-    limits = (goal.asa_seconds, goal.abandonment, goal.max_occupancy)
-    step = _AHT_STEP if limits == (None, None, None) else _AHT_STEP_LIMITS
-    log_aht = np.log(aht)
-    lowest = float(log_aht.min())
-    columns = 2 + int((float(log_aht.max()) - lowest) / step)
-    ahts = np.exp(lowest + step * np.arange(columns))
-    agents, most_load = _capacity_table(float(load.max()), ahts, line, goal)
-    place = (log_aht - lowest) / step
-    left = place.astype(np.int64)
-    about = np.empty(len(load))
-    for column in range(columns - 1):
-        here = np.flatnonzero(left == column)
-        loads = load[here]
-        below = np.interp(loads, most_load[:, column], agents)
-        above = np.interp(loads, most_load[:, column + 1], agents)
-        about[here] = below + (place[here] - column) * (above - below)
-    return about
-
-
-def _capacity_table(
-    most: float, ahts: Float64, line: QueueModel, goal: ServiceGoal
-) -> tuple[Int64, Float64]:
-    """Return agents numbers of agents, int64[N], and the loads they can carry, float64[N, J].
-
-    The last of them can carry ``most`` erlangs at each of the handle times, float64[J].
-    """
-    top = (most + 2 * np.sqrt(most) + 1) / line.concurrency
-    while True:
-        agents = _table_agents(top)
-        most_load = capacity(
-            np.repeat(agents, len(ahts)),
-            aht_seconds=np.tile(ahts, len(agents)),
-            line=line,
-            goal=goal,
-            tolerance=_NEAR / top,
-        ).reshape(len(agents), len(ahts))
-        if most_load[-1].min() >= most:
-            return agents, most_load
-        top *= 1.5
-
-
-def _table_agents(most: float) -> Int64:
-    """Return numbers of agents from 0 to at least ``most``: all small ones, then ever fewer."""
-    agents = [0]
-    while agents[-1] < most:
-        agents.append(agents[-1] + max(1, int(_AGENTS_STEP * agents[-1])))
-    return np.array(agents, dtype=np.int64)
-
-
 _HALVE_EVERY = 4
 
 
@@ -338,10 +239,10 @@ def smallest(
     live = np.arange(len(low))
     tries = 0
     while len(live):
-        found = margin(live, at[live])
-        met = found > 0
-        high[live[met]], above[live[met]] = at[live[met]], found[met]
-        low[live[~met]], below[live[~met]] = at[live[~met]], found[~met]
+        margins = margin(live, at[live])
+        met = margins > 0
+        high[live[met]], above[live[met]] = at[live[met]], margins[met]
+        low[live[~met]], below[live[~met]] = at[live[~met]], margins[~met]
         live = live[(high[live] == none) | (high[live] - low[live] > 1)]
         tries += 1
         at[live] = _next_whole(low[live], high[live], below[live], above[live], scale[live], tries)
@@ -351,7 +252,7 @@ def smallest(
 def _next_whole(
     low: Int64, high: Int64, below: Float64, above: Float64, scale: Float64, tries: int
 ) -> Int64:
-    """Return where to look next, strictly within each bracket."""
+    """Return the next number to try, strictly within each bracket."""
     open_above, open_below = np.isnan(above), np.isnan(below)
     # From one end alone: as far as the margin should change by what is left, and further each time.
     reach = np.ceil(scale * np.where(open_above, -below, above)) + 2**tries - 1
@@ -380,11 +281,11 @@ def greatest(
     while len(live):
         i = live
         x = a[i] + np.clip(t[i], 0.0, 1.0) * (b[i] - a[i])
-        found = margin(i, x)
-        same = (found > 0) == (at_a[i] > 0)
+        margins = margin(i, x)
+        same = (margins > 0) == (at_a[i] > 0)
         c[i], at_c[i] = np.where(same, a[i], b[i]), np.where(same, at_a[i], at_b[i])
         b[i], at_b[i] = np.where(same, b[i], a[i]), np.where(same, at_b[i], at_a[i])
-        a[i], at_a[i] = x, found
+        a[i], at_a[i] = x, margins
         width = np.abs(b[i] - a[i])
         least = tolerance * x
         live = i[width > 2 * least]
@@ -397,7 +298,7 @@ def greatest(
 def _next_share(
     a: Float64, b: Float64, c: Float64, at_a: Float64, at_b: Float64, at_c: Float64, least: Float64
 ) -> Float64:
-    """Return how far from a to b to look next, as a share of the way."""
+    """Return how far from a to b to try next, as a share of the way."""
     with np.errstate(divide="ignore", invalid="ignore"):
         place, rise = (a - b) / (c - b), (at_a - at_b) / (at_c - at_b)
         t = at_a / (at_b - at_a) * at_c / (at_b - at_c) + (c - a) / (b - a) * at_a / (
@@ -413,20 +314,20 @@ def _load_bracket(
 ) -> tuple[Float64, Float64, Float64, Float64]:
     """Return loads that meet and that miss, and the margin of each."""
     everyone = np.arange(len(guess))
-    found = margin(everyone, guess)
-    meet, miss, at_meet, at_miss = guess.copy(), guess.copy(), found.copy(), found.copy()
+    margins = margin(everyone, guess)
+    meet, miss, at_meet, at_miss = guess.copy(), guess.copy(), margins.copy(), margins.copy()
     live, factor = everyone, 1.5
     while len(live):
         up = at_miss[live] > 0
         # The margin of n agents changes by about 1 with half of root n erlangs.
-        reach = factor * np.sqrt(guess[live]) / 2 * np.abs(found)
+        reach = factor * np.sqrt(guess[live]) / 2 * np.abs(margins)
         x = np.where(up, miss[live] + reach, np.maximum(meet[live] - reach, meet[live] / 4))
-        found = margin(live, x)
+        margins = margin(live, x)
         # The end that was known to be on this side moves up to where the other was sought.
-        meet[live] = np.where(up & (found <= 0), miss[live], x)
-        at_meet[live] = np.where(up & (found <= 0), at_miss[live], found)
-        miss[live] = np.where(~up & (found > 0), miss[live], x)
-        at_miss[live] = np.where(~up & (found > 0), at_miss[live], found)
+        meet[live] = np.where(up & (margins <= 0), miss[live], x)
+        at_meet[live] = np.where(up & (margins <= 0), at_miss[live], margins)
+        miss[live] = np.where(~up & (margins > 0), miss[live], x)
+        at_miss[live] = np.where(~up & (margins > 0), at_miss[live], margins)
         done = (at_meet[live] > 0) & (at_miss[live] <= 0)
-        live, found, factor = live[~done], found[~done], 2 * factor
+        live, margins, factor = live[~done], margins[~done], 2 * factor
     return meet, miss, at_meet, at_miss

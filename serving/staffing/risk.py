@@ -2,7 +2,7 @@
 
 The paths of an interval are sorted by load, the queue model is evaluated at some of them
 (`_NODES`), and the paths between are interpolated. Whether a path meets the goal is exact: its
-fewest agents are known (``needs.py``).
+fewest agents are known (``agents_needed``).
 """
 
 from __future__ import annotations
@@ -12,16 +12,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.arrays import Float64, Int64
-from serving.staffing.erlang import Levels, levels
+from serving.staffing.erlang import Levels, levels, performance
 from serving.staffing.queue_model import ROUNDING, QueueModel, ServiceGoal
-from serving.staffing.requirement import agents_needed
+from serving.staffing.requirement import capacity, meets
 from serving.staffing.workload import Costs, IntervalPerformance, StaffingProblem, Workload
 
 _NODES = {"erlang_a": 17, "erlang_b": 17, "erlang_c": 45}
 """Erlang C has an edge where the load reaches the agents."""
 
 _TAILS = 1.4
-_LOW, _HIGH = 0.1, 0.9
+_AHT_STEP = 0.2
+"""Between the table's handle times, in logarithms: read to 0.01 agents in between."""
+
+_AHT_STEP_LIMITS = 0.04
+"""Where a goal has several limits: the capacity bends where another of them takes over."""
+
+_AGENTS_STEP = 0.05
+"""Between the table's agents, as a share of them: read to 0.002 agents in between."""
+
+_NEAR = 0.005
+"""The table's capacities, in erlangs."""
+
+_UNSURE = 0.03
+"""So near a whole number of agents that the queue model decides."""
+
+BAND = (0.1, 0.9)
+"""Quantiles over the paths between which the service level is stated."""
 
 
 @dataclass(frozen=True)
@@ -130,18 +146,14 @@ def interval_performance(
     probability = spread((outlook.needed <= agents[outlook.rows, None]).mean(axis=1), 1.0)
     abandoned = spread((outlook.contact_weights * lost).sum(axis=1), 0.0)
     # The more load, the lower the service level.
-    low, high = (_load_quantile(outlook, level, 1 - share) for share in (_LOW, _HIGH))
+    low, high = (_load_quantile(outlook, level, 1 - share) for share in BAND)
     return IntervalPerformance(
         goal_probability=probability,
         service_level=spread(np.clip((outlook.path_weights * level).sum(axis=1), 0, 1), 1.0),
         service_level_low=spread(low, 1.0),
         service_level_high=spread(high, 1.0),
         abandoned=abandoned,
-        cost=None
-        if ask.costs is None
-        else cost(
-            agents, abandoned, probability, costs=ask.costs, paid_hours=paid_hours(work, ask)
-        ),
+        cost=cost_of(agents, abandoned, probability, work=work, ask=ask),
     )
 
 
@@ -161,6 +173,16 @@ def cost(
         + costs.abandoned_contact * abandoned
         + costs.missed_goal * (1 - probability)
     )
+
+
+def cost_of(
+    agents: Int64, abandoned: Float64, probability: Float64, *, work: Workload, ask: StaffingProblem
+) -> Float64 | None:
+    """Return the cost of a problem's intervals, float64[h]; None where it states no costs."""
+    if ask.costs is None:
+        return None
+    hours = paid_hours(work, ask)
+    return cost(agents, abandoned, probability, costs=ask.costs, paid_hours=hours)
 
 
 def paid_hours(work: Workload, ask: StaffingProblem) -> float:
@@ -183,7 +205,7 @@ def _node_ranks(paths: int, count: int) -> Int64:
     """
     even = np.linspace(0, 1, count)
     share = even**_TAILS / (even**_TAILS + (1 - even) ** _TAILS)
-    band = [int(q * (paths - 1)) + step for q in (_LOW, _HIGH) for step in (0, 1)]
+    band = [int(q * (paths - 1)) + step for q in BAND for step in (0, 1)]
     ranks = np.concatenate([share * (paths - 1), np.minimum(band, paths - 1)])
     nodes = np.unique(np.round(ranks).astype(np.int64))
     return nodes if paths > 1 else np.zeros(2, dtype=np.int64)
@@ -215,3 +237,86 @@ def _load_quantile(outlook: PathLoads, level: Float64, share: float) -> Float64:
     pair = outlook.ranked(level, np.array([rank, min(rank + 1, last)]))
     between: Float64 = pair[:, 0] + (place - rank) * (pair[:, 1] - pair[:, 0])
     return between
+
+
+def agents_needed(
+    load: Float64, *, aht_seconds: Float64, line: QueueModel, goal: ServiceGoal
+) -> Int64:
+    """Return the fewest agents that meet the goal at each of many loads, int64[n, S].
+
+    The load is float64[n, S], at least 0; fastest where each row ascends.
+
+    >>> busy, aht = np.array([[0.0, 200 * 300 / 3600]]), np.full((1, 2), 300.0)
+    >>> patient = QueueModel(patience_seconds=180.0)
+    >>> agents_needed(busy, aht_seconds=aht, line=patient, goal=ServiceGoal())
+    array([[ 0, 19]])
+    """
+    needed = np.zeros(load.shape, dtype=np.int64)
+    busy = load > 0
+    if not busy.any():
+        return needed
+    loads, ahts = load[busy], aht_seconds[busy]
+    about = _interpolated(loads, ahts, line, goal)
+    low = np.maximum(np.ceil(about - _UNSURE).astype(np.int64), 1)
+    unsure = np.flatnonzero(np.ceil(about + _UNSURE) > low)
+    expected = performance(
+        loads[unsure],
+        aht_seconds=ahts[unsure],
+        agents=low[unsure],
+        line=line,
+        within_seconds=goal.seconds,
+    )
+    low[unsure] += ~meets(expected, goal)
+    needed[busy] = low
+    return needed
+
+
+def _interpolated(load: Float64, aht: Float64, line: QueueModel, goal: ServiceGoal) -> Float64:
+    """Return the agents needed as real numbers, whole where a load is just most_load."""
+    limits = (goal.asa_seconds, goal.abandonment, goal.max_occupancy)
+    step = _AHT_STEP if limits == (None, None, None) else _AHT_STEP_LIMITS
+    log_aht = np.log(aht)
+    lowest = float(log_aht.min())
+    columns = 2 + int((float(log_aht.max()) - lowest) / step)
+    ahts = np.exp(lowest + step * np.arange(columns))
+    agents, most_load = _capacity_table(float(load.max()), ahts, line, goal)
+    place = (log_aht - lowest) / step
+    left = place.astype(np.int64)
+    about = np.empty(len(load))
+    for column in range(columns - 1):
+        here = np.flatnonzero(left == column)
+        loads = load[here]
+        below = np.interp(loads, most_load[:, column], agents)
+        above = np.interp(loads, most_load[:, column + 1], agents)
+        about[here] = below + (place[here] - column) * (above - below)
+    return about
+
+
+def _capacity_table(
+    most: float, ahts: Float64, line: QueueModel, goal: ServiceGoal
+) -> tuple[Int64, Float64]:
+    """Return agents numbers of agents, int64[N], and the loads they can carry, float64[N, J].
+
+    The last of them can carry ``most`` erlangs at each of the handle times, float64[J].
+    """
+    top = (most + 2 * np.sqrt(most) + 1) / line.concurrency
+    while True:
+        agents = _table_agents(top)
+        most_load = capacity(
+            np.repeat(agents, len(ahts)),
+            aht_seconds=np.tile(ahts, len(agents)),
+            line=line,
+            goal=goal,
+            tolerance=_NEAR / top,
+        ).reshape(len(agents), len(ahts))
+        if most_load[-1].min() >= most:
+            return agents, most_load
+        top *= 1.5
+
+
+def _table_agents(most: float) -> Int64:
+    """Return numbers of agents from 0 to at least ``most``: all small ones, then ever fewer."""
+    agents = [0]
+    while agents[-1] < most:
+        agents.append(agents[-1] + max(1, int(_AGENTS_STEP * agents[-1])))
+    return np.array(agents, dtype=np.int64)

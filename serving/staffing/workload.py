@@ -1,4 +1,4 @@
-"""What staffing is asked with, and what it answers: `Work` and `Ask` in, `Plan` out."""
+"""The values of staffing: `Workload` and `StaffingProblem` in, `Plan` out."""
 
 from __future__ import annotations
 

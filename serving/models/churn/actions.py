@@ -164,9 +164,9 @@ class ActionTable:
         """Return the table as the TOML file that gives it, with an explanation on top."""
         parts = [HEADER]
         for rule in self.rules:
-            said = rule.model_dump(mode="json", exclude_defaults=True)
+            stated = rule.model_dump(mode="json", exclude_defaults=True)
             # TOML writes texts, numbers and lists of texts as JSON does.
-            lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in said.items()]
+            lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in stated.items()]
             parts.append("\n".join(["[[rule]]", *lines, ""]))
         return "\n".join(parts)
 
@@ -195,8 +195,8 @@ def _fits(rule: Rule, scores: ChurnScores, *, book: ReasonCatalogue, consent: Fl
 
 def _among(codes: Any, words: Sequence[str], wanted: Collection[str]) -> Bool:
     # Code -1, no word, reads the last entry.
-    found: Bool = np.array([*(word in wanted for word in words), False])[codes]
-    return found
+    matching: Bool = np.array([*(word in wanted for word in words), False])[codes]
+    return matching
 
 
 def shipped_actions() -> ActionTable:

@@ -20,7 +20,7 @@ Unit = Literal["days", "count", "minor", "share", "seconds", "score"]
 DECIMALS: dict[Unit, int] = {
     "days": 0, "count": 1, "minor": -2, "share": 2, "seconds": 0, "score": 1,
 }  # fmt: skip
-"""How exactly a value is told; two values are compared as they are told."""
+"""How exactly a value is shown; two values are compared as they are shown."""
 
 REASON_GROUPS = (
     "silence",
@@ -44,7 +44,7 @@ REASON_GROUPS = (
 """What a reason can be about, as one word for machines; a model knows those it has features for."""
 
 _BELOW_HALF = 0.003
-"""By how much half-way is lower, in units of the last place that is told."""
+"""By how much half-way is lower, in units of the last place that is shown."""
 
 REASONS = 3
 LEAST_WEIGHT = 0.05
@@ -59,11 +59,11 @@ class Phrase:
         when: True of a customer whose value is above or below the usual one, or missing.
         unit: How values are written; ``minor`` is money in minor units.
         usual_feature: The feature that holds the customer's own usual value; None: the usual
-            value of all customers is told.
+            value of all customers is shown.
         usual: The usual value of all customers, which also stands in where their own is missing.
         text: By language, with the places ``{value}``, ``{usual}`` and ``{s}``, the plural's ending
             of a noun that the value counts.
-        text_without_own: By language: said instead where the own usual value is missing.
+        text_without_own: By language: used where the own usual value is missing.
     """
 
     code: str
@@ -96,13 +96,13 @@ class Reasons:
     weight: Float64
 
 
-SaidKey = tuple[int, float, float, bool]
+ReasonKey = tuple[int, float, float, bool]
 """Phrase, value, usual value and whether that is the customer's own: what fixes a sentence."""
 _MISSING = float(np.finfo(np.float64).min)
 
 
 @dataclass(frozen=True)
-class Said:
+class ReasonText:
     """One reason as customers share it."""
 
     code: str
@@ -144,9 +144,9 @@ class ReasonCatalogue:
             phrase = self.phrases[index]
             value, usual, _ = _told(phrase, features, where)
             chosen[_holds(phrase, value, usual), phrase.group] = index
-        said = np.where((chosen >= 0) & (weights >= LEAST_WEIGHT), weights, -np.inf)
-        top = np.argsort(-said, axis=1, kind="stable")[:, :REASONS]
-        weight = np.take_along_axis(said, top, axis=1)
+        shown_weight = np.where((chosen >= 0) & (weights >= LEAST_WEIGHT), weights, -np.inf)
+        top = np.argsort(-shown_weight, axis=1, kind="stable")[:, :REASONS]
+        weight = np.take_along_axis(shown_weight, top, axis=1)
         code = np.where(np.isfinite(weight), np.take_along_axis(chosen, top, axis=1), -1)
         return self._filled(code.astype(np.int16), weight, features, where)
 
@@ -172,7 +172,7 @@ class ReasonCatalogue:
             filled.own[row, slot] = own
         return filled
 
-    def places(self, reasons: Reasons, known: dict[SaidKey, int]) -> Any:
+    def places(self, reasons: Reasons, known: dict[ReasonKey, int]) -> Any:
         """Return which of the sentences that customers share each reason is, int32[n, 3].
 
         Returns:
@@ -180,8 +180,8 @@ class ReasonCatalogue:
         """
         # A NaN is not equal to itself, so a missing value needs a key that is.
         values, usuals = (
-            np.where(np.isnan(told), _MISSING, told).ravel().tolist()
-            for told in (reasons.value, reasons.usual)
+            np.where(np.isnan(shown), _MISSING, shown).ravel().tolist()
+            for shown in (reasons.value, reasons.usual)
         )
         keys = zip(
             reasons.phrase.ravel().tolist(), values, usuals, reasons.own.ravel().tolist(),
@@ -190,14 +190,14 @@ class ReasonCatalogue:
         places = [known.setdefault(key, len(known)) if key[0] >= 0 else -1 for key in keys]
         return np.array(places, dtype=np.int32).reshape(reasons.phrase.shape)
 
-    def said(self, key: SaidKey) -> Said:
+    def reason_text(self, key: ReasonKey) -> ReasonText:
         """Return one reason in all words and numbers."""
         index, value, usual, own = key
-        value, usual = (np.nan if told == _MISSING else told for told in (value, usual))
+        value, usual = (np.nan if shown == _MISSING else shown for shown in (value, usual))
         english, chinese = (
             self.text(index, value, usual, own, language=language) for language in ("en", "zh")
         )
-        return Said(
+        return ReasonText(
             code=self.phrases[index].code, text=english, text_zh=chinese, value=value, usual=usual
         )
 
@@ -211,9 +211,9 @@ class ReasonCatalogue:
         text = phrase.text
         if not own and phrase.usual_feature and phrase.text_without_own:
             text = phrase.text_without_own
-        told = written_value(value, phrase.unit)
+        shown = written_value(value, phrase.unit)
         return text[language].format(
-            value=told, usual=written_value(usual, phrase.unit), s="" if told == "1" else "s"
+            value=shown, usual=written_value(usual, phrase.unit), s="" if shown == "1" else "s"
         )
 
     def document(self) -> dict[str, Any]:
@@ -270,17 +270,17 @@ def _told(
 
 
 def rounded(values: Float64, decimals: int) -> Float64:
-    """Round as a value is told, so that one a millionth away is told the same.
+    """Round as a value is shown, so that one a millionth away is shown the same.
 
     Values are often exactly half-way (noon, the mean of two counts); there the last bit would
-    decide. Half-way is therefore a little lower: an exact half is always told as the greater.
+    decide. Half-way is therefore a little lower: an exact half is always shown as the greater.
 
     >>> rounded(np.array([74.5, 74.5 * (1 - 1e-6), 2.25, 74.49]), 0).tolist()
     [75.0, 75.0, 2.0, 74.0]
     """
     scale = 10.0**decimals
-    told: Float64 = np.floor(values * scale + 0.5 + _BELOW_HALF) / scale
-    return told
+    shown: Float64 = np.floor(values * scale + 0.5 + _BELOW_HALF) / scale
+    return shown
 
 
 def _holds(phrase: Phrase, value: Float64, usual: Float64) -> Bool:

@@ -73,7 +73,7 @@ class AnomalousDay:
 
 
 @dataclass(frozen=True)
-class Badness:
+class Anomalies:
     """What is bad in a history laid out by week.
 
     Attributes:
@@ -97,7 +97,7 @@ class Badness:
         return share
 
 
-def bad_days(days: Float64, profile: Float64) -> Badness:
+def bad_days(days: Float64, profile: Float64) -> Anomalies:
     """Find the bad days and stretches of a history that is already freed of known effects.
 
     Nothing is bad where fewer than four weeks of days were observed.
@@ -119,7 +119,7 @@ def bad_days(days: Float64, profile: Float64) -> Badness:
     usual = np.median(exposure[exposure > 0]) if exposure.any() else 0.0
     judged = np.flatnonzero(exposure > 0.25 * usual)
     if len(judged) < _LEAST_DAYS:
-        return Badness(np.zeros(days.shape, dtype=np.int64), np.where(seen, came, np.nan))
+        return Anomalies(np.zeros(days.shape, dtype=np.int64), np.where(seen, came, np.nan))
     level = np.interp(np.arange(len(days)), judged, _level_around(total, exposure, judged))
     due = share * level[:, None]
     least = _LEAST_DAY_SHARE * float(np.median(due[judged].sum(axis=1)))
@@ -130,7 +130,7 @@ def bad_days(days: Float64, profile: Float64) -> Badness:
     whole = np.zeros(len(days), dtype=np.int64)
     whole[judged] = _not_lasting(_far(rest, rest_due, variation, *_WHOLE))
     whole = _not_weekly(whole, total, due.sum(axis=1))
-    return Badness(np.where(whole[:, None] != 0, whole[:, None] * seen, parts), due)
+    return Anomalies(np.where(whole[:, None] != 0, whole[:, None] * seen, parts), due)
 
 
 def _pace(came: Float64, due: Float64) -> Float64:
@@ -241,15 +241,15 @@ def _not_daily(far: Int64) -> Int64:
     return left
 
 
-def describe(grid: WeekGrid, badness: Badness) -> list[AnomalousDay]:
+def describe(grid: WeekGrid, anomalies: Anomalies) -> list[AnomalousDay]:
     """Return the bad days of a grid, oldest first, each with its hours and what it looks like."""
     minutes = DAY_MINUTES // grid.slots
     days = []
-    for at in np.flatnonzero(badness.bad.any(axis=1)):
-        apart = grid.days[at] - badness.expected[at]
-        many, few = (float(np.abs(apart[badness.sign[at] == sign]).sum()) for sign in (1, -1))
-        slots = np.flatnonzero(badness.sign[at] == (1 if many > few else -1))
-        ratio = float(grid.days[at, slots].sum() / max(badness.expected[at, slots].sum(), 1e-12))
+    for at in np.flatnonzero(anomalies.bad.any(axis=1)):
+        apart = grid.days[at] - anomalies.expected[at]
+        many, few = (float(np.abs(apart[anomalies.sign[at] == sign]).sum()) for sign in (1, -1))
+        slots = np.flatnonzero(anomalies.sign[at] == (1 if many > few else -1))
+        ratio = float(grid.days[at, slots].sum() / max(anomalies.expected[at, slots].sum(), 1e-12))
         open_slots = np.flatnonzero(~np.isnan(grid.days[at]))
         whole = len(slots) == len(open_slots)
         kind: Kind = "surge" if many > few else "outage"
@@ -278,7 +278,8 @@ def find_anomalies(
     queue = learn_opening(history.queue, history.starts, history.offered)
     plain = ordinary(effects, queue, history.starts, history.offered, events, known_by=known_by)
     grid = week_grid(queue, history.starts, plain)
-    badness = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
+    anomalies = bad_days(grid.days, week_profile(grid.values, half_life_weeks=20))
     day, cell = week_cells(queue, history.starts)
-    bad: Bool = badness.bad[day - grid.first_day, cell % grid.slots]
-    return bad | outages(queue, history.starts, events, known_by=known_by), describe(grid, badness)
+    bad: Bool = anomalies.bad[day - grid.first_day, cell % grid.slots]
+    bad |= outages(queue, history.starts, events, known_by=known_by)
+    return bad, describe(grid, anomalies)

@@ -17,7 +17,7 @@ from features.arrays import Bool, Float64, Int64
 from features.calendar.clock import local_times
 from features.calendar.queues import Event, Queue, learn_opening, local_week
 from features.volume.history import QueueHistory
-from serving.models.volume.anomalies import AnomalousDay, Badness, bad_days, describe
+from serving.models.volume.anomalies import Anomalies, AnomalousDay, bad_days, describe
 from serving.models.volume.calendar_effects import (
     DayEffects,
     event_factors,
@@ -189,7 +189,7 @@ class _Ordinary:
 
     values: Float64
     slow: Float64
-    anomalies: Badness
+    anomalies: Anomalies
 
 
 def component_forecasts(
