@@ -17,8 +17,14 @@ from serving.models.volume.distribution import (
     plain_shape,
 )
 from training.evaluate.volume_windows import day_totals, days_covered
-from training.models.volume.dispersion import HALF_LIFE_DAYS, ForecastErrors, recency, recent_pairs
-from training.models.volume.distribution import fall_between, learn_shapes
+from training.models.volume.dispersion import (
+    HALF_LIFE_DAYS,
+    ForecastErrors,
+    fall_between,
+    recency,
+    recent_pairs,
+)
+from training.models.volume.distribution import learn_shapes
 
 DAY = 86_400
 WINDOW_DAYS = 28
