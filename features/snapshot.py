@@ -1,4 +1,4 @@
-"""Writing a feature snapshot: the folder that ``snapshot.py`` reads."""
+"""The feature snapshot: an immutable folder, written and read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a churn fit can be asked for."""
+"""What the fits can be asked for: one TOML file, checked, with a section a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Churn labels: which of the customers of a moment left in the time after it, by two definitions.
+"""Churn labels, by two definitions, and what became of outreach decisions.
 
 Who counts as a customer is judged by what was known at the moment, what followed by the newest
 version of every row.

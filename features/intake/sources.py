@@ -1,4 +1,4 @@
-"""Finding files and reading each in its format, chunk by chunk."""
+"""What a load reads: files, queries, and the service's own database."""
 
 from __future__ import annotations
 

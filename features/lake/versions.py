@@ -1,4 +1,4 @@
-"""Interval rows of one load that speak of the same time twice, and where each row stands."""
+"""Which rows of a load are new, changed or repeated, and which overlap in time."""
 
 from __future__ import annotations
 

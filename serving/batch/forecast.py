@@ -1,4 +1,4 @@
-"""Publish today's correction: the last full forecast, moved by what came since it was made.
+"""Publish every queue's forecast, in full or as today's correction, and report it.
 
 It needs no bundle and no refit: a queue costs some milliseconds.
 """

@@ -1,4 +1,4 @@
-"""Publish: every queue's forecast and every customer's score, from what is in force.
+"""Publish every customer's score, with reasons and actions, from what is in force.
 
 A batch opens the promoted bundle and the current snapshot, replays the bundle's golden requests,
 refuses what does not fit together, writes one immutable set and points ``CURRENT`` at it. What

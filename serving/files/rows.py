@@ -1,4 +1,4 @@
-"""Reads and writes the cells of CSV files, strictly: text, times and numbers."""
+"""Intervals of one queue as rows of a file, and strict reading of its cells."""
 
 from __future__ import annotations
 

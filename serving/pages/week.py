@@ -1,4 +1,4 @@
-"""What moves a queue's week, in words: holidays, events, orders and what came today, by day."""
+"""A queue's week as a page: what is expected, and what moves it, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score sets that a request names: the one in force, those replaced lately, those on disk."""
+"""Earlier score sets that a request names, and which customers changed since."""
 
 from __future__ import annotations
 

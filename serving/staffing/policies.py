@@ -1,4 +1,4 @@
-"""The agents of least expected cost: paid hours, contacts lost and goals missed.
+"""Policies that choose agents: least expected cost, relief of waiting lines, shift blocks.
 
 Contacts lost are convex in the agents; the chance of a missed goal is not, but is known exactly
 (``PathLoads.needed``). So contacts lost are worked out for few agents; the lines through these

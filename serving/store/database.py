@@ -1,4 +1,4 @@
-"""Stored responses to requests with an idempotency key, in the service's database."""
+"""The service's database: opening, transactions, and stored responses by idempotency key."""
 
 from __future__ import annotations
 

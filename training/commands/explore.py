@@ -1,4 +1,4 @@
-"""The verb ``bad-days`` of ``python -m training``: what no forecast learns from."""
+"""The verbs ``propose`` and ``bad-days``: what the data say before a fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The back-test of the churn model: dates of the past, each judged as if it were today."""
+"""The back-test of the churn model, each date judged as if it were today, and its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good churn probabilities are: ranking, sharpness and calibration."""
+"""How good probabilities, means and quantiles are, by scikit-learn's metrics where it has them."""
 
 from __future__ import annotations
 

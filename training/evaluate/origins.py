@@ -1,4 +1,4 @@
-"""What was known when: where a back-test's histories come from."""
+"""Rolling origins of a back-test, and what was known at each."""
 
 from __future__ import annotations
 

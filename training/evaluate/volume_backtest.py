@@ -1,4 +1,4 @@
-"""Past forecasts made again through the serving predictor, each from what was known then."""
+"""The back-test of the volume model: past forecasts made again, scored by lead, drawn."""
 
 from __future__ import annotations
 

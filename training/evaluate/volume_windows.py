@@ -1,4 +1,4 @@
-"""Bands of whole days' totals, read off joint paths, beside what came."""
+"""One queue's forecast from one origin, by the serving predictor, beside what came."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What outcomes are adjusted for: features known before the decision (CUPED).
+"""What a contact changed: effects with intervals, sample-ratio alarm, when to stop.
 
-The arm cannot have moved them, so they take away noise and no effect (Deng, Xu, Kohavi and Walker,
-2013). The list is fixed: choosing it by the outcomes would be a search for a good result.
+Outcomes are adjusted for features known before the decision (CUPED; Deng, Xu, Kohavi and Walker,
+2013): the arm cannot have moved them, so they take away noise and no effect. The list is fixed:
+choosing it by the outcomes would be a search for a good result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A picture of experiments: effects with their intervals, and the Qini curves of two rankings."""
+"""Results of experiments: published, printed and drawn."""
 
 from __future__ import annotations
 

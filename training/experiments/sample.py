@@ -1,4 +1,4 @@
-"""Reads the experiments of a lake: who was decided about, what was known then, what came."""
+"""The experiments of a lake as arrays: who was decided about, what was known, what came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Qini: how much is gained by contacting the first of a ranking, beside contacting at random.
+"""For whom a contact changes most: a model of the effect, and the Qini curve that judges it.
 
 The curve tells, by the share contacted, the retention gained over all customers (Radcliffe, "Using
 control groups to target on predicted lift", 2007); the coefficient is the area above the line of

@@ -1,4 +1,4 @@
-"""What a person should know of the features that a churn fit learnt from."""
+"""One fit of the churn model: from the store to its bundle, card and doubts about features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bad days of all queues' histories, as a table."""
+"""One fit of the volume model: from the store to its bundle, card and table of bad days."""
 
 from __future__ import annotations
 

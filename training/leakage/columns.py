@@ -1,4 +1,4 @@
-"""Whether a feature is the label itself."""
+"""Whether a feature is too strong, unstable over dates, or the label itself."""
 
 from __future__ import annotations
 

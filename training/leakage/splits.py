@@ -1,4 +1,4 @@
-"""The plan of fits that a churn bundle's card tells of."""
+"""Whether the parts of a fit, as its card states them, are apart in time and customers."""
 
 from __future__ import annotations
 

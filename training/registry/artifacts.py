@@ -1,4 +1,4 @@
-"""A folder as one file and back: how a bundle travels through the tracking store.
+"""What a fit hands to the registry, and a bundle as one file and back.
 
 MLflow merges folders but replaces a file. The same folder always gives the same bytes.
 """

@@ -1,4 +1,4 @@
-"""The ledger of promotions and roll-backs: who changed what serves, when, why, on what evidence.
+"""Promotion and roll-back, and the ledger: who changed what serves, when, why, on what evidence.
 
 One JSON line an entry, synced *before* the change is made. An entry counts as carried out when the
 next one, or what serves now, agrees.

@@ -1,4 +1,4 @@
-"""A queue's predicted service level beside the achieved one, and what sets it right."""
+"""Predicted beside achieved service level: pools, smoothing, and the efficiency that fits."""
 
 from __future__ import annotations
 

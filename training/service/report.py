@@ -1,4 +1,4 @@
-"""A picture of service: predicted beside achieved, and how long contacts wait before they go."""
+"""Patience and service as tables, CSV, JSON and a picture."""
 
 from __future__ import annotations
 

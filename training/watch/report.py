@@ -1,4 +1,4 @@
-"""A picture of the record: where in the week the published forecasts miss."""
+"""The record of published forecasts as tables, CSV, JSON and a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Churn responses: the published score set's own JSON records, joined."""
+"""Churn responses: looked-up records joined as they are, and pulls as streams."""
 
 from __future__ import annotations
 

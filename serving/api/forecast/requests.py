@@ -1,4 +1,4 @@
-"""The changes that a request may ask "what if" with: described and validated."""
+"""Bodies and queries of the forecast routes, with the changes of a what-if."""
 
 from __future__ import annotations
 

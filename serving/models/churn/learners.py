@@ -1,4 +1,4 @@
-"""Buy till you die: how likely a customer still buys, from the days of purchases.
+"""The learners of the churn model: logistic regression, boosted trees, and BG/NBD inputs.
 
 The modified BG/NBD model: an active customer buys at rate L and stops after any purchase, the first
 included, with chance p; over customers L is gamma(r, alpha) and p beta(a, b).

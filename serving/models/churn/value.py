@@ -1,4 +1,4 @@
-"""Where a customer stands: the stage of their life cycle, and a coarse segment of value.
+"""What a customer is worth, and where they stand: life-cycle stage and segment.
 
 Both are read off a few features against cut points stored in the bundle, so that a customer moves
 when they buy or fall silent, and not because others did.

@@ -1,4 +1,4 @@
-"""How the components of an outlook become one forecast: LightGBM's part, weights, method."""
+"""LightGBM's inputs, and its components of a forecast."""
 
 from __future__ import annotations
 

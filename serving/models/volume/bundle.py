@@ -1,4 +1,4 @@
-"""The request that a volume bundle stores, with its forecast, to be replayed before it serves."""
+"""What a volume bundle holds on disk: the learnt state, and the golden request to replay."""
 
 from __future__ import annotations
 

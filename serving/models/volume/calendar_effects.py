@@ -1,4 +1,4 @@
-"""What training learnt of special days: factors of labels of days and of phases of events.
+"""Holidays and events: labels of days, reach of events, and their learnt factors.
 
 Factors are learnt with shrinkage and kept as logarithms; a label of which nothing is known falls
 back to its group.

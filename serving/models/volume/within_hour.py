@@ -1,4 +1,4 @@
-"""The profile within the hour: which share of an hour's contacts comes in each of its quarters.
+"""How an hour splits into quarters: the learnt profile, and the forecast on a finer grid.
 
 What was counted in an hour of the week is drawn to its hour of the day, this to all hours, and
 these to four equal quarters, as far as chance explains how they differ (a Dirichlet-multinomial

@@ -1,4 +1,4 @@
-"""The buy-till-you-die model fitted by maximum likelihood on the histories known at a moment."""
+"""The BG/NBD model fitted to histories, and the rate of purchases that it expects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A churn fit written as the bundle that serving opens."""
+"""Writes a churn fit as the bundle that serving opens: reasons, trees as tables, golden rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two learners: dates with their labels into a fitted logistic regression and boosted trees."""
+"""Rows into fitted learners: the logistic regression and the boosted trees."""
 
 from __future__ import annotations
 

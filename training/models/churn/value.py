@@ -1,4 +1,4 @@
-"""The cut points of stages and segments, set once per fit on the population of the day.
+"""What customers are worth, and the cut points of stages and segments.
 
 They are rounded, so that a model fitted a month later moves few customers.
 """

@@ -1,4 +1,4 @@
-"""How far forecasts were off: the variance of counts around past forecasts.
+"""How far forecasts were off, and where in their distribution the outcomes fell.
 
 Errors made lately count most, since a forecast gets better as its history grows. What few past
 days say of one queue and lead is drawn to what its other leads and other queues say, and this

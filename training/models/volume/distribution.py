@@ -1,4 +1,4 @@
-"""How forecast errors move together: within a day, from day to day, between queues.
+"""The whole distribution of forecast errors, and how they move together over days and queues.
 
 All is read from products of normal scores of past errors. They are summed over days in
 contacts, since the totals of days are what must come out right.

@@ -1,4 +1,4 @@
-"""How far off the average handle time was, and the work that it makes with the contacts.
+"""How far off handle times were, and how they spread around their forecast.
 
 Errors are weighted by handled contacts: an error in a busy interval moves more agents.
 """
