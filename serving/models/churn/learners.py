@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 
 from features.arrays import Bool, Float64, Int64
 
@@ -338,3 +339,12 @@ class TreeTables:
             table=stored["table"],
             base=float(stored["base"]),
         )
+
+
+def log_odds(rate: float) -> float:
+    """Return the log-odds of a share, which is kept off 0 and 1.
+
+    >>> log_odds(0.5)
+    0.0
+    """
+    return float(logit(np.clip(rate, 1e-6, 1 - 1e-6)))

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import betaln, gammaln, logit
+from scipy.special import betaln, gammaln
 
 from features.arrays import Float64
 from features.errors import TooLittleDataError
@@ -108,12 +108,3 @@ def plain_outlook(
     silent = btyd.p_silent(frequency, last, age, ahead_days)
     ahead = btyd.expected_purchases(frequency, last, age, ahead_days)
     return BtydOutlook(rate=float(silent.mean()), pace=math.log(max(float(ahead.mean()), 1e-12)))
-
-
-def log_odds(rate: float) -> float:
-    """Return the log-odds of a share, which is kept off 0 and 1.
-
-    >>> log_odds(0.5)
-    0.0
-    """
-    return float(logit(np.clip(rate, 1e-6, 1 - 1e-6)))

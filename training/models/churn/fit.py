@@ -16,22 +16,19 @@ from scipy.special import expit
 
 from features.arrays import Float64
 from features.errors import TooLittleDataError
-from serving.models.churn.learners import BuyTillYouDie
+from serving.models.churn.learners import BuyTillYouDie, log_odds
 from serving.models.shrinkage import shrink
 from training.config import ChurnConfig
-from training.models.churn.btyd import BtydOutlook, log_odds, plain_outlook
+from training.models.churn.btyd import BtydOutlook, plain_outlook
 from training.models.churn.history import GridDate, History
 from training.models.churn.learners import (
-    LINEAR_WEIGHTS,
     Learners,
+    _blend,
+    calibrated,
     derived_at,
     fit_learners,
     intercept_for_rate,
-    log_loss_at_own_level,
-    newton,
 )
-
-SLOPE_RANGE = (0.5, 1.5)
 
 
 @dataclass(frozen=True)
@@ -193,36 +190,6 @@ def split(
         if all(d.both_classes for d in calibrate) and any(d.both_classes for d in learn):
             return learn, calibrate
     return (), ()
-
-
-def calibrated(
-    parts: Sequence[tuple[tuple[Float64, Float64], Float64]],
-) -> tuple[float, float]:
-    """Choose the share of the linear score and the slope by log loss on held-out dates.
-
-    Args:
-        parts: For each date the two raw scores and the labels; each date keeps its own level.
-
-    Returns:
-        ``(linear_weight, slope)``; the slope is kept within ``SLOPE_RANGE``.
-    """
-    churned = np.concatenate([y for _, y in parts])
-    which = np.repeat(np.arange(len(parts)), [len(y) for _, y in parts])
-    best = (math.inf, 0.5, 1.0)
-    for weight in LINEAR_WEIGHTS:
-        blends = [_blend(raw, weight) for raw, _ in parts]
-        slopes, _ = newton(np.concatenate(blends)[:, None], churned, which=which, ridge=1e-6)
-        slope = float(np.clip(slopes[0], *SLOPE_RANGE))
-        loss = sum(
-            log_loss_at_own_level(slope * blend, y)
-            for blend, (_, y) in zip(blends, parts, strict=True)
-        )
-        best = min(best, (loss, weight, slope))
-    return best[1], best[2]
-
-
-def _blend(raw: tuple[Float64, Float64], linear_weight: float) -> Float64:
-    return linear_weight * raw[0] + (1 - linear_weight) * raw[1]
 
 
 PACE_PRIOR = -1.0

@@ -19,9 +19,9 @@ import pyarrow as pa
 from features.arrays import Float64
 from features.customers.features import CARRIED_NAMES
 from features.errors import ContractError, TooLittleDataError
-from serving.models.churn.learners import INPUTS, purchase_histories
+from serving.models.churn.learners import INPUTS, log_odds, purchase_histories
 from training.config import ChurnConfig
-from training.models.churn.btyd import BtydByDate, BtydOutlook, log_odds, plain_outlook
+from training.models.churn.btyd import BtydByDate, BtydOutlook, plain_outlook
 
 RECENCY = "purchase_recency_days"
 PURCHASES = "purchases"

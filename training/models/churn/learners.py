@@ -13,10 +13,42 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from features.arrays import Float64, Int64
-from serving.models.churn.learners import DERIVED, Derived, LinearScore, log_scaled
+from serving.models.churn.learners import DERIVED, Derived, LinearScore, log_odds, log_scaled
 from training.config import ChurnConfig
-from training.models.churn.btyd import log_odds
 from training.models.churn.history import PURCHASES, RECENCY, GridDate, History
+
+SLOPE_RANGE = (0.5, 1.5)
+
+
+def calibrated(
+    parts: Sequence[tuple[tuple[Float64, Float64], Float64]],
+) -> tuple[float, float]:
+    """Choose the share of the linear score and the slope by log loss on held-out dates.
+
+    Args:
+        parts: For each date the two raw scores and the labels; each date keeps its own level.
+
+    Returns:
+        ``(linear_weight, slope)``; the slope is kept within ``SLOPE_RANGE``.
+    """
+    churned = np.concatenate([y for _, y in parts])
+    which = np.repeat(np.arange(len(parts)), [len(y) for _, y in parts])
+    best = (math.inf, 0.5, 1.0)
+    for weight in LINEAR_WEIGHTS:
+        blends = [_blend(raw, weight) for raw, _ in parts]
+        slopes, _ = newton(np.concatenate(blends)[:, None], churned, which=which, ridge=1e-6)
+        slope = float(np.clip(slopes[0], *SLOPE_RANGE))
+        loss = sum(
+            log_loss_at_own_level(slope * blend, y)
+            for blend, (_, y) in zip(blends, parts, strict=True)
+        )
+        best = min(best, (loss, weight, slope))
+    return best[1], best[2]
+
+
+def _blend(raw: tuple[Float64, Float64], linear_weight: float) -> Float64:
+    return linear_weight * raw[0] + (1 - linear_weight) * raw[1]
+
 
 _LARGEST_LEVEL = 30.0
 
