@@ -142,7 +142,7 @@ class ListCriteria:
 
 
 @dataclass(frozen=True)
-class Source:
+class ListSource:
     """What a list was made from.
 
     Attributes:
@@ -167,7 +167,7 @@ class ContactList:
     list_id: str
     experiment: Experiment
     criteria: ListCriteria
-    source: Source
+    source: ListSource
     at: int
     assignment: Assignment
 

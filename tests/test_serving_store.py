@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateTable
 from features.errors import ConfigError, DatabaseError, UnknownNameError
 from features.home import Home
 from features.volume.overrides import AuditStamp, OverrideInterval, OverrideValue, StoredOverride
-from serving.lists import KEY_BYTES, Candidate, Experiment, ListCriteria, Source
+from serving.lists import KEY_BYTES, Candidate, Experiment, ListCriteria, ListSource
 from serving.store.database import METADATA, Database
 from serving.store.lists import ListStore
 from serving.store.overrides import NOTHING, OverrideStore
@@ -381,7 +381,7 @@ def test_a_contact_list_is_kept_once_and_read_back_as_it_was(url: str) -> None:
     store = ListStore(database)
     ranking = [Candidate(f"c{k:02d}", 0.9 - k / 100, 1_000 - k) for k in range(40)]
     criteria = ListCriteria(10, "probability", '{"tier":["high"]}', False, "Ann", "why")
-    source = Source("set-1", 90, "model-1", candidates=40, without_consent=2)
+    source = ListSource("set-1", 90, "model-1", candidates=40, without_consent=2)
 
     def make(key: str) -> str:
         return store.add(

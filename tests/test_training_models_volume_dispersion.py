@@ -46,7 +46,7 @@ def _columns(pairs):
 
 
 def learn(pairs, queues=1, young=NONE):
-    return learn_shapes(pairs, young=young, queues=queues, as_of=AS_OF)
+    return learn_shapes(pairs, young=young, queues=queues, as_of_epoch=AS_OF)
 
 
 def normal_days(rng, *, memory, windows=4, days=WINDOW_DAYS):
@@ -180,11 +180,11 @@ def test_errors_of_young_queues_make_the_shape_of_young_queues():
 
 def test_late_errors_count_more_and_old_ones_not_at_all():
     origin = np.array([AS_OF, AS_OF - int(HALF_LIFE_DAYS) * DAY])
-    assert recency(origin, as_of=AS_OF).tolist() == [1.0, 0.5]
+    assert recency(origin, as_of_epoch=AS_OF).tolist() == [1.0, 0.5]
     rng = np.random.default_rng(7)
     late, old = world(rng, spread=0.02), world(rng, spread=0.8)
     old = replace(old, origin=old.origin - 100 * DAY, day=old.day - 100)
-    assert len(recent_pairs(joined([late, old]), as_of=AS_OF).mean) < 1.5 * len(late.mean)
+    assert len(recent_pairs(joined([late, old]), as_of_epoch=AS_OF).mean) < 1.5 * len(late.mean)
     assert learn(joined([late, old])).shapes[0].spread[3] < 0.06
 
 

@@ -296,7 +296,7 @@ _CELL_MINUTES = GRID_SECONDS // 60
 
 
 @dataclass(frozen=True)
-class Source:
+class ObservedSource:
     """One source's rows of a queue, and what it was found to have observed.
 
     Attributes:
@@ -309,7 +309,7 @@ class Source:
 
 
 def count_quarters(
-    queue: Queue, starts: Int64, sources: Sequence[Source], *, as_of: int
+    queue: Queue, starts: Int64, sources: Sequence[ObservedSource], *, as_of_epoch: int
 ) -> Float64:
     """Count the last 52 weeks' contacts by hour of the local week and quarter, float64[168, 4].
 
@@ -319,7 +319,9 @@ def count_quarters(
     """
     counts = no_quarters()
     length = queue.interval_minutes
-    open_to_tell = (starts + length * 60 <= as_of) & (starts >= as_of - LATELY_DAYS * DAY_SECONDS)
+    open_to_tell = (starts + length * 60 <= as_of_epoch) & (
+        starts >= as_of_epoch - LATELY_DAYS * DAY_SECONDS
+    )
     for source in sources:
         rows = source.rows
         place, inside = place_on(queue, starts, rows["ts"])

@@ -34,8 +34,8 @@ from features.volume.counts import (
     GAP_WEEKS,
     Counts,
     Gap,
+    ObservedSource,
     Rows,
-    Source,
     count_quarters,
     feed_gaps,
     from_contacts,
@@ -129,16 +129,16 @@ def _queue_panel(
         counts, notes = from_intervals(queue, starts, intervals)
         warnings.extend(notes)
         parts.append(counts)
-        sources.append(Source(intervals, counts.offered))
+        sources.append(ObservedSource(intervals, counts.offered))
     if contacts is not None:
         alone = _own_gaps(queue, contacts, shared_gaps, reach=reach)
         warnings.extend(_gap_warning(f"queue `{queue.queue}`: no contact", alone))
         gaps = (*shared_gaps, *alone)
         counts = from_contacts(queue, starts, contacts, reach=reach, gaps=gaps, events=events)
         parts.append(counts)
-        sources.append(Source(contacts, counts.offered))
+        sources.append(ObservedSource(contacts, counts.offered))
     panel = _merge_sources(queue, starts, parts, as_of_epoch, warnings)
-    quarters = count_quarters(queue, starts, sources, as_of=as_of_epoch)
+    quarters = count_quarters(queue, starts, sources, as_of_epoch=as_of_epoch)
     return replace(panel, history=replace(panel.history, quarters=quarters))
 
 

@@ -21,7 +21,7 @@ from serving.lists import (
     Decision,
     Experiment,
     ListCriteria,
-    Source,
+    ListSource,
     assign,
 )
 from serving.store.database import METADATA, Database, StoredResponse, find_response, store_response
@@ -87,7 +87,7 @@ class ListStore:
         experiment: Experiment,
         hold_out: float | None,
         criteria: ListCriteria,
-        source: Source,
+        source: ListSource,
         at: int,
         key: str | None = None,
         digest: str = "",
@@ -183,7 +183,7 @@ def _check_comparable(known: Experiment, requested: Experiment, *, hold_out: flo
         )
 
 
-def _nobody_left(source: Source, assignment: Assignment) -> InputError:
+def _nobody_left(source: ListSource, assignment: Assignment) -> InputError:
     return InputError(
         "the list",
         got=f"nobody: of {source.candidates:,} customers that the filters leave, "
@@ -242,7 +242,9 @@ def _read_list(connection: sa.Connection, row: Any) -> ContactList:
         row.list_id,
         _read_experiment(row),
         ListCriteria(row.capacity, row.rank_by, row.filters, row.again, row.made_by, row.reason),
-        Source(row.score_set, row.as_of, row.model_version, row.candidates, row.without_consent),
+        ListSource(
+            row.score_set, row.as_of, row.model_version, row.candidates, row.without_consent
+        ),
         row.made_at,
         Assignment(decisions, row.left_out),
     )

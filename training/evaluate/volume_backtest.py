@@ -162,7 +162,7 @@ def _shapes(
         pairs_of([w for w in windows if w.method != "baseline"], known_by=known_by),
         young=pairs_of(begun, known_by=known_by),
         queues=queues,
-        as_of=known_by,
+        as_of_epoch=known_by,
     )
 
 

@@ -35,7 +35,7 @@ from serving.api.outreach.schemas import (
     ListRequest,
 )
 from serving.api.state import State, state_of
-from serving.lists import ContactList, Experiment, ListCriteria, Source, ranked
+from serving.lists import ContactList, Experiment, ListCriteria, ListSource, ranked
 from serving.published.experiments import ExperimentResults
 from serving.store.database import StoredResponse
 from serving.store.lists import DEFAULT_HOLD_OUT
@@ -132,7 +132,7 @@ def _add_list(state: State, request_key: RequestKey, body: ListRequest) -> Store
             by=body.made_by,
             reason=body.reason,
         ),
-        source=Source(
+        source=ListSource(
             score_set=scores.id,
             as_of=to_epoch(scores.as_of),
             model_version=scores.model_version,

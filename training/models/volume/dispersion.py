@@ -99,14 +99,14 @@ class Spreads:
         return np.maximum(self.spread[at] + self.clumps[at] / pairs.mean, LEAST_SPREAD)
 
 
-def recent_pairs(pairs: ForecastErrors, *, as_of: int) -> ForecastErrors:
+def recent_pairs(pairs: ForecastErrors, *, as_of_epoch: int) -> ForecastErrors:
     """Return the pairs that are young enough to count, of forecasts above zero."""
-    return pairs.where((as_of - pairs.origin <= _OLDEST) & (pairs.mean > 1e-6))
+    return pairs.where((as_of_epoch - pairs.origin <= _OLDEST) & (pairs.mean > 1e-6))
 
 
-def recency(origin: Int64, *, as_of: int) -> Float64:
+def recency(origin: Int64, *, as_of_epoch: int) -> Float64:
     """Return what each origin counts, 1 now and half as much ``HALF_LIFE_DAYS`` before."""
-    found: Float64 = 0.5 ** ((as_of - origin) / (HALF_LIFE_DAYS * DAY_SECONDS))
+    found: Float64 = 0.5 ** ((as_of_epoch - origin) / (HALF_LIFE_DAYS * DAY_SECONDS))
     return found
 
 

@@ -251,20 +251,22 @@ class LearntShapes:
 
 
 def learn_shapes(
-    pairs: ForecastErrors, *, young: ForecastErrors, queues: int, as_of: int
+    pairs: ForecastErrors, *, young: ForecastErrors, queues: int, as_of_epoch: int
 ) -> LearntShapes:
     """Learn the distribution of each queue's forecasts, all of it but today's parameters.
 
     Args:
-        as_of: What had come by then is learnt from, epoch seconds.
+        as_of_epoch: What had come by then is learnt from, epoch seconds.
     """
-    shapes = _shapes(pairs, queues=queues, as_of=as_of)
-    return LearntShapes(shapes, young=_young(young, shapes[-1], as_of=as_of))
+    shapes = _shapes(pairs, queues=queues, as_of_epoch=as_of_epoch)
+    return LearntShapes(shapes, young=_young(young, shapes[-1], as_of_epoch=as_of_epoch))
 
 
-def _shapes(pairs: ForecastErrors, *, queues: int, as_of: int) -> tuple[ForecastDistribution, ...]:
-    pairs = recent_pairs(pairs, as_of=as_of)
-    weight = recency(pairs.origin, as_of=as_of)
+def _shapes(
+    pairs: ForecastErrors, *, queues: int, as_of_epoch: int
+) -> tuple[ForecastDistribution, ...]:
+    pairs = recent_pairs(pairs, as_of_epoch=as_of_epoch)
+    weight = recency(pairs.origin, as_of_epoch=as_of_epoch)
     days, windows = evidence(pairs, weight, queues=queues)
     spreads = learn_spreads(pairs, weight, queues=queues, days=days)
     ends = fall_between(pairs.mean, spreads.rates(pairs), pairs.actual)
@@ -284,7 +286,7 @@ def _shapes(pairs: ForecastErrors, *, queues: int, as_of: int) -> tuple[Forecast
 
 
 def _young(
-    pairs: ForecastErrors, other: ForecastDistribution, *, as_of: int
+    pairs: ForecastErrors, other: ForecastDistribution, *, as_of_epoch: int
 ) -> ForecastDistribution:
     """Learn one shape for all young queues."""
     if not len(pairs.mean):
@@ -292,4 +294,6 @@ def _young(
             other, spread=_YOUNG_SPREAD * other.spread, clumps=_YOUNG_SPREAD * other.clumps
         )
     merged = replace(pairs, queue=np.zeros_like(pairs.queue))
-    return replace(_shapes(merged, queues=1, as_of=as_of)[0], dependence=other.dependence)
+    return replace(
+        _shapes(merged, queues=1, as_of_epoch=as_of_epoch)[0], dependence=other.dependence
+    )

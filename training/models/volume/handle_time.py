@@ -189,7 +189,7 @@ def learn_handle(pairs: HandlePairs, *, queues: int) -> tuple[AhtDistribution, .
     """Learn each queue's spread, drawn to that of all queues; the last is for any other."""
     if not len(pairs.queue):
         return (DEFAULT_HANDLE,) * (queues + 1)
-    weight = recency(pairs.origin, as_of=int(pairs.origin.max()))
+    weight = recency(pairs.origin, as_of_epoch=int(pairs.origin.max()))
     own, variation = _variances(pairs, weight, queues=queues)
     days = _days(pairs, weight, own=own[pairs.queue], variation=variation[pairs.queue])
     day = np.minimum(_day_variances(days, queues=queues), own)
