@@ -19,8 +19,6 @@ from features.contracts.schema import contract_markdown
 from features.contracts.tables import TABLES, table
 from features.errors import ConfigError, InputError
 from features.home import Home
-from features.intake.load import print_report
-from features.lake.quality import print_quality
 from features.simulate.centre import SimulationConfig
 from features.simulate.files import SOURCES, TRUTH, Written, write
 
@@ -66,7 +64,7 @@ def ingest_command(
 
     The same rows twice change nothing. Bad rows go to quarantine with their reasons.
     """
-    from features.intake.load import MAX_BAD_SHARE, ingest
+    from features.intake.load import MAX_BAD_SHARE, ingest, print_report
     from features.intake.mapping import load_mapping
     from features.intake.sources import SERVICE_TABLES, Query, service_source
     from features.lake.delta import Lake
@@ -132,7 +130,7 @@ def quality_command(
     A summary first, then completeness by column, days, and what changed since the load before.
     """
     from features.lake.delta import Lake
-    from features.lake.quality import measure
+    from features.lake.quality import measure, print_quality
 
     names = [table(table_name).name] if table_name else None
     quality = measure(Lake(Home(home).lake), tables=names, days=days)

@@ -370,3 +370,10 @@ def test_answering_a_request_needs_no_training_library() -> None:
     loaded = {name.split(".")[0] for name in json.loads(run_python(code).splitlines()[-1])}
     assert loaded & NOT_WHILE_ANSWERING == set()
     assert "training" not in loaded
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_command_starts_without_the_libraries_of_its_verbs(room: str) -> None:
+    code = f"import sys, json, {room}.__main__; print(json.dumps(sorted(sys.modules)))"
+    loaded = {name.split(".")[0] for name in json.loads(run_python(code).splitlines()[-1])}
+    assert loaded & (NOT_WHILE_ANSWERING | {"bentoml", "lightgbm", "matplotlib"}) == set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,9 +15,11 @@ from features.calendar.clock import to_epoch
 from features.console import DEFAULT_HOME, HomeOption, JsonOption, parse_moment, print_json
 from features.errors import EbbflowError, NotPublishedError, TooLittleDataError, UnknownNameError
 from features.home import Home
-from serving.published.forecast_set import ForecastSet, open_forecast_set
 from training.commands import CsvOption, QueuesOption, VolumeArgument, one_format
-from training.watch.accuracy import AccuracyRecord, Actuals, Span, keep_record
+
+if TYPE_CHECKING:
+    from serving.published.forecast_set import ForecastSet
+    from training.watch.accuracy import AccuracyRecord, Actuals, Span
 
 _UNREADABLE = (EbbflowError, OSError, ValueError, LookupError, TypeError)
 
@@ -89,6 +91,8 @@ def read_record(
         TooLittleDataError: Nothing has come yet of what was forecast.
         UnknownNameError: A queue was never forecast nor seen.
     """
+    from training.watch.accuracy import Span, keep_record
+
     folders = _folders(home.forecasts)
     if not folders:
         raise NotPublishedError(
@@ -131,6 +135,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _actuals(home: Home, *, now: datetime) -> Actuals:
     from features.store import FeatureStore
+    from training.watch.accuracy import Actuals
 
     with FeatureStore(home) as store:
         as_of = store.latest(now=now)
@@ -144,6 +149,8 @@ def _open(
     folders: Sequence[Path], left_out: list[str], made: list[datetime]
 ) -> Iterator[ForecastSet]:
     """Open one set at a time; the same forecast published twice counts once."""
+    from serving.published.forecast_set import open_forecast_set
+
     seen = set()
     console = Console(stderr=True)
     shown = track(

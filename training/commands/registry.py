@@ -15,7 +15,6 @@ from features.console import DEFAULT_HOME, HomeOption, JsonOption, grid, print_j
 from features.console import console as terminal
 from features.home import Home, ModelName
 from training.commands import DEFAULT_MLRUNS, MlrunsOption, ModelArgument, tell, warn
-from training.registry import promotion
 from training.registry.tracking import Tracking, Version
 
 
@@ -34,6 +33,8 @@ def promote(
     json: JsonOption = False,
 ) -> None:
     """Examine a version and, if no gate refuses it, make it serve."""
+    from training.registry import promotion
+
     change = promotion.promote(
         Home(home),
         tracking=Tracking(mlruns),
@@ -56,6 +57,8 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Make the bundle serve again that served before."""
+    from training.registry import promotion
+
     change = promotion.rollback(
         Home(home),
         tracking=Tracking(mlruns),
@@ -99,6 +102,8 @@ def models(
 
 def ledger(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
     """List the promotions and roll-backs: who, when, why, from what, to what."""
+    from training.registry import promotion
+
     entries = promotion.read(Home(home).ledger)
     if json:
         print_json([{**asdict(entry), "at": entry.at.isoformat()} for entry in entries])
