@@ -15,15 +15,18 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from features.arrays import Bool, Float64, Int64
 from features.arrow import FileLines, SortedIds, int64_view, one_chunk, read_arrow
 from features.artefact import Artefact, open_artefact, open_current
+from features.calendar.clock import iso
 from features.errors import DamagedArtefactError, IncompatibleArtefactError
 from serving.published import PublishedSet
 
@@ -138,6 +141,19 @@ class ScoreSet(PublishedSet):
         """Return the words that one of the columns ``WORDS`` can hold."""
         words: tuple[str, ...] = getattr(self, f"{column}s")
         return words
+
+    @cached_property
+    def head(self) -> bytes:
+        """What the set is, as one JSON object without the last brace: written once a set."""
+        document = {
+            "score_set": self.id,
+            "as_of": iso(self.as_of),
+            "model_version": self.model_version,
+            "snapshot": self.snapshot,
+            **{f"{column}s": self.words(column) for column in WORDS},
+            "warnings": self.warnings,
+        }
+        return orjson.dumps(document)[:-1]
 
     def record(self, customer_id: str) -> bytes | None:
         """Return a customer's public record as one JSON object, or None for an unknown id."""

@@ -14,7 +14,6 @@ import orjson
 import pyarrow as pa
 from starlette.responses import Response, StreamingResponse
 
-from features.calendar.clock import iso
 from features.errors import UnknownNameError
 from serving.api.churn.schemas import ListFilters, ScoresQuery
 from serving.api.content import (
@@ -52,19 +51,6 @@ def stream_scores(
 PAGE_ROUTE = "/v1/churn/scores"
 
 
-def _head(scores: ScoreSet) -> bytes:
-    """Return the head of a response, without the last brace."""
-    document = {
-        "score_set": scores.id,
-        "as_of": iso(scores.as_of),
-        "model_version": scores.model_version,
-        "snapshot": scores.snapshot,
-        **{f"{column}s": scores.words(column) for column in WORDS},
-        "warnings": scores.warnings,
-    }
-    return orjson.dumps(document)[:-1]
-
-
 def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
     """Return the scores of some customers as JSON."""
     records, unknown = [], []
@@ -75,7 +61,7 @@ def look_up(customer_ids: list[str], *, of: ScoreSet) -> bytes:
         else:
             records.append(record)
     joined = b",".join(records)
-    return b'%b,"scores":[%b],"unknown":%b}' % (_head(of), joined, orjson.dumps(unknown))
+    return b'%b,"scores":[%b],"unknown":%b}' % (of.head, joined, orjson.dumps(unknown))
 
 
 def page_of(query: ScoresQuery, *, of: ScoreSet, score_sets: ScoreSetCache) -> Page:
@@ -112,7 +98,7 @@ def score_filter(
 
 def page_head(of: ScoreSet) -> bytes:
     """Return what a page as JSON says before its cursor, without the last brace."""
-    return b'%b,"customers":%d' % (_head(of), len(of))
+    return b'%b,"customers":%d' % (of.head, len(of))
 
 
 def page_headers(query: ScoresQuery, page: Page, *, of: ScoreSet) -> dict[str, str]:
