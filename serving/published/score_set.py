@@ -175,7 +175,8 @@ class ScoreSet(PublishedSet):
         first = 0 if after is None else self._ids.after(after)
         if only.passes_all:
             last = min(first + limit, len(self))
-            starts, stops = _split_spans(np.array([first]), np.array([last]))
+            starts = np.arange(first, last, _BLOCK_ROWS)
+            stops = np.minimum(starts + _BLOCK_ROWS, last)
             return self._page(starts, stops, rows=last - first, more=last < len(self))
         rows = self._matching(first, limit + 1, only)
         more = len(rows) > limit
