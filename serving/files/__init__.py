@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from serving.files.connect import read_connect, write_connect
 from serving.files.genesys import read_genesys, write_genesys
 from serving.files.plain_csv import read_csv, write_csv
 from serving.files.rows import Rows
+
+FormatName = Literal["json", "csv", "genesys", "connect"]
+"""What ``?format=`` takes: JSON and the names of ``FORMATS``."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from serving.api.openapi import (
     optional,
     with_example,
 )
+from serving.files import FormatName
 from serving.forecast.overrides import NewSpan
 
 MOST_OVERRIDES = 100_000
@@ -107,7 +108,7 @@ class WithdrawRequest(Request):
 class OverridesForm(Request):
     """In which form overrides come."""
 
-    format: Literal["json", "csv", "genesys", "connect"] = described(
+    format: FormatName = described(
         "`json`, or a file: `csv`, `genesys` (gzipped JSON) or `connect` (override CSV), as "
         "`POST /v1/staffing` writes them.",
         default="json",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from serving.api.forecast.requests import PathsRequest, Span
 from serving.api.openapi import MOST_QUEUES, Flag, Name, Request, described, optional, with_example
+from serving.files import FormatName
 from serving.forecast.staffing import QueueModelName, StaffingOptions
 from serving.staffing.queue_model import LEAST_OCCUPANCY_LIMIT, MOST_CONCURRENCY
 from serving.staffing.workload import Costs, PolicyKind
@@ -20,7 +21,6 @@ MOST_SLOWDOWN = 10.0
 MOST_SHIFT_MINUTES = 720
 MOST_BACKLOG = 1e7
 
-FormatName = Literal["json", "csv", "genesys", "connect"]
 Agents = Annotated[int, Field(ge=0, le=MOST_AGENTS, strict=True)]
 Backlog = Annotated[float, Field(ge=0, le=MOST_BACKLOG, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]

@@ -228,13 +228,8 @@ def component_forecasts(
     slow_level = robust_level(days, half_life_days=20, median_days=21)
     smoothed = _smoothed(days, smoothing, day, grid.first_day, long_run=slow_level)
     lags = last_seen(values, _LAGS)[:, cell]
-    past = OrdinaryHistory(
-        lags=lags,
-        fast=fast[cell] * level,
-        slow=slow[cell] * slow_level,
-        slow_share=slow[cell],
-        smoothed_level=smoothed,
-    )
+    recent_level, share = fast[cell] * level, slow[cell]
+    past = OrdinaryHistory(lags, recent_level, share * slow_level, share, smoothed)
     return ComponentForecasts(
         queue=queue,
         made_at=made_at,
