@@ -187,7 +187,8 @@ proof["format"] = StaffingQuery.model_validate({"format": "tool"}).format
 book = reason_book(("points",), np.array([[9.0], [9.0]]))
 proof["reasons"] = [[phrase.text["en"], phrase.text["zh"]] for phrase in book.phrases]
 
-app = create_app(Watcher(home), settings=Settings(), clock=lambda: now, log=json_log(sys.stderr.buffer))
+log = json_log(sys.stderr.buffer)
+app = create_app(Watcher(home), settings=Settings(), clock=lambda: now, log=log)
 client = TestClient(app)
 proof["route"] = client.get("/v1/outreach/hello").json()
 proof["documented"] = "/v1/outreach/hello" in client.get("/openapi.json").json()["paths"]
