@@ -50,9 +50,10 @@ class Measures:
     """How good some forecasts were; NaN where a ratio has nothing below it.
 
     Attributes:
+        intervals: Each once for every set that forecast it.
         wape: Sum of absolute errors over the contacts.
         bias: Sum of errors (forecast minus actual) over the contacts.
-        pinball: Mean pinball loss over ``contracts.QUANTILE_LEVELS``, summed, over the contacts.
+        pinball: Mean pinball loss over ``QUANTILE_LEVELS``, summed, over the contacts.
         coverage_80: Share of the intervals that came inside the 80 % band.
     """
 
@@ -136,7 +137,7 @@ class AccuracyRecord:
 
         Args:
             queue: Of this queue alone; by default of all together.
-            lead: At this place of ``contracts.LEAD_BUCKETS`` alone; by default at all.
+            lead: At this place of ``LEAD_BUCKETS`` alone; by default at all.
         """
         return _measures(self._cells(kind, queue, lead).sum(axis=(0, 1)))
 

@@ -283,13 +283,13 @@ def learn_curves(
     days: Float64,
     windows: Float64,
 ) -> Float64:
-    """Learn where to read each of ``shape.CURVE_LEVELS``.
+    """Learn where to read each of ``CURVE_LEVELS``.
 
     Args:
         ends: From ``fall_between``.
         weight: What each counts, float64[n].
-        days: From ``dispersion.evidence``.
-        windows: From ``dispersion.evidence``.
+        days: From ``evidence``.
+        windows: From ``evidence``.
 
     Returns:
         float64[queues + 1, buckets, levels], rising; the last row is for any other queue.
@@ -355,17 +355,15 @@ def _falls_toward(
     All days of one window share its error of level, so a lean is believed as far as several
     windows show it.
     """
-    falls, days, windows = seen
-    trust = (days / (days + days_to_trust))[..., None]
-    believed = trust * (windows / (windows + _WINDOWS_TO_TRUST_LEAN))[..., None]
+    falls, days, windows = (np.asarray(value) for value in seen)
+    days, windows = days[..., None], windows[..., None]
     even, prior_even = ((f + 1 - f[..., ::-1]) / 2 for f in (falls, prior))
-    drawn: Float64 = (
-        trust * even
-        + (1 - trust) * prior_even
-        + believed * (falls - even)
-        + (1 - believed) * (prior - prior_even)
+    trust = days / (days + days_to_trust) * (windows / (windows + _WINDOWS_TO_TRUST_LEAN))
+    shrunk = shrink(days * even, weight=days, prior=prior_even, prior_weight=days_to_trust)
+    lean = shrink(
+        trust * (falls - even), weight=trust, prior=prior - prior_even, prior_weight=1 - trust
     )
-    return np.maximum.accumulate(np.clip(drawn, 0, 1), axis=-1)
+    return np.maximum.accumulate(np.clip(shrunk + lean, 0, 1), axis=-1)
 
 
 def normal_scores(pairs: ForecastErrors, ends: tuple[Float64, Float64], curves: Float64) -> Float64:

@@ -41,16 +41,23 @@ LAGS = 6
 _MEMORIES = np.linspace(0, 0.98, 50)
 _MOST_DAY, _MOST_COMMON = 0.9, 0.98
 _LEAST_SQUARE = 0.05
+_LEAST_PRODUCT = 1e-12
 
 
 @dataclass(frozen=True)
-class _Days:
-    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time."""
+class QueueDays:
+    """One row a queue, origin and local day, by queue then time; arrays [n]."""
 
     queue: Int64
     origin: Int64
     day: Int64
     weight: Float64
+
+
+@dataclass(frozen=True)
+class _Days(QueueDays):
+    """Sums over the pairs of each day; arrays [n]."""
+
     score: Float64
     signal: Float64
 
@@ -61,7 +68,7 @@ def learn_dependence(
     """Learn each queue's dependence, drawn to that of all queues; the last is for any other.
 
     Args:
-        score: From ``recalibration.normal_scores``.
+        score: From ``dispersion.normal_scores``.
         spreads: From ``dispersion.learn_spreads``.
         weight: What each pair counts, float64[n].
     """
@@ -152,63 +159,91 @@ def _days(pairs: ForecastErrors, moved: Float64, signal: Float64, weight: Float6
 
 def _memories(days: _Days, *, queues: int) -> Float64:
     """Return the correlation of a day's common part with the next day's, float64[queues + 1]."""
-    above, below = np.zeros((queues, LAGS)), np.zeros((queues, LAGS))
-    for lag in range(1, LAGS + 1):
-        earlier, later = days_apart(days.queue, days.origin, days.day, lag)
-        weight, queue = days.weight[later], days.queue[later]
-        for out, values in ((above, days.score), (below, days.signal)):
-            products = weight * values[earlier] * values[later]
-            out[:, lag - 1] = total(products, by=queue, count=queues)
-    pooled_above, pooled_below = above.sum(axis=0), below.sum(axis=0)
-    usual = pooled_below / max(len(np.unique(days.queue)), 1)
+    # Both days of a product are of one origin, and count the same.
+    root = np.sqrt(days.weight)
+    values = root * days.score, root * days.signal
+    products, most = lagged_products(days, values, queues=queues)
+    usual = most.sum(axis=0) / max(len(np.unique(days.queue)), 1)
     counted = total(days.weight, by=days.queue, count=queues)
-    # Pulls are days of evidence, in the units of the sums.
-    unit = usual / max(float(counted[counted > 0].mean()), 1e-12)
-    prior = DEFAULT_DEPENDENCE.memory ** np.arange(1, LAGS + 1)
-    pull = _DAYS_TO_TRUST_ANY * unit
-    pooled_above, pooled_below = pooled_above + pull * prior, pooled_below + pull
-    shared = pooled_above / np.maximum(pooled_below, 1e-12)
-    own_above = above + _DEPENDENCE_DAYS_TO_TRUST * unit * shared
-    own_below = below + _DEPENDENCE_DAYS_TO_TRUST * unit
-    return np.array(
-        [
-            nearest_memory(a, b)
-            for a, b in zip(
-                np.vstack((own_above, pooled_above)),
-                np.vstack((own_below, pooled_below)),
-                strict=True,
-            )
-        ]
+    return learn_memories(
+        products,
+        most,
+        of_a_day=usual / max(float(counted[counted > 0].mean()), 1e-12),
+        prior=DEFAULT_DEPENDENCE.memory,
+        days_to_trust_any=_DAYS_TO_TRUST_ANY,
+        days_to_trust=_DEPENDENCE_DAYS_TO_TRUST,
     )
 
 
-def nearest_memory(above: Float64, below: Float64) -> float:
-    """Return the memory whose powers are nearest to the correlations at each lag.
+def lagged_products(
+    days: QueueDays, values: tuple[Float64, Float64], *, queues: int
+) -> tuple[Float64, Float64]:
+    """Sum products of the values, float64[n], of days of one origin that lie 1, 2, … apart.
+
+    Returns:
+        float64[queues, LAGS] for each of the two values.
+    """
+    first, second = np.zeros((queues, LAGS)), np.zeros((queues, LAGS))
+    for lag in range(1, LAGS + 1):
+        earlier, later = _days_apart(days, lag)
+        for sums, value in zip((first, second), values, strict=True):
+            products = value[earlier] * value[later]
+            sums[:, lag - 1] = total(products, by=days.queue[later], count=queues)
+    return first, second
+
+
+def learn_memories(
+    products: Float64,
+    most: Float64,
+    *,
+    of_a_day: Float64 | float,
+    prior: float,
+    days_to_trust_any: float,
+    days_to_trust: float,
+) -> Float64:
+    """Return the correlation of a day with the next that fits those at each lag best.
 
     Args:
-        above: Sums of products of days that lie 1, 2, … days apart, float64[LAGS].
-        below: What they would be if nothing were ever forgotten, float64[LAGS].
+        products: Of days that lie 1, 2, … days apart, float64[queues, LAGS].
+        most: What they would be if nothing were ever forgotten, float64[queues, LAGS].
+        of_a_day: What one day of evidence adds to ``most``.
+        prior: What to expect overall where nothing was seen.
+        days_to_trust_any: Weight of the prior for all queues, in days.
+        days_to_trust: Weight of all queues for one, in days.
+
+    Returns:
+        float64[queues + 1]; the last is for any other queue.
     """
-    if below.max() <= 0:
-        return DEFAULT_DEPENDENCE.memory
-    found = above / np.maximum(below, 1e-12)
+    every, pull = most.sum(axis=0), days_to_trust_any * of_a_day
+    if (every + pull).max() <= 0:
+        return np.full(len(most) + 1, prior)
+    shared = shrink(
+        products.sum(axis=0),
+        weight=every,
+        prior=prior ** np.arange(1, LAGS + 1),
+        prior_weight=np.maximum(pull, _LEAST_PRODUCT),
+    )
+    own_pull = days_to_trust * of_a_day
+    own = shrink(
+        products, weight=most, prior=shared, prior_weight=np.maximum(own_pull, _LEAST_PRODUCT)
+    )
+    rows = zip(np.vstack((own, shared)), np.vstack((most + own_pull, every + pull)), strict=True)
+    return np.array([_nearest_memory(correlation, weight) for correlation, weight in rows])
+
+
+def _nearest_memory(correlation: Float64, weight: Float64) -> float:
+    """Return the memory whose powers are nearest to the correlations at each lag."""
     powers = _MEMORIES[:, None] ** np.arange(1, LAGS + 1)
-    misses = (below * (found - powers) ** 2).sum(axis=1)
+    misses = (weight * (correlation - powers) ** 2).sum(axis=1)
     return float(_MEMORIES[int(np.argmin(misses))])
 
 
-def days_apart(queue: Int64, origin: Int64, day: Int64, lag: int) -> tuple[Int64, Int64]:
-    """Return rows of the same queue and origin whose days lie ``lag`` apart.
-
-    Args:
-        queue: int64[n], ascending, as the next two within it.
-        origin: int64[n].
-        day: int64[n].
-    """
-    first = day.min()
-    span = int(day.max() - first) + LAGS + 2
-    cell, _ = cells(queue, origin)
-    key = cell * span + (day - first)
+def _days_apart(days: QueueDays, lag: int) -> tuple[Int64, Int64]:
+    """Return rows of the same queue and origin whose days lie ``lag`` apart."""
+    first = days.day.min()
+    span = int(days.day.max() - first) + LAGS + 2
+    cell, _ = cells(days.queue, days.origin)
+    key = cell * span + (days.day - first)
     at = np.searchsorted(key, key + lag)
     same: Bool = (at < len(key)) & (key[np.minimum(at, len(key) - 1)] == key + lag)
     return np.flatnonzero(same), at[same]
@@ -244,7 +279,12 @@ _YOUNG_SPREAD = 2.0
 
 @dataclass(frozen=True)
 class LearntShapes:
-    """What past forecasts say of all queues' errors; the last shape is for any other queue."""
+    """What past forecasts say of all queues' errors.
+
+    Attributes:
+        shapes: One a queue; the last is for any other queue.
+        young: Of a queue that is too young for learnt weights.
+    """
 
     shapes: tuple[ForecastDistribution, ...]
     young: ForecastDistribution

@@ -78,14 +78,14 @@ def fit_effects(
     pasts = {
         name: look_back(history, known, known_by=known_by) for name, history in histories.items()
     }
-    found = {name: past for name, past in pasts.items() if past is not None}
-    effects = _learn(found, DayEffects({}, {}, sizes=sizes))
+    special = {name: past for name, past in pasts.items() if past is not None}
+    effects = _learn(special, DayEffects({}, {}, sizes=sizes))
     for _ in range(_ROUNDS):
-        again = _learn(found, effects)
+        again = _learn(special, effects)
         if _apart(effects, again) < _CONVERGED:
             break
         effects = _half_way(effects, again)
-    return replace(effects, rest_shape=_rest_shapes(found))
+    return replace(effects, rest_shape=_rest_shapes(special))
 
 
 def _learn(pasts: Mapping[str, Past], effects: DayEffects) -> DayEffects:
@@ -124,45 +124,49 @@ def _usual_sizes(events: Sequence[Event], *, begun_by: int) -> dict[str, float]:
 def _shrunk(seen: Mapping[str, Sequence[Measured]], *, sizes: Mapping[str, float]) -> DayEffects:
     shared: dict[str, float] = {}
     groups = _by(group_of, [e for every in seen.values() for e in every])
-    for group, found in sorted(groups.items(), key=lambda item: (item[0] in KIN, item[0])):
+    for group, measured in sorted(groups.items(), key=lambda item: (item[0] in KIN, item[0])):
         prior, own, named = _variances(group)
         kin = shared.get(KIN.get(group, ""), 0.0)
-        shared[group] = _drawn(_pooled(found, beside=own), kin, prior, beside=named)
-        for label, mine in _by(lambda x: x, found).items():
+        occasions = _by_occasion(measured, between=own)
+        shared[group] = _estimate(occasions, kin, prior, between=named)
+        for label, same in _by(lambda x: x, occasions).items():
             if label != group:
-                pooled = _pooled(mine, beside=own)
-                shared[label] = _drawn(pooled, shared[group], named, beside=0.0)
+                shared[label] = _estimate(same, shared[group], named)
     by_queue: dict[str, dict[str, float]] = {}
     for queue, every in seen.items():
-        mine_of = by_queue.setdefault(queue, {})
-        for group, found in _by(group_of, every).items():
+        of_queue = by_queue.setdefault(queue, {})
+        for group, measured in _by(group_of, every).items():
             _, own, named = _variances(group)
-            mine_of[group] = _drawn(found, shared[group], own, beside=named)
-            moved = mine_of[group] - shared[group]
-            for label, mine in _by(lambda x: x, found).items():
+            of_queue[group] = _estimate(measured, shared[group], own, between=named)
+            moved = of_queue[group] - shared[group]
+            for label, same in _by(lambda x: x, measured).items():
                 if label != group:
-                    mine_of[label] = _drawn(mine, shared[label] + moved, named, beside=0.0)
+                    of_queue[label] = _estimate(same, shared[label] + moved, named)
     return DayEffects(shared, by_queue, sizes=sizes)
 
 
-def _pooled(found: Sequence[Measured], *, beside: float) -> list[Measured]:
-    """Average the queues' evidence by label and occasion, whose luck they share."""
+def _by_occasion(measured: Sequence[Measured], *, between: float) -> list[Measured]:
+    """Average what queues say of a label on one occasion, whose luck they share.
+
+    Args:
+        between: Variance of the queues' truths around the common one, beside each own variance.
+    """
     seen: dict[tuple[str, str], list[Measured]] = {}
-    for evidence in found:
-        seen.setdefault((evidence.label, evidence.occasion), []).append(evidence)
-    pooled = []
+    for one in measured:
+        seen.setdefault((one.label, one.occasion), []).append(one)
+    averages = []
     for (label, occasion), same in sorted(seen.items()):
-        weights = [1 / (e.variance + beside) for e in same]
-        size = sum(w * e.size for w, e in zip(weights, same, strict=True)) / sum(weights)
+        weights = [1 / (one.variance + between) for one in same]
+        size = float(np.average([one.size for one in same], weights=weights))
         variance = 1 / sum(weights) + (_SHARED_VARIANCE if len(same) > 1 else 0.0)
-        pooled.append(Measured(label, size, variance, occasion))
-    return pooled
+        averages.append(Measured(label, size, variance, occasion))
+    return averages
 
 
-def _by(key: Callable[[str], str], found: Sequence[Measured]) -> dict[str, list[Measured]]:
+def _by(key: Callable[[str], str], measured: Sequence[Measured]) -> dict[str, list[Measured]]:
     split: dict[str, list[Measured]] = {}
-    for evidence in found:
-        split.setdefault(key(evidence.label), []).append(evidence)
+    for one in measured:
+        split.setdefault(key(one.label), []).append(one)
     return dict(sorted(split.items()))
 
 
@@ -175,21 +179,26 @@ def _variances(group: str) -> tuple[float, float, float]:
     return (prior, 0.05, 0.05) if group == HOLIDAY else (prior, _OWN_VARIANCE, _LABEL_VARIANCE)
 
 
-def _drawn(found: Sequence[Measured], prior: float, variance: float, *, beside: float) -> float:
-    """Return a mean weighted by precision and drawn to a prior."""
-    weights = [1 / (e.variance + beside) for e in found]
-    total = float(sum(w * e.size for w, e in zip(weights, found, strict=True)))
-    return shrink(total, weight=sum(weights), prior=prior, prior_weight=1 / variance)
+def _estimate(
+    measured: Sequence[Measured], prior: float, prior_variance: float, *, between: float = 0.0
+) -> float:
+    """Return a mean weighted by precision and drawn to a prior.
+
+    Args:
+        between: Variance of the labels' truths around the mean, beside each own variance.
+    """
+    weights = [1 / (one.variance + between) for one in measured]
+    total = sum(w * one.size for w, one in zip(weights, measured, strict=True))
+    return shrink(total, weight=sum(weights), prior=prior, prior_weight=1 / prior_variance)
 
 
 def _rest_shapes(pasts: Mapping[str, Past]) -> dict[str, float]:
     """Return how far each queue's holidays follow the hours of its day of rest, in [0, 1]."""
     seen = {name: measure_rest(past) for name, past in pasts.items()}
-    seen = {name: found for name, found in seen.items() if found}
-    pooled = [e for found in seen.values() for e in found]
-    if not pooled:
+    seen = {name: measured for name, measured in seen.items() if measured}
+    if not seen:
         return {}
-    pooled = _pooled(pooled, beside=_REST_OWN_VARIANCE)
-    shared = _drawn(pooled, 0.0, _REST_VARIANCE, beside=0.0)
-    shares = {n: _drawn(found, shared, _REST_OWN_VARIANCE, beside=0.0) for n, found in seen.items()}
-    return {n: float(np.clip(s, 0, 1)) for n, s in {**shares, "": shared}.items()}
+    every = [one for measured in seen.values() for one in measured]
+    shared = _estimate(_by_occasion(every, between=_REST_OWN_VARIANCE), 0.0, _REST_VARIANCE)
+    shares = {name: _estimate(x, shared, _REST_OWN_VARIANCE) for name, x in seen.items()}
+    return {name: float(np.clip(s, 0, 1)) for name, s in {**shares, "": shared}.items()}

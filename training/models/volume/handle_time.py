@@ -23,7 +23,7 @@ from serving.models.volume.forecast import QueueForecast
 from serving.models.volume.outlook import ComponentForecasts
 from serving.models.volume.week_profile import last_seen, week_grid
 from training.models.volume.dispersion import cells, recency, total
-from training.models.volume.distribution import LAGS, days_apart, nearest_memory
+from training.models.volume.distribution import QueueDays, lagged_products, learn_memories
 
 AHT_FORECASTS = ("aht_wape", "aht_wape_mean", "aht_wape_hour4", "aht_wape_last_week")
 """Ours; the mean of all that was handled; of its hour of the day over the last four weeks; of the
@@ -57,13 +57,13 @@ class HandleErrors:
 
     def only(self, bucket: int) -> HandleErrors:
         """Return the same with all other lead buckets at 0."""
-        kept = np.arange(len(LEAD_BUCKETS)) == bucket
+        wanted = np.arange(len(LEAD_BUCKETS)) == bucket
         return replace(
             self,
-            seconds=self.seconds * kept,
-            aht=self.aht * kept,
-            load=self.load * kept,
-            loads=self.loads * kept,
+            seconds=self.seconds * wanted,
+            aht=self.aht * wanted,
+            load=self.load * wanted,
+            loads=self.loads * wanted,
         )
 
 
@@ -86,17 +86,20 @@ def handle_errors(
         found = np.bincount(bucket[use], values[use], minlength=len(LEAD_BUCKETS))
         return found.astype(np.float64)
 
-    told = handled > 0
+    answered = handled > 0
     return HandleErrors(
-        seconds=summed(handled * seconds, told),
+        seconds=summed(handled * seconds, answered),
         aht=np.stack(
-            [summed(handled * np.abs(f - seconds), told) for f in (forecast.aht_seconds, *others)]
+            [
+                summed(handled * np.abs(f - seconds), answered)
+                for f in (forecast.aht_seconds, *others)
+            ]
         ),
         load=summed(work, judged),
         loads=np.stack([summed(np.abs(f - work), judged) for f in (ours, naive)]),
-        day=outlook.day[told],
-        relative=seconds[told] / forecast.aht_seconds[told] - 1,
-        handled=handled[told],
+        day=outlook.day[answered],
+        relative=seconds[answered] / forecast.aht_seconds[answered] - 1,
+        handled=handled[answered],
     )
 
 
@@ -174,13 +177,14 @@ class HandlePairs:
 
 
 @dataclass(frozen=True)
-class _Days:
-    """Sums over the pairs of one queue, origin and local day; arrays [n], by queue then time."""
+class _Days(QueueDays):
+    """What the pairs of each day say; arrays [n].
 
-    queue: Int64
-    origin: Int64
-    day: Int64
-    weight: Float64
+    Attributes:
+        mean: Mean error, weighted by precision, float64.
+        square: Mean product of the errors of two intervals, float64; NaN with a single one.
+    """
+
     mean: Float64
     square: Float64
 
@@ -278,9 +282,9 @@ def _days(pairs: HandlePairs, weight: Float64, *, own: Float64, variation: Float
 
 def _day_variances(days: _Days, *, queues: int) -> Float64:
     """Return the variance of days' factors, float64[queues + 1]."""
-    told = ~np.isnan(days.square)
-    weight, queue = days.weight[told], days.queue[told]
-    above = total(weight * days.square[told], by=queue, count=queues)
+    several = ~np.isnan(days.square)
+    weight, queue = days.weight[several], days.queue[several]
+    above = total(weight * days.square[several], by=queue, count=queues)
     below = total(weight, by=queue, count=queues)
     every = shrink(
         float(above.sum()),
@@ -295,20 +299,14 @@ def _day_variances(days: _Days, *, queues: int) -> Float64:
 
 def _memories(days: _Days, day: Float64, *, queues: int) -> Float64:
     """Return the correlation of a day's factor with the next day's, float64[queues + 1]."""
-    above, below = np.zeros((queues, LAGS)), np.zeros((queues, LAGS))
-    for lag in range(1, LAGS + 1):
-        earlier, later = days_apart(days.queue, days.origin, days.day, lag)
-        weight, queue = np.sqrt(days.weight[earlier] * days.weight[later]), days.queue[later]
-        products = weight * days.mean[earlier] * days.mean[later]
-        above[:, lag - 1] = total(products, by=queue, count=queues)
-        below[:, lag - 1] = total(weight * day[queue], by=queue, count=queues)
-    prior = DEFAULT_HANDLE.memory ** np.arange(1, LAGS + 1)
-    unit = max(float(day[-1]), _LEAST_OWN)
-    pull = _DAYS_TO_TRUST_ANY * unit
-    pooled = above.sum(axis=0) + pull * prior, below.sum(axis=0) + pull
-    pull = _DAYS_TO_TRUST * unit
-    shared = pooled[0] / pooled[1]
-    own: Sequence[float] = [
-        nearest_memory(a + pull * shared, b + pull) for a, b in zip(above, below, strict=True)
-    ]
-    return np.array([*own, nearest_memory(*pooled)])
+    root = np.sqrt(days.weight)
+    values = root * days.mean, root * np.sqrt(day[days.queue])
+    products, most = lagged_products(days, values, queues=queues)
+    return learn_memories(
+        products,
+        most,
+        of_a_day=max(float(day[-1]), _LEAST_OWN),
+        prior=DEFAULT_HANDLE.memory,
+        days_to_trust_any=_DAYS_TO_TRUST_ANY,
+        days_to_trust=_DAYS_TO_TRUST,
+    )

@@ -9,12 +9,14 @@ its days could be told from Poisson noise at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from features.arrays import Float64, Int64
 from features.calendar.clock import DAY_SECONDS
+from serving.models.shrinkage import Mean, shrink
 from serving.models.volume.distribution import DEFAULT_TODAY, IntradayModel
 
 LEAD_SECONDS = 7 * DAY_SECONDS
@@ -22,7 +24,7 @@ LEAD_SECONDS = 7 * DAY_SECONDS
 _PAIRS_SECONDS = 3 * DAY_SECONDS
 """What a day hands on to the next is learnt from pairs of days this early."""
 MEMORIES = (0.6, 0.7, 0.8, 0.9)
-"""Values of ``Today.memory`` that are tried."""
+"""Values of ``IntradayModel.memory`` that are tried."""
 _HOURS = 24
 _BETWEEN_QUEUES = 0.5
 """How far queues' variances lie apart, as a share of the common one."""
@@ -79,13 +81,18 @@ def learn_today(errors: Errors, *, queues: int) -> tuple[IntradayModel, ...]:
     """Return one queue's parameters after another; the last are for any other queue."""
     own = [_moments(errors, queue) for queue in range(queues)]
     usual = DEFAULT_TODAY.day_variance + DEFAULT_TODAY.swing_variance
-    common = _drawn(_mixed(own, between=_BETWEEN_QUEUES * usual), _expected(DEFAULT_TODAY), usual)
+    common = _toward(
+        _expected(DEFAULT_TODAY),
+        own or [_NOTHING],
+        between=usual,
+        apart=_BETWEEN_QUEUES * usual,
+    )
     memory = min(MEMORIES, key=lambda m: _fit(common, memory=m)[1])
     between = _BETWEEN_QUEUES * max(float(common.apart[1:] @ common.weight[1:]), 1e-4)
-    drawn = [_drawn(m, common, between) for m in own]
+    shrunk = [_toward(common, [m], between=between) for m in own]
     # Another queue may lie as far from the common one as queues do.
-    drawn.append(replace(common, error=between))
-    return tuple(_fit(m, memory=memory)[0] for m in drawn)
+    shrunk.append(replace(common, error=between))
+    return tuple(_fit(m, memory=memory)[0] for m in shrunk)
 
 
 def _moments(errors: Errors, queue: int) -> Moments:
@@ -139,25 +146,6 @@ def _by_day(errors: Errors, queue: int) -> tuple[Float64, Float64, Int64]:
     return mean, error, np.flatnonzero(follows & early).astype(np.int64)
 
 
-def _mixed(own: list[Moments], *, between: float) -> Moments:
-    """Return the moments of all queues, each counting by its precision."""
-    precision = np.array([1 / (between**2 + m.error**2) for m in own])
-    total = float(precision.sum())
-    if total <= 0:
-        return _NOTHING
-    shares = precision / total
-    by_lag = 1 / (between**2 + np.stack([m.errors for m in own]) ** 2)
-    known = by_lag.sum(axis=0)
-    apart = (by_lag * np.stack([m.apart for m in own])).sum(axis=0)
-    return Moments(
-        error=total**-0.5,
-        errors=np.divide(1, np.sqrt(known), out=np.full(_HOURS, np.inf), where=known > 0),
-        apart=np.divide(apart, known, out=np.zeros(_HOURS), where=known > 0),
-        weight=shares @ np.stack([m.weight for m in own]),
-        next_day=float(shares @ np.array([m.next_day for m in own])),
-    )
-
-
 def _expected(today: IntradayModel) -> Moments:
     """Return the moments that parameters imply."""
     faded: Float64 = today.memory ** np.arange(_HOURS, dtype=np.float64)
@@ -169,16 +157,31 @@ def _expected(today: IntradayModel) -> Moments:
     )
 
 
-def _drawn(own: Moments, to: Moments, between: float) -> Moments:
-    """Draw moments to others: all the way where their errors hide how far queues lie apart."""
-    whole = between**2 / (between**2 + own.error**2)
-    trust = between**2 / (between**2 + own.errors**2)
+def _toward(
+    prior: Moments, own: Sequence[Moments], *, between: float, apart: float = 0.0
+) -> Moments:
+    """Draw the moments of queues, each counting by its precision, to a prior.
+
+    Args:
+        own: Of one queue or more; of infinite error where nothing was seen.
+        between: Standard deviation of what the moments measure around the prior.
+        apart: Standard deviation of each queue's around what they measure together.
+    """
+    whole = np.array([1 / (apart**2 + m.error**2) for m in own])
+    by_lag = 1 / (apart**2 + np.stack([m.errors for m in own]) ** 2)
+    prior_weight = 1 / between**2
+    known, known_by_lag = float(whole.sum()), by_lag.sum(axis=0)
+
+    def shrunk(total: Mean, to: Mean, *, weight: Mean | float = known) -> Mean:
+        return shrink(total, weight=weight, prior=to, prior_weight=prior_weight)
+
+    by_lag_total = (by_lag * np.stack([m.apart for m in own])).sum(axis=0)
     return Moments(
-        error=between * (1 - whole) ** 0.5,
-        errors=between * np.sqrt(1 - trust),
-        apart=trust * own.apart + (1 - trust) * to.apart,
-        weight=whole * own.weight + (1 - whole) * to.weight,
-        next_day=whole * own.next_day + (1 - whole) * to.next_day,
+        error=(known + prior_weight) ** -0.5,
+        errors=(known_by_lag + prior_weight) ** -0.5,
+        apart=shrunk(by_lag_total, prior.apart, weight=known_by_lag),
+        weight=shrunk(whole @ np.stack([m.weight for m in own]), prior.weight),
+        next_day=shrunk(float(whole @ np.array([m.next_day for m in own])), prior.next_day),
     )
 
 

@@ -74,10 +74,11 @@ def fit_orders(
     effects: DayEffects,
     known_by: int,
 ) -> OrderWeights:
-    """Learn each queue's weights by ridge regression without negative weights.
+    """Learn the weights of the queues with 56 days or more to learn from; none is used yet.
 
-    Both the contacts (freed of special days) and the flow are compared day by day with their own
-    usual; the weights of a queue are drawn to those of all queues together, and these to none.
+    Ridge regression without negative weights. Both the contacts (freed of special days) and the
+    flow are compared day by day with their own usual; the weights of a queue are drawn to those
+    of all queues together, and these to none.
 
     Args:
         known_by: Epoch seconds.
@@ -185,8 +186,9 @@ def order_gain(
 def learn_use(gains: Mapping[str, Sequence[OrderGain]]) -> tuple[str, ...]:
     """Return the queues that orders help beyond noise, sorted.
 
-    On leads up to 14 days the mean gain over windows must be more than 1.28 standard errors, and
-    more than 0.5 % of the errors without orders; fewer than four windows decide nothing.
+    Windows are of horizons that do not overlap much. On leads up to 14 days their mean gain must
+    be more than 1.28 standard errors, and more than 0.5 % of the errors without orders; fewer
+    than four windows decide nothing.
     """
     return tuple(sorted(name for name, windows in gains.items() if _helps(windows)))
 
