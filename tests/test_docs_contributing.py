@@ -149,6 +149,7 @@ from features.store import FeatureStore
 from serving.api.staffing.requests import StaffingQuery
 from serving.app import create_app
 from serving.files import FORMATS
+from serving.files.rows import Rows
 from serving.models.volume.outlook import COMPONENT_TABLE, COMPONENTS, OrdinaryHistory
 from serving.published.parts import Watcher
 from serving.settings import Settings, json_log
@@ -181,7 +182,10 @@ past = OrdinaryHistory(hours[None], hours, hours, hours, hours)
 proof["component"] = COMPONENT_TABLE["slow_twice"].forecast(past).tolist()
 proof["weights"] = prior_weights().shape[-1] == len(COMPONENTS)
 
-FORMATS["tool"]
+tool = FORMATS["tool"]
+rows = Rows("sales", "voice", "UTC", np.array([0]), 60, np.array([40.0]), np.array([300.0]))
+proof["written"] = tool.write([rows]).decode()
+proof["read"] = tool.read(tool.write([rows]))[0].volume.tolist()
 proof["format"] = StaffingQuery.model_validate({"format": "tool"}).format
 
 book = reason_book(("points",), np.array([[9.0], [9.0]]))
@@ -245,7 +249,9 @@ def test_a_column_is_loaded_checked_and_told_of(proof: Mapping[str, Any]) -> Non
     assert proof["told"]
 
 
-def test_a_format_is_taken_by_its_name(proof: Mapping[str, Any]) -> None:
+def test_a_format_is_taken_by_its_name_and_reads_what_it_wrote(proof: Mapping[str, Any]) -> None:
+    assert "sales;voice" in proof["written"]
+    assert proof["read"] == [40.0]
     assert proof["format"] == "tool"
 
 
